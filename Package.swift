@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One strictness for every target: a warning never reaches the main branch.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "perilune",
+    products: [
+        .library(name: "LuaHost", targets: ["LuaHost"]),
+        .executable(name: "perilune", targets: ["perilune"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        // System libraries, each with the Debian package that provides it.
+        .systemLibrary(name: "CLua", pkgConfig: "lua5.4", providers: [.apt(["liblua5.4-dev"])]),
+        .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt", providers: [.apt(["libvirt-dev"])]),
+        .systemLibrary(name: "CNBD", pkgConfig: "libnbd", providers: [.apt(["libnbd-dev"])]),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
+
+        // Lua in Swift; knows nothing of recovery.
+        .target(name: "CLuaShim", dependencies: ["CLua"]),
+        .target(name: "LuaHost", dependencies: ["CLuaShim"], swiftSettings: strict),
+
+        // The core: values and rules, then the parts that act.
+        .target(name: "SiteModel", swiftSettings: strict),
+        .target(
+            name: "VaultStore",
+            dependencies: ["SiteModel", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: strict),
+        .target(name: "Hypervisors", dependencies: ["SiteModel", "CLibvirt"], swiftSettings: strict),
+        .target(
+            name: "BlockReplication",
+            dependencies: [
+                "SiteModel", "CNBD", "CXXHash", .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "RecoveryEngine",
+            dependencies: [
+                "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "RecoveryScripting", dependencies: ["LuaHost", "RecoveryEngine", "SiteModel", "VaultStore"],
+            swiftSettings: strict),
+
+        // The lab and the command line.
+        .target(
+            name: "Lab",
+            dependencies: ["Hypervisors", .product(name: "Subprocess", package: "swift-subprocess")],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "perilune",
+            dependencies: [
+                "RecoveryScripting", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
+                "LuaHost", "Lab", "CEdit",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        .testTarget(name: "LuaHostTests", dependencies: ["LuaHost"], swiftSettings: strict),
+        .testTarget(name: "SiteModelTests", dependencies: ["SiteModel"], swiftSettings: strict),
+        .testTarget(name: "VaultStoreTests", dependencies: ["VaultStore"], swiftSettings: strict),
+        .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors"], swiftSettings: strict),
+        .testTarget(name: "BlockReplicationTests", dependencies: ["BlockReplication"], swiftSettings: strict),
+        .testTarget(name: "RecoveryEngineTests", dependencies: ["RecoveryEngine"], swiftSettings: strict),
+        .testTarget(name: "RecoveryScriptingTests", dependencies: ["RecoveryScripting"], swiftSettings: strict),
+        .testTarget(
+            name: "LabTests",
+            dependencies: ["Lab", "RecoveryEngine", "RecoveryScripting", "BlockReplication", "Hypervisors", "VaultStore"],
+            swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,4 @@
+// libedit's line editor, through its readline-compatible interface.
+#include <stdio.h>
+#include <stdlib.h>
+#include <editline/readline.h>

@@ -1,0 +1,4 @@
+// libvirt's C API as Swift can import it.
+#include <stddef.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>

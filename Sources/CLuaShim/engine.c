@@ -1,0 +1,262 @@
+// The life of a state, its allocator, its budgets, and the abort that no script can catch.
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "internal.h"
+
+const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, KEY_MODULES, KEY_LOADED, KEY_LOADING,
+    KEY_FUNCTIONS, KEY_FUNCTION_IDS, KEY_HOST_FUNCTIONS, KEY_FROZEN, KEY_ORDER, KEY_SCOPES, KEY_TASKS, KEY_CHUNK,
+    KEY_SENTINEL;
+
+int64_t monotonic_nanoseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// The limit is soft: past it the allocation still succeeds, and the hook ends the script with an ordinary error at
+// the next instructions. Only a request that no sane script makes fails outright: Lua 5.4.4 has a use-after-free
+// that failing allocations can reach.
+static void *allocate(void *context, void *block, size_t old_size, size_t new_size) {
+    CLuaEngine *e = context;
+    if (!block) old_size = 0;
+    if (new_size == 0) {
+        free(block);
+        e->used -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && e->main) {
+        size_t growth = new_size - old_size;
+        if (growth > e->limits.memory || e->used + growth > e->hard) return NULL;
+    }
+    void *result = realloc(block, new_size);
+    if (result) e->used += new_size - old_size;
+    return result;
+}
+
+static int panic(lua_State *L) {
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "no text";
+    fprintf(stderr, "LuaHost: a Lua error was raised outside a protected call: %s\n", text);
+    abort();
+}
+
+// ---- abort
+
+void begin_abort(lua_State *L, CLuaAbort why) {
+    CLuaEngine *e = engine_of(L);
+    if (e->abort) return;
+    e->abort = why;
+    lua_Debug ar;
+    e->abort_line = 0;
+    if (find_position(L, L, 0, &ar)) {
+        snprintf(e->abort_chunk, sizeof e->abort_chunk, "%s", chunk_label(ar.source, ar.short_src));
+        e->abort_line = ar.currentline;
+    }
+}
+
+// The error objects were made when the state was opened, so this needs no memory.
+_Noreturn void raise_abort(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ABORTS);
+    lua_rawgeti(L, -1, e->abort);
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+_Noreturn void raise_ending(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    if (e->abort) raise_abort(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ABORTS);
+    lua_rawgeti(L, -1, CLUA_ABORT_CANCELLED);
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+bool is_ending(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    return e->abort || (e->current && e->current->cancelled);
+}
+
+static CLuaAbort budget_verdict(lua_State *L, CLuaEngine *e) {
+    if (e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed)) return CLUA_ABORT_CANCELLED;
+    if (e->limits.fuel && e->fuel_used > e->limits.fuel) return CLUA_ABORT_FUEL;
+    if (e->limits.time_nanoseconds && e->slice_start
+        && e->time_used + (monotonic_nanoseconds() - e->slice_start) > e->limits.time_nanoseconds)
+        return CLUA_ABORT_DEADLINE;
+    if (e->used > e->limits.memory) {
+        lua_gc(L, LUA_GCCOLLECT);  // garbage is not use
+        if (e->used > e->limits.memory / 8 * 7) return CLUA_ABORT_MEMORY;
+    }
+    return CLUA_ABORT_NONE;
+}
+
+void check_abort(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    if (!e->abort && e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed))
+        begin_abort(L, CLUA_ABORT_CANCELLED);
+    if (e->abort) raise_abort(L);
+}
+
+void check_cancelled(lua_State *L) {
+    check_abort(L);
+    if (is_ending(L)) raise_ending(L);
+}
+
+// Once a run is being ended, the hook runs at every instruction, line, call and return: a script that catches the
+// error gets no further than its next step.
+static void hook(lua_State *L, lua_Debug *ar) {
+    CLuaEngine *e = engine_of(L);
+    if (ar->event == LUA_HOOKCOUNT) e->fuel_used += (uint64_t)lua_gethookcount(L);
+    if (!e->abort) {
+        CLuaAbort verdict = budget_verdict(L, e);
+        if (verdict == CLUA_ABORT_NONE) {
+            if (lua_gethookcount(L) != HOOK_PERIOD) install_hook(L);
+            return;
+        }
+        begin_abort(L, verdict);
+    }
+    lua_sethook(L, hook, LUA_MASKCOUNT | LUA_MASKLINE | LUA_MASKCALL | LUA_MASKRET, 1);
+    luaL_checkstack(L, 4, NULL);
+    raise_abort(L);
+}
+
+void install_hook(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_PERIOD); }
+
+// ---- protected calls from outside
+
+CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context) {
+    lua_State *L = e->main;
+    int top = lua_gettop(L);
+    lua_pushcfunction(L, body);
+    lua_pushlightuserdata(L, context);
+    int status = lua_pcall(L, 1, 0, 0);
+    if (status == LUA_OK) return CLUA_OK;
+    if (status == LUA_ERRMEM) {
+        lua_settop(L, top);
+        return CLUA_NO_MEMORY;
+    }
+    buffer_clear(&e->output);
+    // The report itself is made under protection by whoever asked; here only plain text is kept.
+    size_t length = 0;
+    const char *text = "the error has no text";
+    if (lua_type(L, -1) == LUA_TSTRING)
+        text = lua_tolstring(L, -1, &length);
+    else
+        length = strlen(text);
+    uint8_t tag = CLUA_TAG_STRING;
+    uint32_t size = (uint32_t)(length > TEXT_LIMIT ? TEXT_LIMIT : length);
+    bool ok = buffer_append(&e->output, &tag, 1) && buffer_append(&e->output, &size, 4)
+        && buffer_append(&e->output, text, size);
+    lua_settop(L, top);
+    return ok ? CLUA_ERROR : CLUA_NO_MEMORY;
+}
+
+// ---- life
+
+static void new_registry_table(lua_State *L, const void *key, const char *mode) {
+    lua_newtable(L);
+    if (mode) {
+        lua_createtable(L, 0, 1);
+        lua_pushstring(L, mode);
+        lua_setfield(L, -2, "__mode");
+        lua_setmetatable(L, -2);
+    }
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+static int open_all(lua_State *L) {
+    luaL_checkstack(L, 50, NULL);
+    new_registry_table(L, &KEY_ABORTS, NULL);
+    new_registry_table(L, &KEY_TYPES, NULL);
+    new_registry_table(L, &KEY_OBJECTS, "v");
+    new_registry_table(L, &KEY_MODULES, NULL);
+    new_registry_table(L, &KEY_LOADED, NULL);
+    new_registry_table(L, &KEY_LOADING, NULL);
+    new_registry_table(L, &KEY_FUNCTIONS, "v");
+    new_registry_table(L, &KEY_FUNCTION_IDS, "k");
+    new_registry_table(L, &KEY_HOST_FUNCTIONS, NULL);
+    new_registry_table(L, &KEY_FROZEN, "k");
+    new_registry_table(L, &KEY_ORDER, "k");
+    new_registry_table(L, &KEY_SCOPES, NULL);
+    new_registry_table(L, &KEY_TASKS, NULL);
+    open_errors(L);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &KEY_BASE);
+    open_base(L);
+    open_libraries(L);
+    open_coroutine(L);
+    open_modules(L);
+    open_tasks(L);
+    lua_pop(L, 1);
+    install_hook(L);
+    return 0;
+}
+
+CLuaEngine *clua_open(const CLuaLimits *limits, const CLuaHost *host) {
+    CLuaEngine *e = calloc(1, sizeof *e);
+    if (!e) return NULL;
+    e->limits = *limits;
+    e->host = *host;
+    e->hard = limits->memory > SIZE_MAX / 2 ? SIZE_MAX : limits->memory * 2;
+    e->next_scope = e->next_function = 1;
+    lua_State *L = lua_newstate(allocate, e);
+    if (!L) {
+        free(e);
+        return NULL;
+    }
+    e->main = L;
+    memcpy(lua_getextraspace(L), &e, sizeof e);
+    lua_atpanic(L, panic);
+    if (!lua_checkstack(L, 100) || protect(e, open_all, NULL) != CLUA_OK) {
+        clua_close(e);
+        return NULL;
+    }
+    return e;
+}
+
+void clua_close(CLuaEngine *e) {
+    lua_sethook(e->main, NULL, 0, 0);
+    lua_close(e->main);
+    buffer_free(&e->arguments);
+    buffer_free(&e->reply);
+    buffer_free(&e->output);
+    free(e);
+}
+
+// ---- small accessors
+
+void clua_reply_set(CLuaEngine *e, const uint8_t *bytes, size_t length) {
+    buffer_clear(&e->reply);
+    if (length && !buffer_append(&e->reply, bytes, length)) buffer_clear(&e->reply);
+}
+
+const uint8_t *clua_output(CLuaEngine *e, size_t *length) {
+    *length = e->output.length;
+    return e->output.bytes;
+}
+
+void clua_budget_reset(CLuaEngine *e) {
+    e->fuel_used = 0;
+    e->time_used = 0;
+    e->abort = CLUA_ABORT_NONE;
+    e->abort_line = 0;
+    install_hook(e->main);
+}
+
+CLuaUsage clua_usage(CLuaEngine *e) {
+    return (CLuaUsage){.fuel = e->fuel_used, .time_nanoseconds = e->time_used, .memory = e->used};
+}
+
+CLuaAbort clua_aborted(CLuaEngine *e) { return e->abort; }
+
+CLuaCancelFlag *clua_cancel_flag_make(void) {
+    CLuaCancelFlag *flag = calloc(1, sizeof *flag);
+    if (!flag) abort();
+    return flag;
+}
+void clua_cancel_flag_set(CLuaCancelFlag *flag, bool value) { atomic_store(&flag->value, value); }
+bool clua_cancel_flag_get(CLuaCancelFlag *flag) { return atomic_load(&flag->value); }
+void clua_cancel_flag_free(CLuaCancelFlag *flag) { free(flag); }
+void clua_use_cancel_flag(CLuaEngine *e, CLuaCancelFlag *flag) { e->cancel = flag; }

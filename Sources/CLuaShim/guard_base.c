@@ -1,0 +1,292 @@
+// The base functions that scripts get: an allow-list, with those replaced that could swallow an abort, show an
+// address or reach outside.
+#include <limits.h>
+
+#include "internal.h"
+
+// ---- pcall and xpcall: the same results and as suspendable as Lua's, but an error that ends the run passes through
+
+// Called with the status of a protected call; the error value is on top.
+static void guard_status(lua_State *L, int status) {
+    if (status == LUA_OK || status == LUA_YIELD) return;
+    if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
+    if (is_ending(L)) {
+        luaL_checkstack(L, 4, NULL);
+        raise_ending(L);
+    }
+}
+
+static int finish_pcall(lua_State *L, int status, lua_KContext extra) {
+    guard_status(L, status);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        lua_pushboolean(L, 0);
+        lua_pushvalue(L, -2);
+        return 2;
+    }
+    check_abort(L);
+    return lua_gettop(L) - (int)extra;
+}
+
+static int guard_pcall(lua_State *L) {
+    check_abort(L);
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish_pcall);
+    return finish_pcall(L, status, 0);
+}
+
+static int guarded_handler(lua_State *L) {
+    if (is_ending(L)) return 1;
+    luaL_checkstack(L, 4, NULL);
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static int guard_xpcall(lua_State *L) {
+    check_abort(L);
+    int n = lua_gettop(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, guarded_handler, 1);
+    lua_replace(L, 2);
+    lua_pushboolean(L, 1);
+    lua_pushvalue(L, 1);
+    lua_rotate(L, 3, 2);  // function, handler, true, function, arguments
+    int status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, finish_pcall);
+    return finish_pcall(L, status, 2);
+}
+
+// ---- metatables
+
+static int guard_setmetatable(lua_State *L) {
+    int type = lua_type(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) raise(L, "script", "cannot change a protected metatable");
+    lua_settop(L, 2);
+    if (type == LUA_TTABLE) {
+        // Finalizers run where no hook does, and weak tables meet a memory error of Lua 5.4.4.
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            raise(L, "argument", "setmetatable: '__gc' is not available; use a <close> variable");
+        lua_pushliteral(L, "__mode");
+        if (lua_rawget(L, 2) != LUA_TNIL) raise(L, "argument", "setmetatable: '__mode' is not available");
+        lua_settop(L, 2);
+    }
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+static int guard_rawset(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    luaL_checkany(L, 3);
+    lua_settop(L, 3);
+    if (is_frozen(L, 1)) raise(L, "script", "rawset: the table is read-only");
+    lua_rawset(L, 1);
+    return 1;
+}
+
+// ---- text
+
+// As tostring, but without addresses.
+void push_tostring(lua_State *L, int index) {
+    index = lua_absindex(L, index);
+    luaL_checkstack(L, 6, NULL);
+    if (luaL_callmeta(L, index, "__tostring")) {
+        if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "'__tostring' must return a string");
+        return;
+    }
+    switch (lua_type(L, index)) {
+    case LUA_TNIL:
+    case LUA_TBOOLEAN:
+    case LUA_TNUMBER:
+    case LUA_TSTRING:
+        luaL_tolstring(L, index, NULL);
+        return;
+    default:
+        if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
+            lua_pushfstring(L, "<%s>", lua_tostring(L, -1));
+        else
+            lua_pushfstring(L, "<%s>", luaL_typename(L, index));
+    }
+}
+
+static int guard_tostring(lua_State *L) {
+    luaL_checkany(L, 1);
+    push_tostring(L, 1);
+    return 1;
+}
+
+static int guard_print(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    int n = lua_gettop(L);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    size_t total = 0;
+    for (int i = 1; i <= n; i++) {
+        push_tostring(L, i);
+        size_t length;
+        lua_tolstring(L, -1, &length);
+        total += length + 1;
+        if (total > LINE_LIMIT) raise(L, "size", "print: a line may have at most %d bytes", LINE_LIMIT);
+        luaL_addvalue(&b);
+        if (i < n) luaL_addchar(&b, '\t');
+    }
+    luaL_pushresult(&b);
+    size_t length;
+    const char *text = lua_tolstring(L, -1, &length);
+    e->host.print(e->host.context, text, length);
+    return 0;
+}
+
+// ---- load: text only
+
+static int guard_load(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    check_abort(L);
+    bool has_environment = lua_gettop(L) >= 4;
+    const char *name = luaL_optstring(L, 2, "=(load)");
+    const char *mode = luaL_optstring(L, 3, "t");
+    lua_settop(L, 4);
+    if (!strchr(mode, 't')) raise(L, "argument", "load: only text chunks can be loaded");
+    if (lua_type(L, 1) != LUA_TSTRING) {
+        luaL_checktype(L, 1, LUA_TFUNCTION);
+        luaL_Buffer b;
+        luaL_buffinit(L, &b);
+        size_t total = 0, length;
+        for (;;) {
+            lua_pushvalue(L, 1);
+            lua_call(L, 0, 1);
+            if (lua_isnil(L, -1)) break;
+            if (lua_type(L, -1) != LUA_TSTRING) return luaL_error(L, "reader function must return a string");
+            lua_tolstring(L, -1, &length);
+            if (length == 0) break;
+            total += length;
+            if (total > e->limits.source_bytes) raise(L, "size", "load: the text is too long");
+            luaL_addvalue(&b);
+        }
+        lua_pop(L, 1);
+        luaL_pushresult(&b);
+        lua_replace(L, 1);
+    }
+    size_t length;
+    const char *text = lua_tolstring(L, 1, &length);
+    if (length > e->limits.source_bytes) raise(L, "size", "load: the text is too long");
+    int status = luaL_loadbufferx(L, text, length, name, "t");
+    if (status == LUA_ERRMEM) {
+        begin_abort(L, CLUA_ABORT_MEMORY);
+        raise_abort(L);
+    }
+    if (status != LUA_OK) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    if (has_environment) {
+        lua_pushvalue(L, 4);
+        if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
+    }
+    return 1;
+}
+
+static int guard_collectgarbage(lua_State *L) {
+    const char *what = luaL_optstring(L, 1, "collect");
+    if (strcmp(what, "count") != 0)
+        raise(L, "argument", "collectgarbage: only \"count\" is available; the host collects garbage");
+    lua_pushnumber(L, (lua_Number)engine_of(L)->used / 1024);
+    return 1;
+}
+
+static int safe_traceback(lua_State *L) {
+    lua_settop(L, 1);
+    push_traceback(L, L);
+    lua_pushfstring(L, "%s%sstack traceback:\n%s", luaL_optstring(L, 1, ""), lua_isnil(L, 1) ? "" : "\n",
+                    lua_tostring(L, -1));
+    return 1;
+}
+
+// ---- globals
+
+static int unknown_global(lua_State *L) {
+    if (lua_type(L, 2) != LUA_TSTRING) return 0;
+    size_t length;
+    const char *name = lua_tolstring(L, 2, &length);
+    int distance = INT_MAX;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_BASE);
+    const char *best = push_nearest(L, name, length, -1, NULL, &distance);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    best = push_nearest(L, name, length, -1, best, &distance);
+    if (best) raise(L, "undefined", "unknown global '%.80s'; did you mean '%s'?", name, best);
+    raise(L, "undefined", "unknown global '%.80s'", name);
+}
+
+static void copy_fields(lua_State *L, int to, int from) {
+    lua_pushnil(L);
+    while (lua_next(L, from)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, to);
+    }
+}
+
+static int globals_pairs(lua_State *L) {
+    lua_settop(L, 0);
+    lua_newtable(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_BASE);
+    copy_fields(L, 1, 2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    copy_fields(L, 1, 3);
+    lua_settop(L, 1);
+    return guard_pairs(L);
+}
+
+// Fills the table on top, which scripts read through their environment and cannot change.
+void open_base(lua_State *L) {
+    static const char *const kept[] = {
+        "assert", "error",    "getmetatable", "ipairs", "rawequal", "rawget",
+        "rawlen", "select", "tonumber", "type", "_VERSION", NULL,
+    };
+    static const luaL_Reg replaced[] = {
+        {"pcall", guard_pcall},   {"xpcall", guard_xpcall},     {"setmetatable", guard_setmetatable},
+        {"rawset", guard_rawset}, {"tostring", guard_tostring}, {"print", guard_print},
+        {"load", guard_load},     {"pairs", guard_pairs},       {"next", guard_next},
+        {"inspect", inspect},     {"collectgarbage", guard_collectgarbage}, {NULL, NULL},
+    };
+    int base = lua_gettop(L);
+    luaL_requiref(L, LUA_GNAME, luaopen_base, 0);
+    for (int i = 0; kept[i]; i++) {
+        lua_getfield(L, -1, kept[i]);
+        lua_setfield(L, base, kept[i]);
+    }
+    lua_settop(L, base);
+    luaL_setfuncs(L, replaced, 0);
+    lua_newtable(L);
+    lua_pushcfunction(L, safe_traceback);
+    lua_setfield(L, -2, "traceback");
+    push_frozen(L, "debug", false);
+    lua_setfield(L, base, "debug");
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, unknown_global);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, base);
+
+    // The script's own environment: what it writes stays in it, what it reads beyond is the base.
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "_G");
+    lua_createtable(L, 0, 3);
+    lua_pushvalue(L, base);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, "globals");
+    lua_setfield(L, -2, "__metatable");
+    lua_pushcfunction(L, globals_pairs);
+    lua_setfield(L, -2, "__pairs");
+    lua_setmetatable(L, -2);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_settop(L, base);
+}

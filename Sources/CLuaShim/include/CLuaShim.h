@@ -1,0 +1,166 @@
+// The face of Lua for Swift: opaque types, flat bytes, and functions that return a status.
+//
+// Nothing declared here raises a Lua error, so no Swift frame is ever jumped over. The callbacks in CLuaHost return
+// a code; what has to raise or yield does so in C, after the Swift frame has ended.
+#ifndef CLUASHIM_H
+#define CLUASHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+typedef struct CLuaEngine CLuaEngine;
+typedef struct CLuaTask CLuaTask;
+
+// Tags of the flat form: one byte, then the payload in the machine's byte order, unaligned.
+enum {
+    CLUA_TAG_NIL = 0,
+    CLUA_TAG_FALSE = 1,
+    CLUA_TAG_TRUE = 2,
+    CLUA_TAG_INTEGER = 3,   // int64
+    CLUA_TAG_NUMBER = 4,    // double
+    CLUA_TAG_STRING = 5,    // uint32 length, bytes
+    CLUA_TAG_TABLE = 6,     // uint32 n, uint32 m, n values, m times key and value
+    CLUA_TAG_OBJECT = 7,    // uint32 type, uint32 length, bytes of the id
+    CLUA_TAG_FUNCTION = 8,  // uint64; CLUA_HOST_FUNCTION is set for the host's own
+    CLUA_TAG_ERROR = 9,     // a table value: the fields of an error object
+};
+#define CLUA_HOST_FUNCTION ((uint64_t)1 << 63)
+
+// Why a run is being ended. Once set, every way of catching errors hands the error on.
+typedef enum : int32_t {
+    CLUA_ABORT_NONE = 0,
+    CLUA_ABORT_FUEL,
+    CLUA_ABORT_DEADLINE,
+    CLUA_ABORT_MEMORY,
+    CLUA_ABORT_CANCELLED,
+} CLuaAbort;
+
+// What a callback asks C to do once the Swift frame has ended.
+typedef enum : int32_t {
+    CLUA_REPLY_VALUES = 0,  // push the values in the reply buffer
+    CLUA_REPLY_ERROR,       // raise the value in the reply buffer
+    CLUA_REPLY_WAIT,        // suspend the task
+    CLUA_REPLY_SCOPE,       // a scope has ended: take its results, or raise its error
+} CLuaReply;
+
+typedef enum : int32_t {
+    CLUA_SCOPE_ALL = 0,
+    CLUA_SCOPE_MAP,
+    CLUA_SCOPE_RACE,
+    CLUA_SCOPE_TIMEOUT,
+} CLuaScopeMode;
+
+// One call from Lua into the host. The pointers hold until the callback returns.
+typedef struct {
+    uint32_t function;
+    uint32_t count;
+    const uint8_t *_Nullable arguments;
+    size_t length;
+    const char *_Nullable chunk;
+    int32_t line;
+} CLuaCall;
+
+// A scope that a task wants opened: `count` branches, of which at most `limit` run at once (0: all).
+typedef struct {
+    CLuaScopeMode mode;
+    uint32_t count;
+    uint32_t limit;
+    uint64_t scope;
+    const uint8_t *_Nullable arguments;  // the duration, for a timeout
+    size_t length;
+} CLuaScopeCall;
+
+typedef struct {
+    void *_Nullable context;
+    CLuaReply (*_Nonnull call)(void *_Nullable context, const CLuaCall *call);
+    CLuaReply (*_Nonnull scope)(void *_Nullable context, const CLuaScopeCall *call);
+    // Finds a module: VALUES with chunk name and text, VALUES with nothing when there is none, or ERROR.
+    CLuaReply (*_Nonnull module)(void *_Nullable context, const char *name, size_t length);
+    void (*_Nonnull print)(void *_Nullable context, const char *bytes, size_t length);
+    double (*_Nonnull now)(void *_Nullable context);  // seconds since 1970
+} CLuaHost;
+
+typedef struct {
+    uint64_t fuel;            // 0: no limit
+    int64_t time_nanoseconds; // 0: no limit
+    size_t memory;
+    size_t argument_bytes;
+    size_t source_bytes;
+    int32_t depth;
+    uint64_t seed;
+} CLuaLimits;
+
+typedef struct {
+    uint64_t fuel;
+    int64_t time_nanoseconds;
+    size_t memory;
+} CLuaUsage;
+
+typedef enum : int32_t {
+    CLUA_OK = 0,
+    CLUA_WAITING,     // the task waits for the host
+    CLUA_ERROR,       // the output buffer holds a report: value, traceback, chunk, line
+    CLUA_INCOMPLETE,  // the text ends too early
+    CLUA_NO_MEMORY,
+} CLuaStatus;
+
+// ---- life
+CLuaEngine *_Nullable clua_open(const CLuaLimits *limits, const CLuaHost *host);
+void clua_close(CLuaEngine *engine);
+
+// ---- what scripts find in their environment; to be called before the first script is loaded
+typedef enum : int32_t {
+    CLUA_IN_GLOBALS = 0,
+    CLUA_IN_MODULE,
+    CLUA_AS_METHOD,
+    CLUA_AS_FIELD,
+    CLUA_AS_DESCRIPTION,
+} CLuaPlace;
+
+CLuaStatus clua_install_module(CLuaEngine *engine, const char *name, bool global);
+CLuaStatus clua_install_type(CLuaEngine *engine, const char *name, uint32_t type);
+CLuaStatus clua_install_constant(
+    CLuaEngine *engine, const char *module, const char *name, const uint8_t *bytes, size_t length);
+CLuaStatus clua_install_function(
+    CLuaEngine *engine, CLuaPlace place, const char *container, const char *name, const char *public_name,
+    uint32_t function, bool waits);
+
+// ---- running
+// Compiles a text and keeps it for clua_task_main. With `expression`, "return " stands before the text.
+CLuaStatus clua_load(CLuaEngine *engine, const uint8_t *source, size_t length, const char *chunk, bool expression);
+CLuaTask *_Nullable clua_task_main(CLuaEngine *engine, const uint8_t *_Nullable arguments, size_t length, bool print);
+CLuaTask *_Nullable clua_task_branch(CLuaEngine *engine, uint64_t scope, uint32_t index);
+// Runs a task until it waits or ends. On CLUA_OK of a main task the output buffer holds its results; with `print`,
+// each result is a value and its printed form.
+CLuaStatus clua_task_resume(
+    CLuaEngine *engine, CLuaTask *task, CLuaReply reply, const uint8_t *_Nullable bytes, size_t length);
+void clua_task_cancel(CLuaTask *task);
+void clua_task_free(CLuaEngine *engine, CLuaTask *task);
+
+// ---- buffers
+void clua_reply_set(CLuaEngine *engine, const uint8_t *_Nullable bytes, size_t length);
+const uint8_t *_Nullable clua_output(CLuaEngine *engine, size_t *length);
+
+// ---- budgets
+void clua_budget_reset(CLuaEngine *engine);
+CLuaUsage clua_usage(CLuaEngine *engine);
+CLuaAbort clua_aborted(CLuaEngine *engine);
+// A flag that any thread may set to have the run ended; it outlives the engine if retained by its owner.
+typedef struct CLuaCancelFlag CLuaCancelFlag;
+CLuaCancelFlag *clua_cancel_flag_make(void);
+void clua_cancel_flag_set(CLuaCancelFlag *flag, bool value);
+bool clua_cancel_flag_get(CLuaCancelFlag *flag);
+void clua_cancel_flag_free(CLuaCancelFlag *flag);
+void clua_use_cancel_flag(CLuaEngine *engine, CLuaCancelFlag *flag);
+
+// ---- names
+// The number of insertions, deletions, substitutions and swaps of neighbours that lead from one name to the other;
+// `limit + 1` when more than `limit`.
+int clua_name_distance(const char *a, size_t a_length, const char *b, size_t b_length, int limit);
+
+#pragma clang assume_nonnull end
+
+#endif

@@ -1,0 +1,92 @@
+// require: host modules first, then what the host's resolver finds. The module's chunk may wait.
+#include "internal.h"
+
+static bool valid_name(const char *name, size_t length) {
+    if (length == 0 || length > 200) return false;
+    bool start = true;
+    for (size_t i = 0; i < length; i++) {
+        char c = name[i];
+        if (c == '.') {
+            if (start) return false;
+            start = true;
+        } else if (
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-') {
+            start = false;
+        } else {
+            return false;
+        }
+    }
+    return !start;
+}
+
+// Stack: 1 name, 2 loaded, 3 loading, 4 result or error
+static int after_module(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    lua_rawset(L, 3);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
+        if (is_ending(L)) raise_ending(L);
+        lua_settop(L, 4);
+        return lua_error(L);
+    }
+    lua_settop(L, 4);
+    if (lua_isnil(L, 4)) {
+        lua_pushboolean(L, 1);
+        lua_replace(L, 4);
+    }
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 4);
+    lua_rawset(L, 2);
+    return 1;
+}
+
+static int require(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    check_abort(L);
+    size_t length;
+    const char *name = luaL_checklstring(L, 1, &length);
+    lua_settop(L, 1);
+    if (!valid_name(name, length))
+        raise(L, "argument", "require: '%.80s' is no module name; write words separated by dots, without a path", name);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_LOADED);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_LOADING);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 2) != LUA_TNIL) return 1;
+    lua_pop(L, 1);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 3) != LUA_TNIL) {
+        if (lua_touserdata(L, -1) == e->current)
+            raise(L, "script", "require: the modules require each other in a circle, which comes back to '%s'", name);
+        raise(L, "script", "require: '%s' is being loaded by another task; require it before starting tasks", name);
+    }
+    lua_settop(L, 3);
+    CLuaReply reply = e->host.module(e->host.context, name, length);
+    int count = decode_values(L, e->reply.bytes, e->reply.length);
+    if (reply == CLUA_REPLY_ERROR) return lua_error(L);
+    if (count < 2) raise(L, "undefined", "require: no module '%s'", name);
+    const char *chunk = lua_pushfstring(L, "@%s", lua_tostring(L, 4));
+    const char *source = lua_tolstring(L, 5, &length);
+    if (length > e->limits.source_bytes) raise(L, "size", "require: module '%s' is too long", name);
+    int status = luaL_loadbufferx(L, source, length, chunk, "t");
+    if (status == LUA_ERRMEM) {
+        begin_abort(L, CLUA_ABORT_MEMORY);
+        raise_abort(L);
+    }
+    if (status != LUA_OK) raise(L, "syntax", "require: %s", lua_tostring(L, -1));
+    lua_replace(L, 5);
+    lua_settop(L, 5);
+    lua_remove(L, 4);
+    lua_pushvalue(L, 1);
+    lua_pushlightuserdata(L, e->current);
+    lua_rawset(L, 3);
+    lua_pushvalue(L, 1);
+    status = lua_pcallk(L, 1, 1, 0, 0, after_module);
+    return after_module(L, status, 0);
+}
+
+void open_modules(lua_State *L) {
+    lua_pushcfunction(L, require);
+    lua_setfield(L, -2, "require");
+}

@@ -1,0 +1,203 @@
+/// Replication of one VM from one host to another: direction, ownership, state.
+///
+/// The hosts' own layer, below the vault.  A management server's VM has a relationship and nothing else; a protected
+/// item is a relationship with a cloud.
+package struct Relationship: SiteObject {
+    package static let kind = "relationship"
+    package var id: String
+    package var parent: String? { nil }
+    /// Name of the VM; its libvirt UUID is the same at both hosts.
+    package var name: String
+    package var vmUUID: String
+    /// Host where the VM ran when replication was first enabled ("primary").
+    package var home: String
+    /// The host that is replicated from, and the one that is replicated to, in the present direction.
+    package var source: String
+    package var target: String
+    /// The one host whose copy may be written, and the number of the ownership, raised by every failover.
+    package var owner: String
+    package var epoch: Int
+    package var state: ReplicationState
+    package var policy: String
+    package var disks: [ReplicatedDisk]
+    /// Network at the target for each source network, when no cloud's mapping applies.
+    package var networks: [String: String]
+    /// Id of the protected item that owns this relationship; nil for a management server's VM.
+    package var item: String?
+    /// Id of the job that has this VM; no other operation may begin until it ends.
+    package var activeJob: String?
+    /// What a failover that is not yet committed has chosen and replaced; nil otherwise.
+    package var failover: FailoverRecord?
+    /// Generation of the newest point whole at the target; nil before the first copy.
+    package var newestGeneration: String?
+    /// Checkpoint at the source since which all changes are known; covers at least what is newer than `newestGeneration`.
+    package var checkpoint: String?
+    /// The test VM at the target, while there is one.
+    package var test: TestRecord?
+    /// Number of the newest point ever made, so that numbers are never used twice.
+    package var lastPointNumber: Int
+    /// The last failure, shown until the next success.
+    package var lastError: String?
+
+    package init(
+        id: String, name: String, vmUUID: String, source: String, target: String, policy: String,
+        disks: [ReplicatedDisk], networks: [String: String] = [:], item: String? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.vmUUID = vmUUID
+        self.home = source
+        self.source = source
+        self.target = target
+        self.owner = source
+        self.epoch = 1
+        self.state = .unprotected
+        self.policy = policy
+        self.disks = disks
+        self.networks = networks
+        self.item = item
+        self.lastPointNumber = 0
+    }
+}
+
+/// A test VM: a copy that runs beside production and is thrown away.
+package struct TestRecord: Codable, Hashable, Sendable {
+    package var vmName: String
+    package var vmUUID: String
+    /// Generation of the point that it runs from; pinned while the test lasts.
+    package var generation: String
+    package var startedAt: Timestamp
+
+    package init(vmName: String, vmUUID: String, generation: String, startedAt: Timestamp) {
+        self.vmName = vmName
+        self.vmUUID = vmUUID
+        self.generation = generation
+        self.startedAt = startedAt
+    }
+}
+
+/// One disk of a replicated VM.
+package struct ReplicatedDisk: Codable, Hashable, Sendable {
+    /// libvirt target name ("vda").
+    package var target: String
+    /// Size in bytes.
+    package var size: UInt64
+    /// Path and format of the file that the VM writes at a host that owns or has owned it, by host id.
+    package var images: [String: DiskImage]
+
+    package init(target: String, size: UInt64, images: [String: DiskImage]) {
+        self.target = target
+        self.size = size
+        self.images = images
+    }
+}
+
+/// A disk's file at one host.
+package struct DiskImage: Codable, Hashable, Sendable {
+    package var path: String
+    /// "qcow2" or "raw".
+    package var format: String
+
+    package init(path: String, format: String) {
+        self.path = path
+        self.format = format
+    }
+}
+
+/// What an uncommitted or committed failover did: kept until replication runs the other way.
+package struct FailoverRecord: Codable, Hashable, Sendable {
+    package var planned: Bool
+    /// Generation of the chosen point.
+    package var generation: String
+    /// How it is known that the source is down.
+    package var sourceVerdict: SourceVerdict
+    package var at: Timestamp
+    /// The source's checkpoint at the time, from which its later changes are found when it comes back.
+    package var sourceCheckpoint: String?
+
+    package init(
+        planned: Bool, generation: String, sourceVerdict: SourceVerdict, at: Timestamp, sourceCheckpoint: String?
+    ) {
+        self.planned = planned
+        self.generation = generation
+        self.sourceVerdict = sourceVerdict
+        self.at = at
+        self.sourceCheckpoint = sourceCheckpoint
+    }
+}
+
+/// How sure it is that the source no longer writes.
+package enum SourceVerdict: String, Codable, Hashable, Sendable {
+    /// A fence, or the source's own hypervisor, has shown it.
+    case proven
+    /// The operator's word.
+    case declared
+    /// Nobody knows; no failover goes on from here.
+    case unknown
+}
+
+/// A VM protected through the vault: one relationship, owned by a cloud.
+package struct ProtectedItem: SiteObject {
+    package static let kind = "item"
+    package var id: String
+    /// The VM's name.
+    package var name: String
+    package var cloud: String
+    package var parent: String? { cloud }
+    package var pair: String
+    package var relationship: String
+
+    package init(id: String, name: String, cloud: String, pair: String, relationship: String) {
+        self.id = id
+        self.name = name
+        self.cloud = cloud
+        self.pair = pair
+        self.relationship = relationship
+    }
+}
+
+/// One whole, consistent state of all the disks of a VM at the target.
+package struct RecoveryPoint: SiteObject {
+    package static let kind = "point"
+    /// The generation: a UUID minted for this state.
+    package var id: String
+    /// The point's number, counted up within the relationship.
+    package var number: Int
+    package var name: String { "\(number)" }
+    package var relationship: String
+    package var parent: String? { relationship }
+    /// Generation of the point that this one was built on; nil for a first copy.
+    package var previous: String?
+    package var cause: PointKind
+    /// The instant that it shows.
+    package var at: Timestamp
+    /// Host that holds it.
+    package var host: String
+    /// Bytes sent to make it.
+    package var bytes: UInt64
+
+    package init(
+        id: String, number: Int, relationship: String, previous: String?, cause: PointKind, at: Timestamp,
+        host: String, bytes: UInt64
+    ) {
+        self.id = id
+        self.number = number
+        self.relationship = relationship
+        self.previous = previous
+        self.cause = cause
+        self.at = at
+        self.host = host
+        self.bytes = bytes
+    }
+}
+
+/// How a recovery point came to be.
+package enum PointKind: String, Codable, Hashable, Sendable {
+    /// The first copy.
+    case initial
+    /// A cycle of a running VM, without a freeze of its file systems.
+    case crashConsistent = "crash"
+    case applicationConsistent = "application"
+    /// The last point of a VM that was shut down: nothing is lost.
+    case planned
+}

@@ -1,0 +1,141 @@
+/// Whether an operation may begin: the state machine and the facts together, in one place.
+package enum Guards {
+    /// The refusal of an operation, or nil when it may begin.
+    ///
+    /// Nothing is changed by asking.  `item` is nil for a VM that the hosts replicate directly (the management server's
+    /// own); the vault's rules do not bind such a VM, so that it can be brought up first.
+    package static func check(
+        _ operation: Operation, on relationship: Relationship, item: ProtectedItem?, facts: SiteFacts
+    ) -> Refusal? {
+        rule(against: operation, on: relationship, item: item, facts: facts).map {
+            Refusal(rule: $0, operation: operation, object: relationship.name, state: relationship.state)
+        }
+    }
+
+    /// The refusal of a failover to make the target the owner, or nil when it may: asked by the stage that claims ownership.
+    ///
+    /// Here nothing may be left open: an unplanned failover must know that the source is down, and a planned one that the
+    /// VM there has been shut down.
+    package static func checkClaim(
+        _ operation: Operation, on relationship: Relationship, facts: SiteFacts
+    ) -> Refusal? {
+        let rule: Rule?
+        switch operation {
+        case .unplannedFailover:
+            let known = facts.sourceVerdict == .proven || facts.sourceVerdict == .declared
+            rule = known ? nil : RuleBook.sourceMustBeDown
+        case .plannedFailover:
+            let stopped = facts.runningAt.map { !$0.contains(relationship.source) } ?? false
+            rule = stopped && !facts.shutdownTimedOut ? nil : RuleBook.shutdownNeeded
+        default:
+            rule = nil
+        }
+        return rule.map {
+            Refusal(rule: $0, operation: operation, object: relationship.name, state: relationship.state)
+        }
+    }
+
+    /// One operation and why it may not begin now; nil when it may.
+    package typealias Verdict = (operation: Operation, refusal: Refusal?)
+
+    /// The answer for every operation, in the order of `Operation`: which come next, and why the others do not.
+    package static func verdicts(
+        for relationship: Relationship, item: ProtectedItem?, facts: SiteFacts
+    ) -> [Verdict] {
+        Operation.allCases.map { ($0, check($0, on: relationship, item: item, facts: facts)) }
+    }
+
+    private static func rule(
+        against operation: Operation, on relationship: Relationship, item: ProtectedItem?, facts: SiteFacts
+    ) -> Rule? {
+        if case .refused(let rule) = TransitionTable.transition(from: relationship.state, operation) { return rule }
+        return exclusion(operation, relationship, facts)
+            ?? setup(operation, item, facts)
+            ?? managementServer(operation, relationship, item, facts)
+            ?? reachability(operation, facts)
+            ?? points(operation, relationship, facts)
+            ?? copies(operation, relationship, facts)
+    }
+
+    /// Rule 30: operations on one VM exclude each other, but a copy may be ended for one that needs it to end.
+    private static func exclusion(_ operation: Operation, _ relationship: Relationship, _ facts: SiteFacts) -> Rule? {
+        guard relationship.activeJob != nil || facts.activeOperation != nil else { return nil }
+        if let running = facts.activeOperation, TransitionTable.ends(operation, running: running) { return nil }
+        return RuleBook.operationInProgress
+    }
+
+    private static func setup(_ operation: Operation, _ item: ProtectedItem?, _ facts: SiteFacts) -> Rule? {
+        switch operation {
+        case .protect:
+            if item != nil, facts.isManagementVM { return RuleBook.managementVMOutsideClouds }
+            if item != nil, !facts.cloudIsPaired { return RuleBook.pairRequired }
+            return facts.policyExists ? nil : RuleBook.policyRequired
+        case .cancelFirstCopy:
+            return facts.firstCopyExported ? RuleBook.firstCopyExported : nil
+        default:
+            return nil
+        }
+    }
+
+    /// Rules 31 and 32.
+    ///
+    /// Cycles are the hosts' own work and go on without the management server.
+    private static func managementServer(
+        _ operation: Operation, _ relationship: Relationship, _ item: ProtectedItem?, _ facts: SiteFacts
+    ) -> Rule? {
+        guard item != nil, let management = facts.management, operation != .sync else { return nil }
+        if management.running != true { return RuleBook.managementServerFirst }
+        guard operation == .reverse, let own = management.relationship else { return nil }
+        let returnsHome = facts.site(of: relationship.standby) == facts.site(of: own.home)
+        return returnsHome && !own.isSettledAtHome ? RuleBook.managementServerHomeFirst : nil
+    }
+
+    private static func reachability(_ operation: Operation, _ facts: SiteFacts) -> Rule? {
+        switch operation {
+        case .protect, .startFirstCopy, .importFirstCopy, .sync, .resume, .resync, .plannedFailover, .undo, .reverse:
+            facts.sourceReachable == false || facts.targetReachable == false ? RuleBook.bothSitesNeeded : nil
+        case .testFailover, .cleanUpTest, .unplannedFailover, .changePoint, .commit:
+            facts.targetReachable == false ? RuleBook.targetNeeded : nil
+        case .cancelFirstCopy, .pause, .pauseResync, .cancelResync, .unprotect:
+            nil
+        }
+    }
+
+    private static func points(_ operation: Operation, _ relationship: Relationship, _ facts: SiteFacts) -> Rule? {
+        switch operation {
+        case .testFailover, .unplannedFailover, .changePoint:
+            if relationship.newestGeneration == nil { return RuleBook.firstCopyIncomplete }
+            return facts.chosenPointExists == false ? RuleBook.recoveryPointUnknown : nil
+        default:
+            return nil
+        }
+    }
+
+    /// Never two writable copies, and no way back onto a copy that is not known to be whole.
+    private static func copies(_ operation: Operation, _ relationship: Relationship, _ facts: SiteFacts) -> Rule? {
+        switch operation {
+        case .unplannedFailover:
+            return facts.sourceVerdict == .unknown ? RuleBook.sourceMustBeDown : nil
+        case .plannedFailover where facts.shutdownTimedOut:
+            return RuleBook.shutdownNeeded
+        case .undo where facts.sourceIntact != true:
+            return RuleBook.sourceNotIntact
+        case .sync, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo, .reverse:
+            return facts.runningAt?.contains(relationship.standby) == true ? RuleBook.oneWritableCopy : nil
+        default:
+            return nil
+        }
+    }
+}
+
+extension Relationship {
+    /// The host whose copy must be off: the one of the two that is not the owner.
+    package var standby: String { owner == source ? target : source }
+
+    /// The VM is at the host where it was first protected, and protected there.
+    ///
+    /// A VM that was never failed over counts, whatever the state of its replication.
+    package var isSettledAtHome: Bool {
+        owner == home && (epoch == 1 || state == .protected || state == .testing)
+    }
+}

@@ -1,0 +1,24 @@
+/// What changes the state of a relationship or a protected item (reference 2.2).
+package enum Operation: String, Codable, Hashable, Sendable, CaseIterable {
+    case protect
+    case startFirstCopy = "start-first-copy"
+    case importFirstCopy = "import-first-copy"
+    case cancelFirstCopy = "cancel-first-copy"
+    /// One cycle now: a new recovery point.
+    case sync
+    case pause
+    case resume
+    case resync
+    case pauseResync = "pause-resync"
+    case cancelResync = "cancel-resync"
+    case testFailover = "test-failover"
+    case cleanUpTest = "clean-up-test"
+    case plannedFailover = "planned-failover"
+    case unplannedFailover = "unplanned-failover"
+    case changePoint = "change-point"
+    /// Back to where the VM ran before a failover that is not yet committed.
+    case undo
+    case commit
+    case reverse
+    case unprotect
+}

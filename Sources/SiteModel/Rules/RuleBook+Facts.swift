@@ -1,0 +1,68 @@
+// Rules that ask what is so at the sites: who is up, who writes, which points exist.
+
+extension RuleBook {
+    static let facts: [Rule] = [
+        managementServerFirst, managementServerHomeFirst, bothSitesNeeded, targetNeeded, recoveryPointUnknown,
+        sourceMustBeDown, shutdownNeeded, sourceNotIntact, oneWritableCopy,
+    ]
+
+    package static let managementServerFirst = Rule(
+        id: "management-server-first",
+        sentence:
+            "The management server's own VM is brought up, and seen running, before any operation on the VMs it manages.",
+        source: "site-recovery 2.4 rule 31",
+        hint: "Fail over the management server's VM first, check that it runs, then repeat this operation.")
+
+    package static let managementServerHomeFirst = Rule(
+        id: "management-server-home-first",
+        sentence:
+            "The management server's own VM is reversed, failed back and protected again before workloads are reversed.",
+        source: "site-recovery 2.4 rule 32",
+        hint: "For the management server's VM: reverse, planned failover, commit, reverse. Then reverse the workloads.")
+
+    package static let bothSitesNeeded = Rule(
+        id: "both-sites-needed",
+        sentence: "Copying between the sites, and every step back to the source, needs both sites to be reachable.",
+        source: "site-recovery 2.4 rules 13 and 21",
+        hint:
+            "Bring the other site back; doctor shows what does not answer. If the source is lost, fail over unplanned.")
+
+    package static let targetNeeded = Rule(
+        id: "target-needed",
+        sentence: "The host that holds the recovery points must be reachable.",
+        source: "site-recovery 2.4 rule 14",
+        hint: "Start libvirt and the agent at the target host; doctor shows which of them does not answer.")
+
+    package static let recoveryPointUnknown = Rule(
+        id: "recovery-point-unknown",
+        sentence: "The chosen recovery point does not exist at the target.",
+        source: "site-recovery 2.4 rule 19",
+        hint: "Choose one of the points that status lists, or \"latest\".")
+
+    package static let sourceMustBeDown = Rule(
+        id: "source-must-be-down",
+        sentence:
+            "An unplanned failover goes on only when the source is proven to be down or the operator has declared it lost.",
+        source: "site-recovery 2.4 rules 15 and 16",
+        hint: "Mend the fence and repeat; or make sure by hand that the source cannot run, and declare it lost.")
+
+    package static let shutdownNeeded = Rule(
+        id: "shutdown-needed",
+        sentence: "A planned failover goes on only when the VM at the source has shut down.",
+        source: "site-recovery 2.4 rule 12",
+        hint: "The guest ignored the shutdown. Shut it down from inside, or allow it to be powered off, and repeat.")
+
+    package static let sourceNotIntact = Rule(
+        id: "source-not-intact",
+        sentence: "A failover can be undone only when the source and its disks are known to be whole.",
+        source: "site-recovery 2.3, row Commit pending",
+        hint:
+            "Bring the source back and let it be checked; or commit, and go back later by reverse and planned failover."
+    )
+
+    package static let oneWritableCopy = Rule(
+        id: "one-writable-copy",
+        sentence: "A VM runs at one site only: the copy that receives must be off.",
+        source: "site-recovery 2.4 rules 16 and 25",
+        hint: "Shut down the copy that is not the owner; status names the owner. Keep its disks.")
+}

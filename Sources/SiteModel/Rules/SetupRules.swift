@@ -1,0 +1,40 @@
+/// A rule that a cloud or pair would break: nothing was changed.
+package struct SetupRefusal: Error, Hashable, Sendable {
+    package let rule: Rule
+    /// Name of the object that refused.
+    package let object: String
+
+    package init(rule: Rule, object: String) {
+        self.rule = rule
+        self.object = object
+    }
+}
+
+extension Guards {
+    /// The refusal to join two clouds, or nil when they may be paired.
+    ///
+    /// `existing` are the vault's pairs; `policyExists` tells whether the policy that the pair names is there.
+    package static func checkPair(
+        _ primary: Cloud, with recovery: Cloud, existing: [CloudPair], policyExists: Bool = true
+    ) -> SetupRefusal? {
+        if primary.id == recovery.id { return SetupRefusal(rule: RuleBook.twoCloudsOnOneServer, object: primary.name) }
+        for cloud in [primary, recovery] where existing.contains(where: { $0.joins(cloud.id) }) {
+            return SetupRefusal(rule: RuleBook.onePairPerCloud, object: cloud.name)
+        }
+        return policyExists ? nil : SetupRefusal(rule: RuleBook.policyRequired, object: primary.name)
+    }
+}
+
+extension CloudPair {
+    /// Whether a cloud is one of the two.
+    package func joins(_ cloud: String) -> Bool { cloud == primary || cloud == recovery }
+
+    /// The other cloud of the pair; nil when the cloud given is neither.
+    package func partner(of cloud: String) -> String? {
+        switch cloud {
+        case primary: recovery
+        case recovery: primary
+        default: nil
+        }
+    }
+}

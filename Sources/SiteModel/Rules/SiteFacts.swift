@@ -1,0 +1,73 @@
+/// What is so at the sites and in the vault, as far as the rules ask for it.
+///
+/// Whoever asks fills in what it knows. Nil means "not looked": it passes where a later stage finds out without harm,
+/// and refuses where a mistake could not be taken back (the source's disks, the management server, the source's end).
+package struct SiteFacts: Hashable, Sendable {
+    /// The policy that the relationship names exists.
+    package var policyExists: Bool
+    /// The item's cloud is in a pair.
+    package var cloudIsPaired: Bool
+    /// This VM is the one that the management server runs in.
+    package var isManagementVM: Bool
+    /// The management server's own VM; nil when the server runs in none.
+    package var management: ManagementVM?
+    /// Site of each host, by host id; a host that is not listed counts as a site of its own.
+    package var sites: [String: String]
+    /// The host that is replicated from answers.
+    package var sourceReachable: Bool?
+    /// The host that is replicated to answers.
+    package var targetReachable: Bool?
+    /// How it is known that the source is down; nil before anyone has tried to find out.
+    package var sourceVerdict: SourceVerdict?
+    /// The source's VM definition and disks are whole and unchanged since the failover.
+    package var sourceIntact: Bool?
+    /// The guest did not shut down within the limit of a planned failover.
+    package var shutdownTimedOut: Bool
+    /// Hosts at which the VM runs, by id; nil when nobody has looked.
+    package var runningAt: Set<String>?
+    /// The recovery point that the operation names exists; nil when it names none.
+    package var chosenPointExists: Bool?
+    /// The first copy was exported for import at the target.
+    package var firstCopyExported: Bool
+    /// Operation of the job that has the VM, if one has.
+    package var activeOperation: Operation?
+
+    /// The management server's own VM, as the rules about it see it.
+    package struct ManagementVM: Hashable, Sendable {
+        /// It runs and was seen to answer; nil when nobody has looked.
+        package var running: Bool?
+        /// Its own relationship; nil when it is not replicated.
+        package var relationship: Relationship?
+
+        package init(running: Bool?, relationship: Relationship?) {
+            self.running = running
+            self.relationship = relationship
+        }
+    }
+
+    package init(
+        policyExists: Bool = true, cloudIsPaired: Bool = true, isManagementVM: Bool = false,
+        management: ManagementVM? = nil, sites: [String: String] = [:], sourceReachable: Bool? = nil,
+        targetReachable: Bool? = nil, sourceVerdict: SourceVerdict? = nil, sourceIntact: Bool? = nil,
+        shutdownTimedOut: Bool = false, runningAt: Set<String>? = nil, chosenPointExists: Bool? = nil,
+        firstCopyExported: Bool = false, activeOperation: Operation? = nil
+    ) {
+        self.policyExists = policyExists
+        self.cloudIsPaired = cloudIsPaired
+        self.isManagementVM = isManagementVM
+        self.management = management
+        self.sites = sites
+        self.sourceReachable = sourceReachable
+        self.targetReachable = targetReachable
+        self.sourceVerdict = sourceVerdict
+        self.sourceIntact = sourceIntact
+        self.shutdownTimedOut = shutdownTimedOut
+        self.runningAt = runningAt
+        self.chosenPointExists = chosenPointExists
+        self.firstCopyExported = firstCopyExported
+        self.activeOperation = activeOperation
+    }
+
+    /// The place that a host fails with.
+    package func site(of host: String) -> String { sites[host] ?? host }
+}

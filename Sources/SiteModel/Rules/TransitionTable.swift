@@ -1,0 +1,77 @@
+/// What the state machine answers for one state and one operation.
+package enum Transition: Hashable, Sendable {
+    /// The operation may begin: the state while it works, and the state when it has succeeded.
+    case allowed(during: ReplicationState, after: ReplicationState)
+    /// The rule that forbids it.
+    case refused(Rule)
+}
+
+/// The state machine of a relationship, and so of a protected item: state x operation (reference 2.3).
+///
+/// The compiler sees to it that every pair has an answer. Facts besides the state are `Guards`' business; nothing else
+/// decides whether an operation is allowed. An operation that was interrupted in its `during` state is driven on
+/// by its own job and does not ask this table again.
+///
+/// Where the reference disagrees with itself (2.5), this table says: commit closes every failover, planned or not, and only
+/// then may it be reversed; a row about one state outweighs the row "any state: disable protection", so a test is cleaned
+/// up and a failover committed or undone before protection is taken away; cycles go on during a test (5.1).
+package enum TransitionTable {
+    /// The answer for one pair.
+    ///
+    /// `firstCopy` is the policy's choice and matters to `protect` alone: a scheduled or offline first copy is left outstanding.
+    package static func transition(
+        from state: ReplicationState, _ operation: Operation, firstCopy: Policy.FirstCopy = .now
+    ) -> Transition {
+        switch state {
+        case .unprotected: unprotected(operation, firstCopy)
+        case .firstCopyPending: firstCopyPending(operation)
+        case .firstCopy: firstCopyRunning(operation)
+        case .protected: protected(operation)
+        case .paused: paused(operation)
+        case .error: error(operation)
+        case .resyncRequired: resyncRequired(operation)
+        case .resynchronizing: resynchronizing(operation)
+        case .resyncPaused: resyncPaused(operation)
+        case .testing: testing(operation)
+        case .failingOverPlanned, .failingOver: failingOver(operation)
+        case .failedOver: failedOver(operation)
+        case .committed: committed(operation)
+        case .reversing: reversing(operation)
+        }
+    }
+
+    /// The state that a failed operation leaves behind.
+    ///
+    /// As a rule the one it began in, because every operation writes beside what is there. An operation that first ended
+    /// a copy cannot give that copy back: it leaves the copy outstanding. A failover that fails before ownership is claimed
+    /// leaves its origin; after that it does not fail, it is driven on.
+    package static func afterFailure(of operation: Operation, from origin: ReplicationState) -> ReplicationState {
+        switch origin {
+        case .firstCopy: .firstCopyPending
+        case .resynchronizing: .resyncRequired
+        default: origin
+        }
+    }
+
+    /// Whether `operation` may begin while a job of `running` is open, by ending that job first.
+    ///
+    /// Only copies can be ended so: the site may be lost in the middle of a cycle, and the failover must not wait for it.
+    package static func ends(_ operation: Operation, running: Operation) -> Bool {
+        switch (operation, running) {
+        case (.unplannedFailover, .sync), (.unplannedFailover, .resync), (.unplannedFailover, .resume): true
+        case (.pauseResync, .resync), (.pauseResync, .resume), (.cancelResync, .resync), (.cancelResync, .resume): true
+        case (.cancelFirstCopy, .protect), (.cancelFirstCopy, .startFirstCopy), (.cancelFirstCopy, .importFirstCopy):
+            true
+        case (.unprotect, .protect), (.unprotect, .startFirstCopy), (.unprotect, .importFirstCopy): true
+        case (.unprotect, .sync), (.unprotect, .resync), (.unprotect, .resume): true
+        default: false
+        }
+    }
+
+    /// The operations that the table allows in a state, facts aside, in the order of `Operation`.
+    package static func allowed(in state: ReplicationState) -> [Operation] {
+        Operation.allCases.filter {
+            if case .allowed = transition(from: state, $0) { true } else { false }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+import SiteModel
+import Testing
+
+/// A question to the guards and the rule that must answer it; nil when the operation may begin.
+struct GuardCase: Sendable, CustomTestStringConvertible {
+    var title: String
+    var operation: Operation
+    var state: ReplicationState
+    var rule: String?
+    var inCloud = true
+    var relationship: @Sendable (inout Relationship) -> Void = { _ in }
+    var facts: @Sendable (inout SiteFacts) -> Void = { _ in }
+
+    var testDescription: String { title }
+}
+
+enum Sample {
+    static func relationship(_ state: ReplicationState, named name: String = "orders") -> Relationship {
+        var relationship = Relationship(
+            id: "r-\(name)", name: name, vmUUID: "u-\(name)", source: "host-a", target: "host-b", policy: "p", disks: []
+        )
+        relationship.state = state
+        relationship.newestGeneration = "g1"
+        if [.failedOver, .committed, .reversing].contains(state) {
+            relationship.owner = "host-b"
+            relationship.epoch = 2
+        }
+        return relationship
+    }
+
+    static let item = ProtectedItem(id: "i", name: "orders", cloud: "gold", pair: "pair", relationship: "r-orders")
+
+    /// The server's own VM, running, its relationship as `change` makes it.
+    static func management(
+        _ state: ReplicationState, _ change: (inout Relationship) -> Void = { _ in }
+    ) -> SiteFacts.ManagementVM {
+        var own = relationship(state, named: "vmm01")
+        change(&own)
+        return SiteFacts.ManagementVM(running: true, relationship: own)
+    }
+
+    /// The server's own VM, failed over to B and back to A, in some state there.
+    static func returned(_ state: ReplicationState) -> SiteFacts.ManagementVM {
+        management(state) { own in
+            (own.source, own.target, own.owner, own.epoch) = ("host-a", "host-b", "host-a", 3)
+        }
+    }
+}
+
+@Suite("Guards")
+struct GuardsTests {
+    static let cases: [GuardCase] = setup + managementServer + sites + points + copies + exclusion
+
+    static let setup: [GuardCase] = [
+        GuardCase(title: "protect, all there", operation: .protect, state: .unprotected, rule: nil),
+        GuardCase(
+            title: "protect without a policy", operation: .protect, state: .unprotected, rule: "policy-required",
+            facts: { $0.policyExists = false }),
+        GuardCase(
+            title: "protect in a cloud without a pair", operation: .protect, state: .unprotected, rule: "pair-required",
+            facts: { $0.cloudIsPaired = false }),
+        GuardCase(
+            title: "a VM outside the clouds needs no pair", operation: .protect, state: .unprotected, rule: nil,
+            inCloud: false, facts: { $0.cloudIsPaired = false }),
+        GuardCase(
+            title: "the management server's VM in a cloud", operation: .protect, state: .unprotected,
+            rule: "management-vm-outside-clouds", facts: { $0.isManagementVM = true }),
+        GuardCase(
+            title: "the management server's VM by the hosts", operation: .protect, state: .unprotected, rule: nil,
+            inCloud: false, facts: { $0.isManagementVM = true }),
+        GuardCase(
+            title: "cancel a first copy that was exported", operation: .cancelFirstCopy, state: .firstCopyPending,
+            rule: "first-copy-exported", facts: { $0.firstCopyExported = true }),
+    ]
+
+    static let managementServer: [GuardCase] = [
+        GuardCase(
+            title: "the server's VM is down", operation: .unplannedFailover, state: .protected,
+            rule: "management-server-first",
+            facts: { $0.management = SiteFacts.ManagementVM(running: false, relationship: nil) }),
+        GuardCase(
+            title: "nobody has looked whether the server's VM runs", operation: .commit, state: .failedOver,
+            rule: "management-server-first",
+            facts: { $0.management = SiteFacts.ManagementVM(running: nil, relationship: nil) }),
+        GuardCase(
+            title: "the server's own VM does not wait for itself", operation: .unplannedFailover, state: .protected,
+            rule: nil, inCloud: false,
+            facts: { $0.management = SiteFacts.ManagementVM(running: false, relationship: nil) }),
+        GuardCase(
+            title: "cycles go on without the server", operation: .sync, state: .protected, rule: nil,
+            facts: { $0.management = SiteFacts.ManagementVM(running: false, relationship: nil) }),
+        GuardCase(
+            title: "reverse while the server's VM is committed away", operation: .reverse, state: .committed,
+            rule: "management-server-home-first", facts: { $0.management = Sample.management(.committed) }),
+        GuardCase(
+            title: "reverse while the server's VM is protected away", operation: .reverse, state: .committed,
+            rule: "management-server-home-first",
+            facts: {
+                $0.management = Sample.management(.protected) {
+                    ($0.source, $0.target, $0.owner, $0.epoch) = ("host-b", "host-a", "host-b", 2)
+                }
+            }),
+        GuardCase(
+            title: "reverse while the server's VM is home and not yet protected", operation: .reverse,
+            state: .committed, rule: "management-server-home-first",
+            facts: { $0.management = Sample.returned(.committed) }),
+        GuardCase(
+            title: "reverse when the server's VM is home and protected", operation: .reverse, state: .committed,
+            rule: nil, facts: { $0.management = Sample.returned(.protected) }),
+        GuardCase(
+            title: "the server's VM was never failed over", operation: .reverse, state: .committed, rule: nil,
+            facts: { $0.management = Sample.management(.paused) }),
+        GuardCase(
+            title: "reverse away from the server's home does not wait", operation: .reverse, state: .committed,
+            rule: nil, relationship: { ($0.source, $0.target, $0.owner) = ("host-b", "host-a", "host-a") },
+            facts: { $0.management = Sample.returned(.committed) }),
+        GuardCase(
+            title: "another host of the server's home site counts as home", operation: .reverse, state: .committed,
+            rule: "management-server-home-first", relationship: { $0.source = "host-a2" },
+            facts: {
+                $0.management = Sample.management(.committed)
+                $0.sites = ["host-a": "a", "host-a2": "a", "host-b": "b"]
+            }),
+        GuardCase(
+            title: "a server in no VM has no such order", operation: .reverse, state: .committed, rule: nil),
+    ]
+
+    static let sites: [GuardCase] = [
+        GuardCase(
+            title: "planned failover, source away", operation: .plannedFailover, state: .protected,
+            rule: "both-sites-needed", facts: { $0.sourceReachable = false }),
+        GuardCase(
+            title: "planned failover, target away", operation: .plannedFailover, state: .protected,
+            rule: "both-sites-needed", facts: { $0.targetReachable = false }),
+        GuardCase(
+            title: "planned failover, both there", operation: .plannedFailover, state: .protected, rule: nil,
+            facts: { ($0.sourceReachable, $0.targetReachable) = (true, true) }),
+        GuardCase(
+            title: "cycle, source away", operation: .sync, state: .protected, rule: "both-sites-needed",
+            facts: { $0.sourceReachable = false }),
+        GuardCase(
+            title: "reverse, old site away", operation: .reverse, state: .committed, rule: "both-sites-needed",
+            facts: { $0.sourceReachable = false }),
+        GuardCase(
+            title: "unplanned failover, source away", operation: .unplannedFailover, state: .protected, rule: nil,
+            facts: { $0.sourceReachable = false }),
+        GuardCase(
+            title: "unplanned failover, target away", operation: .unplannedFailover, state: .protected,
+            rule: "target-needed", facts: { $0.targetReachable = false }),
+        GuardCase(
+            title: "commit, target away", operation: .commit, state: .failedOver, rule: "target-needed",
+            facts: { $0.targetReachable = false }),
+        GuardCase(
+            title: "pause, both away", operation: .pause, state: .protected, rule: nil,
+            facts: { ($0.sourceReachable, $0.targetReachable) = (false, false) }),
+    ]
+
+    static let points: [GuardCase] = [
+        GuardCase(
+            title: "failover to a point that is not there", operation: .unplannedFailover, state: .protected,
+            rule: "recovery-point-unknown", facts: { $0.chosenPointExists = false }),
+        GuardCase(
+            title: "change to a point that is not there", operation: .changePoint, state: .failedOver,
+            rule: "recovery-point-unknown", facts: { $0.chosenPointExists = false }),
+        GuardCase(
+            title: "change to a point that is there", operation: .changePoint, state: .failedOver, rule: nil,
+            facts: { $0.chosenPointExists = true }),
+        GuardCase(
+            title: "failover with no whole point", operation: .unplannedFailover, state: .error,
+            rule: "first-copy-incomplete", relationship: { $0.newestGeneration = nil }),
+    ]
+
+    static let copies: [GuardCase] = [
+        GuardCase(
+            title: "nobody knows whether the source is down", operation: .unplannedFailover, state: .protected,
+            rule: "source-must-be-down", facts: { $0.sourceVerdict = .unknown }),
+        GuardCase(
+            title: "the source is fenced", operation: .unplannedFailover, state: .protected, rule: nil,
+            facts: { $0.sourceVerdict = .proven }),
+        GuardCase(
+            title: "the guest ignored the shutdown", operation: .plannedFailover, state: .protected,
+            rule: "shutdown-needed", facts: { $0.shutdownTimedOut = true }),
+        GuardCase(
+            title: "undo, source not looked at", operation: .undo, state: .failedOver, rule: "source-not-intact"),
+        GuardCase(
+            title: "undo, source damaged", operation: .undo, state: .failedOver, rule: "source-not-intact",
+            facts: { $0.sourceIntact = false }),
+        GuardCase(
+            title: "undo, source whole", operation: .undo, state: .failedOver, rule: nil,
+            facts: { $0.sourceIntact = true }),
+        GuardCase(
+            title: "reverse while the old copy runs", operation: .reverse, state: .committed, rule: "one-writable-copy",
+            facts: { $0.runningAt = ["host-a", "host-b"] }),
+        GuardCase(
+            title: "cycle while the replica runs", operation: .sync, state: .protected, rule: "one-writable-copy",
+            facts: { $0.runningAt = ["host-a", "host-b"] }),
+        GuardCase(
+            title: "cycle while only the owner runs", operation: .sync, state: .protected, rule: nil,
+            facts: { $0.runningAt = ["host-a"] }),
+    ]
+
+    static let exclusion: [GuardCase] = [
+        GuardCase(
+            title: "a job has the VM", operation: .sync, state: .protected, rule: "operation-in-progress",
+            relationship: { $0.activeJob = "j" }),
+        GuardCase(
+            title: "failover does not wait for a cycle", operation: .unplannedFailover, state: .protected, rule: nil,
+            relationship: { $0.activeJob = "j" }, facts: { $0.activeOperation = .sync }),
+        GuardCase(
+            title: "failover waits for what is no copy", operation: .unplannedFailover, state: .protected,
+            rule: "operation-in-progress", relationship: { $0.activeJob = "j" },
+            facts: { $0.activeOperation = .testFailover }),
+        GuardCase(
+            title: "the state's rule comes before the busy VM", operation: .undo, state: .failingOver,
+            rule: "never-cancel-a-failover", relationship: { $0.activeJob = "j" }),
+        GuardCase(
+            title: "commit before reverse", operation: .reverse, state: .failedOver, rule: "commit-before-reverse"),
+    ]
+
+    @Test("Facts decide what the state leaves open", arguments: cases)
+    func guarded(question: GuardCase) {
+        var relationship = Sample.relationship(question.state)
+        question.relationship(&relationship)
+        var facts = SiteFacts()
+        question.facts(&facts)
+        let item = question.inCloud ? Sample.item : nil
+        let refusal = Guards.check(question.operation, on: relationship, item: item, facts: facts)
+        #expect(refusal?.rule.id == question.rule)
+        if let refusal {
+            #expect(refusal.operation == question.operation)
+            #expect(refusal.object == "orders")
+            #expect(refusal.state == question.state)
+        }
+    }
+
+    @Test(
+        "Ownership is claimed only when the source is known to be down",
+        arguments: [
+            (Operation.unplannedFailover, SourceVerdict.proven, nil, nil),
+            (.unplannedFailover, .declared, nil, nil),
+            (.unplannedFailover, .unknown, nil, "source-must-be-down"),
+            (.unplannedFailover, nil, nil, "source-must-be-down"),
+            (.plannedFailover, nil, [], nil),
+            (.plannedFailover, nil, ["host-a"], "shutdown-needed"),
+            (.plannedFailover, nil, nil, "shutdown-needed"),
+        ] as [(Operation, SourceVerdict?, Set<String>?, String?)])
+    func claim(operation: Operation, verdict: SourceVerdict?, runningAt: Set<String>?, rule: String?) {
+        let facts = SiteFacts(sourceVerdict: verdict, runningAt: runningAt)
+        let state: ReplicationState = operation == .plannedFailover ? .failingOverPlanned : .failingOver
+        let refusal = Guards.checkClaim(operation, on: Sample.relationship(state), facts: facts)
+        #expect(refusal?.rule.id == rule)
+    }
+
+    @Test("The verdicts say for every operation whether it comes next, and if not, why")
+    func verdicts() {
+        let relationship = Sample.relationship(.failedOver)
+        let verdicts = Guards.verdicts(for: relationship, item: Sample.item, facts: SiteFacts(sourceIntact: true))
+        #expect(verdicts.map(\.operation) == Operation.allCases)
+        #expect(verdicts.filter { $0.refusal == nil }.map(\.operation) == [.changePoint, .undo, .commit])
+        #expect(verdicts.first { $0.operation == .reverse }?.refusal?.rule == RuleBook.commitBeforeReverse)
+    }
+}
+
+struct PairingCase: Sendable, CustomTestStringConvertible {
+    var title: String
+    var recovery = Cloud(id: "silver", name: "silver", server: "s", hosts: ["host-b"])
+    var existing: [CloudPair] = []
+    var policyExists = true
+    var rule: String?
+    var testDescription: String { title }
+}
+
+@Suite("Pairing of clouds")
+struct PairingTests {
+    static let gold = Cloud(id: "gold", name: "gold", server: "s", hosts: ["host-a"])
+    static let cases: [PairingCase] = [
+        PairingCase(title: "two clouds of one server", rule: nil),
+        PairingCase(title: "a cloud with itself", recovery: gold, rule: "two-clouds-on-one-server"),
+        PairingCase(
+            title: "primary already paired as target", existing: [pair("bronze", "gold")], rule: "one-pair-per-cloud"),
+        PairingCase(
+            title: "recovery already paired", existing: [pair("silver", "bronze")], rule: "one-pair-per-cloud"),
+        PairingCase(title: "another pair does not matter", existing: [pair("tin", "bronze")], rule: nil),
+        PairingCase(title: "without a policy", policyExists: false, rule: "policy-required"),
+    ]
+
+    static func pair(_ primary: String, _ recovery: String) -> CloudPair {
+        CloudPair(id: "x", name: "x", primary: primary, recovery: recovery, policy: "p")
+    }
+
+    @Test("A cloud is in one pair at most, never with itself, always under a policy", arguments: cases)
+    func pairing(question: PairingCase) {
+        let refusal = Guards.checkPair(
+            Self.gold, with: question.recovery, existing: question.existing, policyExists: question.policyExists)
+        #expect(refusal?.rule.id == question.rule)
+    }
+
+    @Test("A pair names the partner of each of its clouds")
+    func partner() {
+        let pair = Self.pair("gold", "silver")
+        #expect(pair.partner(of: "gold") == "silver")
+        #expect(pair.partner(of: "silver") == "gold")
+        #expect(pair.partner(of: "tin") == nil)
+    }
+}
