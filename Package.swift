@@ -59,7 +59,7 @@ let package = Package(
         // The lab and the command line.
         .target(
             name: "Lab",
-            dependencies: ["Hypervisors", .product(name: "Subprocess", package: "swift-subprocess")],
+            dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
             swiftSettings: strict),
         .executableTarget(
             name: "perilune",
