@@ -1,0 +1,108 @@
+internal import Foundation
+
+/// The rows of a vault in memory.
+///
+/// A transaction writes in place and notes what was there, so that it can be undone.
+final class MemoryRows: RowWriter {
+    private var objects: [String: [String: ObjectRow]] = [:]
+    private var names: [NameKey: String] = [:]
+    private var events: [(object: String?, body: Data)] = []
+    private var leases: [String: LeaseRow] = [:]
+    private var undo: [Change] = []
+
+    private struct NameKey: Hashable {
+        var kind: String
+        var parent: String
+        var name: String
+    }
+
+    /// What a write replaced.
+    private enum Change {
+        case object(kind: String, id: String, ObjectRow?)
+        case event
+        case lease(String, LeaseRow?)
+    }
+
+    func begin() { undo = [] }
+
+    func rollBack() {
+        for change in undo.reversed() {
+            switch change {
+            case .object(let kind, let id, let row): set(row, kind: kind, id: id)
+            case .event: events.removeLast()
+            case .lease(let name, let row): leases[name] = row
+            }
+        }
+        undo = []
+    }
+
+    /// Puts a row in the place of what is there, and keeps the names in step.
+    private func set(_ row: ObjectRow?, kind: String, id: String) {
+        if let old = objects[kind]?[id] {
+            names[NameKey(kind: kind, parent: old.parent, name: old.name)] = nil
+        }
+        objects[kind, default: [:]][id] = row
+        if let row { names[NameKey(kind: kind, parent: row.parent, name: row.name)] = id }
+    }
+
+    private func change(_ row: ObjectRow?, kind: String, id: String) {
+        undo.append(.object(kind: kind, id: id, objects[kind]?[id]))
+        set(row, kind: kind, id: id)
+    }
+}
+
+extension MemoryRows {
+    func insert(_ row: ObjectRow) { change(row, kind: row.kind, id: row.id) }
+
+    func replace(_ row: ObjectRow) { change(row, kind: row.kind, id: row.id) }
+
+    func remove(kind: String, id: String) { change(nil, kind: kind, id: id) }
+
+    func appendEvent(about object: String?, body: Data) {
+        undo.append(.event)
+        events.append((object, body))
+    }
+
+    func put(_ lease: LeaseRow) {
+        undo.append(.lease(lease.name, leases[lease.name]))
+        leases[lease.name] = lease
+    }
+}
+
+extension MemoryRows {
+    func document(kind: String, id: String) -> Document? { objects[kind]?[id].map(Self.document) }
+
+    func document(kind: String, parent: String, name: String) -> Document? {
+        names[NameKey(kind: kind, parent: parent, name: name)].flatMap { document(kind: kind, id: $0) }
+    }
+
+    func documents(kind: String, parent: String?) -> [Document] {
+        (objects[kind] ?? [:]).values
+            .filter { parent == nil || $0.parent == parent }
+            .sorted(by: Self.isBefore)
+            .map(Self.document)
+    }
+
+    func openDocuments(kind: String) -> [Document] {
+        (objects[kind] ?? [:]).values
+            .compactMap { row in row.openSince.map { (since: $0, row: row) } }
+            .sorted { ($0.since, $0.row.id) < ($1.since, $1.row.id) }
+            .map { Self.document($0.row) }
+    }
+
+    func eventBodies(about object: String?, limit: Int) -> [Data] {
+        events.reversed().lazy.filter { object == nil || $0.object == object }.prefix(limit).map(\.body)
+    }
+
+    func leaseRow(_ name: String) -> LeaseRow? { leases[name] }
+
+    private static func document(_ row: ObjectRow) -> Document {
+        Document(id: row.id, revision: row.revision, body: row.body)
+    }
+
+    private static func isBefore(_ a: ObjectRow, _ b: ObjectRow) -> Bool {
+        if a.sortKey != b.sortKey { return SortKey.precedes(a.sortKey, b.sortKey) }
+        if a.name != b.name { return SortKey.precedes(a.name, b.name) }
+        return SortKey.precedes(a.id, b.id)
+    }
+}

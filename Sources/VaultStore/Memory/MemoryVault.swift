@@ -1,0 +1,33 @@
+internal import Synchronization
+
+/// A vault in memory, for simulation and tests: the same refusals, revisions and epochs as the one on disk, nothing
+/// kept.
+///
+/// Its calls never wait for anything outside the process, so a simulated run stays on its own executor. Values are kept
+/// as documents, so what a caller holds is never what the vault holds.
+package final class MemoryVault: Vault {
+    private let rows = Mutex(MemoryRows())
+
+    package init() {}
+
+    package func read<Result: Sendable>(
+        _ body: @escaping @Sendable (any VaultReader) throws -> Result
+    ) async throws -> Result {
+        try rows.withLock { try body(ReadTransaction(rows: $0)) }
+    }
+
+    @discardableResult
+    package func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any VaultWriter) throws -> Result
+    ) async throws -> Result {
+        try rows.withLock { rows in
+            rows.begin()
+            do {
+                return try body(WriteTransaction(rows: rows))
+            } catch {
+                rows.rollBack()
+                throw error
+            }
+        }
+    }
+}

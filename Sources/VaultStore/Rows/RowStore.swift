@@ -1,0 +1,25 @@
+internal import Foundation
+
+/// The little that a vault must be able to do with rows: what differs between disk and memory, and nothing else.
+protocol RowReader {
+    func document(kind: String, id: String) throws -> Document?
+    func document(kind: String, parent: String, name: String) throws -> Document?
+    /// Documents of one kind, by sort key, then name, then id; only those under `parent` if it is given.
+    func documents(kind: String, parent: String?) throws -> [Document]
+    /// Documents of one kind with an `openSince`, oldest first, then by id.
+    func openDocuments(kind: String) throws -> [Document]
+    /// The newest events, newest first.
+    func eventBodies(about object: String?, limit: Int) throws -> [Data]
+    func leaseRow(_ name: String) throws -> LeaseRow?
+}
+
+/// The same inside a transaction that may write.
+///
+/// Checks are made by the caller: these do as they are told.
+protocol RowWriter: RowReader {
+    func insert(_ row: ObjectRow) throws
+    func replace(_ row: ObjectRow) throws
+    func remove(kind: String, id: String) throws
+    func appendEvent(about object: String?, body: Data) throws
+    func put(_ lease: LeaseRow) throws
+}

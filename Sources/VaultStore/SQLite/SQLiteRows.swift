@@ -1,0 +1,108 @@
+internal import Foundation
+internal import GRDB
+internal import SiteModel
+
+/// The rows of a vault on disk, within one transaction of GRDB.
+struct SQLiteRows: RowWriter {
+    let database: Database
+
+    private static func document(_ row: Row) -> Document {
+        Document(id: row[0], revision: row[1], body: row[2])
+    }
+
+    private func documents(_ sql: String, _ arguments: StatementArguments) throws -> [Document] {
+        let cursor = try Row.fetchCursor(database.cachedStatement(sql: sql), arguments: arguments)
+        var result: [Document] = []
+        while let row = try cursor.next() { result.append(Self.document(row)) }
+        return result
+    }
+
+    private func execute(_ sql: String, _ arguments: StatementArguments) throws {
+        try database.cachedStatement(sql: sql).execute(arguments: arguments)
+    }
+
+    // MARK: Reading
+
+    func document(kind: String, id: String) throws -> Document? {
+        try documents("SELECT id, revision, body FROM object WHERE kind = ? AND id = ?", [kind, id]).first
+    }
+
+    func document(kind: String, parent: String, name: String) throws -> Document? {
+        try documents(
+            "SELECT id, revision, body FROM object WHERE kind = ? AND parent = ? AND name = ?", [kind, parent, name]
+        ).first
+    }
+
+    func documents(kind: String, parent: String?) throws -> [Document] {
+        guard let parent else {
+            return try documents(
+                "SELECT id, revision, body FROM object WHERE kind = ? ORDER BY sort_key, name, id", [kind])
+        }
+        return try documents(
+            "SELECT id, revision, body FROM object WHERE kind = ? AND parent = ? ORDER BY sort_key, name, id",
+            [kind, parent])
+    }
+
+    func openDocuments(kind: String) throws -> [Document] {
+        try documents(
+            """
+            SELECT id, revision, body FROM object
+            WHERE kind = ? AND open_since IS NOT NULL ORDER BY open_since, id
+            """, [kind])
+    }
+
+    func eventBodies(about object: String?, limit: Int) throws -> [Data] {
+        guard let object else {
+            return try Data.fetchAll(
+                database.cachedStatement(sql: "SELECT body FROM event ORDER BY number DESC LIMIT ?"), arguments: [limit]
+            )
+        }
+        return try Data.fetchAll(
+            database.cachedStatement(sql: "SELECT body FROM event WHERE object = ? ORDER BY number DESC LIMIT ?"),
+            arguments: [object, limit])
+    }
+
+    func leaseRow(_ name: String) throws -> LeaseRow? {
+        let statement = try database.cachedStatement(sql: "SELECT holder, epoch, expires_at FROM lease WHERE name = ?")
+        return try Row.fetchOne(statement, arguments: [name]).map { row in
+            LeaseRow(name: name, holder: row[0], epoch: row[1], expiresAt: Timestamp(milliseconds: row[2]))
+        }
+    }
+
+    // MARK: Writing
+
+    func insert(_ row: ObjectRow) throws {
+        try execute(
+            """
+            INSERT INTO object (kind, id, parent, name, sort_key, open_since, revision, body)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [row.kind, row.id, row.parent, row.name, row.sortKey, row.openSince, row.revision, text(row.body)])
+    }
+
+    func replace(_ row: ObjectRow) throws {
+        try execute(
+            """
+            UPDATE object SET parent = ?, name = ?, sort_key = ?, open_since = ?, revision = ?, body = ?
+            WHERE kind = ? AND id = ?
+            """,
+            [row.parent, row.name, row.sortKey, row.openSince, row.revision, text(row.body), row.kind, row.id])
+    }
+
+    func remove(kind: String, id: String) throws {
+        try execute("DELETE FROM object WHERE kind = ? AND id = ?", [kind, id])
+    }
+
+    func appendEvent(about object: String?, body: Data) throws {
+        try execute("INSERT INTO event (object, body) VALUES (?, ?)", [object, text(body)])
+    }
+
+    func put(_ lease: LeaseRow) throws {
+        try execute(
+            "INSERT OR REPLACE INTO lease (name, holder, epoch, expires_at) VALUES (?, ?, ?, ?)",
+            [lease.name, lease.holder, lease.epoch, lease.expiresAt.milliseconds])
+    }
+
+    /// Documents are kept as text, so that a vault can be read with any SQLite tool.
+    private func text(_ body: Data) -> String { String(decoding: body, as: UTF8.self) }
+}

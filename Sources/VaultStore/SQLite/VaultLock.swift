@@ -1,0 +1,75 @@
+internal import Glibc
+
+/// The lock beside a vault: every process that has the vault open holds it shared, one that creates, migrates or
+/// repairs it holds it alone.
+///
+/// flock(2) ends with the process that held it, so nothing is ever left locked by a death.
+final class VaultLock: Sendable {
+    enum Mode { case shared, alone }
+
+    /// Open for the life of the object; closing it gives the lock up.
+    private let descriptor: CInt
+    let path: String
+
+    static func path(of vault: String) -> String { vault + ".lock" }
+
+    /// Takes the lock, trying for `patience` seconds; throws `locked`, naming the file and its holder, after that.
+    init(vault: String, mode: Mode, patience: Double) throws(VaultError) {
+        path = VaultLock.path(of: vault)
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw VaultFile.failure("open the vault's lock file \(path)", errno) }
+        do {
+            try take(mode, patience: patience)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Changes the mode in which the lock is held.
+    ///
+    /// The lock may pass through other hands in between.
+    func take(_ mode: Mode, patience: Double) throws(VaultError) {
+        var waited = 0.0
+        while flock(descriptor, (mode == .alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 {
+            let code = errno
+            guard code == EWOULDBLOCK || code == EINTR else { throw VaultFile.failure("lock \(path)", code) }
+            guard waited < patience else { throw busy(mode) }
+            usleep(20_000)
+            waited += 0.02
+        }
+        if mode == .alone { writeHolder() }
+    }
+
+    /// Gives the lock up before the object ends.
+    func release() { flock(descriptor, LOCK_UN) }
+
+    private func busy(_ mode: Mode) -> VaultError {
+        switch mode {
+        case .shared:
+            let holder = readHolder().map { "process \($0)" } ?? "another process"
+            return VaultError(
+                .locked, "The vault is being created, migrated or repaired by \(holder), which holds \(path).",
+                hint: "Wait until it has ended and try again; it does not take long. Do not delete the lock file.")
+        case .alone:
+            return VaultError(
+                .locked, "The vault must be migrated or repaired alone, and other processes have it open (\(path)).",
+                hint: "End them (runs, replicate, the REPL), then try again.")
+        }
+    }
+
+    private func writeHolder() {
+        let text = "\(getpid())\n"
+        guard ftruncate(descriptor, 0) == 0 else { return }
+        _ = text.withCString { pwrite(descriptor, $0, strlen($0), 0) }
+    }
+
+    private func readHolder() -> Int32? {
+        var buffer = [UInt8](repeating: 0, count: 16)
+        let count = pread(descriptor, &buffer, buffer.count, 0)
+        guard count > 0 else { return nil }
+        return Int32(String(decoding: buffer[..<count], as: UTF8.self).prefix { $0.isNumber })
+    }
+}

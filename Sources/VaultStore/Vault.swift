@@ -1,0 +1,96 @@
+package import SiteModel
+
+/// The durable record of what exists and what was done: one protocol, kept on disk by SQLite or in memory for
+/// simulation.
+///
+/// `write` is one transaction: it takes effect whole and is on stable storage when the call returns, or it changes
+/// nothing. Any number of processes may have one vault open. Neither call is cut short when its task is cancelled: an
+/// operation that is being stopped can still write down how far it came.
+package protocol Vault: Sendable {
+    func read<Result: Sendable>(
+        _ body: @escaping @Sendable (any VaultReader) throws -> Result
+    ) async throws -> Result
+
+    @discardableResult
+    func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any VaultWriter) throws -> Result
+    ) async throws -> Result
+}
+
+/// An object with the revision it was read at.
+@dynamicMemberLookup
+package struct Stored<Object: SiteObject>: Sendable, Hashable {
+    package var value: Object
+    /// Counts the writes of this object, from 1.
+    ///
+    /// An update of an older revision is refused.
+    package let revision: Int
+
+    package init(value: Object, revision: Int) {
+        self.value = value
+        self.revision = revision
+    }
+
+    package subscript<Member>(dynamicMember path: KeyPath<Object, Member>) -> Member { value[keyPath: path] }
+
+    package subscript<Member>(dynamicMember path: WritableKeyPath<Object, Member>) -> Member {
+        get { value[keyPath: path] }
+        set { value[keyPath: path] = newValue }
+    }
+}
+
+/// A consistent view of the vault, valid inside the closure that it was handed to.
+package protocol VaultReader {
+    func object<Object: SiteObject>(_ type: Object.Type, id: String) throws -> Stored<Object>?
+    /// The object of that name under that parent.
+    func object<Object: SiteObject>(_ type: Object.Type, named name: String, parent: String?) throws -> Stored<Object>?
+    /// All objects of one kind, by name; numbers in names are in numeric order ("vm2" before "vm10").
+    func objects<Object: SiteObject>(_ type: Object.Type) throws -> [Stored<Object>]
+    /// All objects of one kind under one parent, by name; numbers in names are in numeric order.
+    func objects<Object: SiteObject>(_ type: Object.Type, parent: String) throws -> [Stored<Object>]
+    /// Jobs that have not ended, oldest first.
+    func openJobs() throws -> [Stored<Job>]
+    /// The newest events, newest first; those of one object if `object` is given.
+    func events(about object: String?, limit: Int) throws -> [Event]
+    /// The lease by that name, live or run out; nil when nobody holds it.
+    func lease(_ name: String) throws -> Lease?
+}
+
+/// A transaction under way.
+package protocol VaultWriter: VaultReader {
+    /// Adds an object. Refused (`duplicate`) when its id, or its name under its parent, is taken.
+    @discardableResult
+    func insert<Object: SiteObject>(_ object: Object) throws -> Stored<Object>
+    /// Replaces an object. Refused (`stale`) when it was written since it was read, (`missing`) when it is gone.
+    @discardableResult
+    func update<Object: SiteObject>(_ object: Stored<Object>) throws -> Stored<Object>
+    /// Removes an object. Refused (`stale`) when it was written since it was read.
+    func delete<Object: SiteObject>(_ object: Stored<Object>) throws
+    func append(_ event: Event) throws
+
+    /// Takes a lease that is free, has run out by `now`, or is already `holder`'s; its epoch goes up unless it was the
+    /// holder's and live. Refused (`leaseHeld`, naming the holder) otherwise.
+    func acquireLease(_ name: String, holder: String, now: Timestamp, lifetime seconds: Double) throws -> Lease
+    /// Extends a lease. Refused (`leaseLost`) when another epoch is in force.
+    func renew(_ lease: Lease, now: Timestamp, lifetime seconds: Double) throws -> Lease
+    /// Refused (`leaseLost`) when the lease is no longer the holder's at this epoch, or has run out by `now`.
+    func require(_ lease: Lease, now: Timestamp) throws
+    /// Gives a lease up; does nothing when it is no longer in force. The next one by that name has a higher epoch.
+    func release(_ lease: Lease) throws
+}
+
+/// The right to drive one job or run, for a time.
+package struct Lease: Hashable, Sendable, Codable {
+    package var name: String
+    /// Who holds it ("host:pid:uuid").
+    package var holder: String
+    package var epoch: Int
+    package var expiresAt: Timestamp
+
+    package init(name: String, holder: String, epoch: Int, expiresAt: Timestamp) {
+        self.name = name
+        self.holder = holder
+        self.epoch = epoch
+        self.expiresAt = expiresAt
+    }
+}

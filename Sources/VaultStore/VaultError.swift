@@ -1,0 +1,35 @@
+/// Why the vault refused or could not be opened.
+package struct VaultError: Error, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        /// Written by someone else since it was read.
+        case stale
+        case missing
+        case duplicate
+        case leaseHeld, leaseLost
+        /// Not a vault, or damaged.
+        case corrupt
+        /// Written by a newer version of the program.
+        case newerVersion
+        case readOnly
+        case networkFileSystem
+        /// Another process is migrating or repairing it.
+        case locked
+        case notFound
+        case inputOutput
+    }
+
+    package let code: Code
+    package let message: String
+    /// What to do about it.
+    package let hint: String?
+    package let cause: (any Error)?
+
+    package init(_ code: Code, _ message: String, hint: String? = nil, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.cause = cause
+    }
+
+    package var description: String { hint.map { "\(message) (\($0))" } ?? message }
+}
