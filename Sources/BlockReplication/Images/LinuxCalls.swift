@@ -1,0 +1,18 @@
+internal import Glibc
+
+// Calls that glibc declares only for _GNU_SOURCE, which Swift's Glibc module leaves undefined. All arguments are plain
+// integers and pointers, for which Swift's calling convention is C's.
+
+/// fallocate(2).
+@_silgen_name("fallocate")
+func linuxFallocate(_ descriptor: Int32, _ mode: Int32, _ offset: off_t, _ length: off_t) -> Int32
+
+/// copy_file_range(2).
+@_silgen_name("copy_file_range")
+func linuxCopyFileRange(
+    _ source: Int32, _ sourceOffset: UnsafeMutablePointer<off_t>, _ target: Int32,
+    _ targetOffset: UnsafeMutablePointer<off_t>, _ length: Int, _ flags: UInt32
+) -> Int
+
+/// FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE of linux/falloc.h.
+let linuxPunchHole: Int32 = 0x01 | 0x02

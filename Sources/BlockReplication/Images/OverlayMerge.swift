@@ -1,0 +1,73 @@
+/// Merges two adjacent overlays into a new file that reads as the newer one does, and needs the older one no more.
+package enum OverlayMerge {
+    /// Writes the merger of `older` and of `newer`, which names `older` as its backing file, to `destination`.
+    ///
+    /// The result is flushed and names the older overlay's backing file. Renamed over the newer file, it changes nothing for
+    /// any file above it. Returns the union of the extents of both.
+    package static func merge(
+        older olderPath: String, newer newerPath: String, to destination: String
+    ) throws -> PointImageSummary {
+        let older = try OverlayReader(opening: olderPath)
+        let newer = try OverlayReader(opening: newerPath)
+        guard older.size == newer.size else {
+            throw ReplicationError(
+                .unsupported, "two overlays of different size cannot be merged",
+                hint: "keep both points, or make a new first copy of the disk that was resized",
+                context: ["older": olderPath, "newer": newerPath])
+        }
+        let writer = try OverlayWriter(creating: destination, size: newer.size, backing: older.backing)
+        let (below, above) = (L2Buffer(), L2Buffer())
+        var pending = PendingCopy(writer: writer)
+        for index in newer.l1.indices where newer.l1[index] != 0 || older.l1[index] != 0 {
+            try older.load(index, into: below)
+            try newer.load(index, into: above)
+            for slot in stride(from: 0, to: above.words.count, by: 2) {
+                let start = UInt64(index) * OverlayLayout.bytesPerL2 + UInt64(slot / 2) * OverlayLayout.clusterSize
+                let (upper, lower) = (above.words[slot + 1], below.words[slot + 1])
+                if upper | lower == 0 { continue }
+                let covered = (upper | upper >> 32) & 0xFFFF_FFFF
+                try pending.copy(newer.file, place: above.words[slot], bits: upper & 0xFFFF_FFFF, start: start)
+                try pending.copy(
+                    older.file, place: below.words[slot], bits: lower & 0xFFFF_FFFF & ~covered, start: start)
+                let zeros = upper >> 32 | (lower >> 32 & ~covered)
+                try SubclusterRuns.forEach(in: zeros) { first, count in
+                    let from = start + first << OverlayLayout.subclusterBits
+                    let to = min(from + count << OverlayLayout.subclusterBits, writer.size)
+                    if from < to { try writer.zero(offset: from, length: to - from) }
+                }
+            }
+        }
+        try pending.flush()
+        return try writer.finish()
+    }
+}
+
+/// Joins copies that are neighbours on the disk and in their file, so that a run of clusters is one call.
+private struct PendingCopy {
+    let writer: OverlayWriter
+    private var source: ImageFile?
+    private var place: UInt64 = 0
+    private var offset: UInt64 = 0
+    private var length: UInt64 = 0
+
+    init(writer: OverlayWriter) { self.writer = writer }
+
+    mutating func copy(_ file: ImageFile, place cluster: UInt64, bits: UInt64, start: UInt64) throws {
+        try SubclusterRuns.forEach(in: bits) { first, count in
+            let within = first << OverlayLayout.subclusterBits
+            let bytes = count << OverlayLayout.subclusterBits
+            if source === file, offset + length == start + within, place + length == cluster + within {
+                length += bytes
+            } else {
+                try flush()
+                (source, place, offset, length) = (file, cluster + within, start + within, bytes)
+            }
+        }
+    }
+
+    mutating func flush() throws {
+        guard let file = source, offset < writer.size else { return }
+        source = nil
+        try writer.copy(from: file, at: place, offset: offset, length: min(length, writer.size - offset))
+    }
+}

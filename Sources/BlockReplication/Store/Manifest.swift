@@ -1,0 +1,138 @@
+package import SiteModel
+
+/// What a site knows about a relationship whose points it holds, or has held: the one record that says which files count.
+///
+/// Enough to bring the VM up with nothing else at hand. Names of files are relative to the relationship's directory.
+package struct Manifest: Codable, Sendable, Equatable {
+    package static let currentVersion = 1
+
+    package var formatVersion = Manifest.currentVersion
+    package var relationship: String
+    package var vmName: String
+    package var vmUUID: String
+    /// The ownership this site knows of: who may write the VM's disks, since which failover.
+    package var epoch: Int
+    package var owner: String
+    /// Set by the first point, or by the adoption of the site's own former disks.
+    package var disks: [StoredDisk] = []
+    /// The generation that the disks' bases held when they were adopted; nil for a first copy, or if unknown.
+    package var baseGeneration: String?
+    /// The epoch at which the bases were adopted; nil for bases made by a first copy.
+    package var baseEpoch: Int?
+    /// Oldest first.
+    package var points: [RecoveryPointRecord] = []
+    /// Files that are points no more and still lie beneath one, oldest first.
+    package var layers: [LayerRecord] = []
+    /// Extent maps of points whose data was dropped, oldest first.
+    package var retainedMaps: [RetainedMap] = []
+    package var boots: [BootOverlay] = []
+    /// Files of an earlier lineage, kept until a point of the present one is whole.
+    package var superseded: [String] = []
+    /// The number that the next point gets.
+    package var nextNumber = 1
+    /// Counts up with every file that may have to replace one of the same purpose.
+    package var serial = 1
+
+    package init(relationship: String, vmName: String, vmUUID: String, epoch: Int, owner: String) {
+        self.relationship = relationship
+        self.vmName = vmName
+        self.vmUUID = vmUUID
+        self.epoch = epoch
+        self.owner = owner
+    }
+
+    /// The newest recovery point.
+    package var newest: RecoveryPointRecord? { points.last }
+
+    /// The point of a generation, if it is (still) one.
+    package func point(_ generation: String) -> RecoveryPointRecord? { points.first { $0.generation == generation } }
+}
+
+/// One disk of the VM, and what its chain stands on.
+package struct StoredDisk: Codable, Sendable, Equatable {
+    package var target: String
+    package var size: UInt64
+    package var base: BaseImage
+}
+
+/// The image at the bottom of a disk's chain, as far as this store is concerned.
+package struct BaseImage: Codable, Sendable, Equatable {
+    /// A file name in the directory; an absolute path when `external`.
+    package var path: String
+    package var format: ImageFormat
+    /// A disk of the VM from a time when this site owned it: read, never written and never deleted here.
+    package var external: Bool
+}
+
+/// One whole, consistent state of all disks.
+package struct RecoveryPointRecord: Codable, Sendable, Equatable {
+    package var generation: String
+    /// The generation that this one was made from; nil for a first copy.
+    package var parent: String?
+    package var number: Int
+    package var time: Timestamp
+    package var kind: PointKind
+    package var disks: [PointDisk]
+    /// The generation whose files these stand on; nil when that is the base.
+    package var over: String?
+    /// Name of the file with the inactive domain XML.
+    package var domainXML: String
+
+    var layer: LayerRecord { LayerRecord(generation: generation, number: number, disks: disks, over: over) }
+}
+
+/// The data of one generation in the chain, point or not.
+package struct LayerRecord: Codable, Sendable, Equatable {
+    package var generation: String
+    package var number: Int
+    package var disks: [PointDisk]
+    package var over: String?
+}
+
+/// One disk's part of a point.
+package struct PointDisk: Codable, Sendable, Equatable {
+    package var target: String
+    package var file: String
+    package var format: ImageFormat
+    /// Bytes on the file system.
+    package var bytes: UInt64
+    /// Name of the file with the extents that this generation changed.
+    package var map: String
+    /// xxh128 of the transferred content as the data path computed it; nil once the file holds a merger of points.
+    package var checksum: String?
+}
+
+/// The extents of a point whose data is gone: what a reverse copy has to send because of it.
+package struct RetainedMap: Codable, Sendable, Equatable {
+    package var generation: String
+    package var number: Int
+    /// File names by disk target.
+    package var maps: [String: String]
+}
+
+/// What a boot overlay is for.
+package enum BootPurpose: String, Codable, Sendable, Hashable {
+    /// The disks of the failed-over VM.
+    case failover = "boot"
+    /// The disks of a test VM.
+    case test
+
+    /// The purpose that an epoch alone tells: ownership begins at epoch 1, so 0 is a test.
+    package init(epoch: Int) { self = epoch == 0 ? .test : .failover }
+}
+
+/// Images over a point that a VM writes to.
+package struct BootOverlay: Codable, Sendable, Equatable {
+    package var purpose: BootPurpose
+    package var epoch: Int
+    /// The point that it stands on.
+    package var generation: String
+    package var disks: [BootDisk]
+}
+
+/// One disk's image of a boot overlay.
+package struct BootDisk: Codable, Sendable, Equatable {
+    package var target: String
+    /// File name in the relationship's directory.
+    package var file: String
+}

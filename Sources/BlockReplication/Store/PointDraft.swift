@@ -1,0 +1,129 @@
+internal import Foundation
+package import SiteModel
+
+/// A disk that a point will hold.
+package struct DiskPlan: Hashable, Sendable {
+    package var target: String
+    /// Bytes, a multiple of 512.
+    package var size: UInt64
+
+    package init(target: String, size: UInt64) {
+        self.target = target
+        self.size = size
+    }
+}
+
+/// A recovery point that is being written; until it is sealed, nothing but temporary files exists of it.
+///
+/// Whoever began it seals or abandons it. One that is simply let go leaves its files to `collectGarbage()`.
+package final class PointDraft: Sendable {
+    struct Disk: Sendable {
+        let target: String
+        let size: UInt64
+        /// The name that the image gets when the point is sealed.
+        let file: String
+        let format: ImageFormat
+        let writer: any PointImageWriter
+    }
+
+    package let generation: String
+    package let parent: String?
+    let disks: [Disk]
+    private let store: PointStore
+
+    init(store: PointStore, generation: String, parent: String?, disks: [Disk]) {
+        self.store = store
+        self.generation = generation
+        self.parent = parent
+        self.disks = disks
+    }
+
+    /// The writer of each disk, by target.
+    package var writers: [String: any PointImageWriter] {
+        Dictionary(uniqueKeysWithValues: disks.map { ($0.target, $0.writer) })
+    }
+
+    /// Makes the point: flushes the images, puts them in place, and names them in the manifest, which is the instant that counts.
+    ///
+    /// `checksums` are the data path's xxh128 of what it transferred, by target. After an error the draft can only be abandoned.
+    package func seal(
+        domainXML: String, kind: PointKind, time: Timestamp, checksums: [String: String] = [:]
+    ) async throws -> RecoveryPointRecord {
+        try await store.seal(self, domainXML: domainXML, kind: kind, time: time, checksums: checksums)
+    }
+
+    /// Throws away what was written; the points before are as they were.
+    package func abandon() async throws {
+        try await store.abandon(self)
+    }
+}
+
+extension PointStore {
+    static let maximumDomainXML = 4 << 20
+
+    func seal(
+        _ draft: PointDraft, domainXML: String, kind: PointKind, time: Timestamp, checksums: [String: String]
+    ) throws -> RecoveryPointRecord {
+        // A caller that did not see the answer to its first call asks again.
+        if let sealed = manifest.point(draft.generation) { return sealed }
+        guard self.draft === draft else {
+            throw ReplicationError(
+                .invalidArgument, "the draft of \(draft.generation) was abandoned", hint: "begin the cycle again")
+        }
+        guard domainXML.utf8.count <= Self.maximumDomainXML else {
+            throw ReplicationError(
+                .invalidArgument, "the domain XML is longer than 4 MiB", hint: "give the inactive XML of the domain")
+        }
+        let summaries = try draft.disks.map { try $0.writer.finish() }
+        try hook(.imagesFinished)
+        var disks: [PointDisk] = []
+        for (disk, summary) in zip(draft.disks, summaries) {
+            let map = StoreNames.map(draft.generation, disk.target, serial: manifest.serial)
+            try directory.write(map, ExtentMapFile.encode(summary.extents))
+            try hook(.mapWritten)
+            disks.append(
+                PointDisk(
+                    target: disk.target, file: disk.file, format: disk.format, bytes: summary.allocatedBytes, map: map,
+                    checksum: checksums[disk.target]))
+        }
+        let domain = StoreNames.domain(draft.generation)
+        try directory.write(domain, Data(domainXML.utf8))
+        try hook(.domainWritten)
+        for disk in draft.disks {
+            try directory.rename(disk.file + StoreNames.part, to: disk.file)
+            try hook(.imageRenamed)
+        }
+        // The names must be durable before the manifest speaks of them.
+        try directory.sync()
+        let record = RecoveryPointRecord(
+            generation: draft.generation, parent: draft.parent, number: manifest.nextNumber, time: time, kind: kind,
+            disks: disks, over: manifest.newest?.generation, domainXML: domain)
+        let superseded = manifest.superseded
+        try commit { next in
+            if next.disks.isEmpty {
+                next.disks = draft.disks.map {
+                    StoredDisk(
+                        target: $0.target, size: $0.size,
+                        base: BaseImage(path: $0.file, format: $0.format, external: false))
+                }
+            }
+            next.points.append(record)
+            next.superseded = []
+            next.nextNumber += 1
+            next.serial += 1
+        }
+        self.draft = nil
+        try removeUnreferenced(superseded)
+        return record
+    }
+
+    func abandon(_ draft: PointDraft) throws {
+        guard self.draft === draft else { return }
+        self.draft = nil
+        // A sealed point's files are no longer the draft's.
+        guard manifest.point(draft.generation) == nil else { return }
+        for disk in draft.disks { disk.writer.abandon() }
+        let files = draft.disks.flatMap { [$0.file + StoreNames.part, $0.file] }
+        try removeUnreferenced(files + [StoreNames.domain(draft.generation)])
+    }
+}

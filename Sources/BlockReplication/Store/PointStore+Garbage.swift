@@ -1,0 +1,120 @@
+extension PointStore {
+    /// Endings of the files that a store makes; others in the directory are none of its business.
+    private static let endings = [StoreNames.part, ".qcow2", ".raw", ".map", ".xml"]
+
+    /// Removes the files that no point, map or image needs, and returns their names.
+    ///
+    /// Kept are the files that the manifest names, all that its images and adopted disks stand on, those of the open draft, and
+    /// `pinned` (file names). When an image's chain cannot be followed, nothing is removed and the reason is thrown.
+    package func collectGarbage(pinned: Set<String> = []) throws -> [String] {
+        try checkOpen()
+        let kept = try keptFiles().union(pinned)
+        let rubbish = try directory.files().filter { name in
+            !kept.contains(name) && Self.endings.contains { name.hasSuffix($0) }
+        }
+        for name in rubbish {
+            try directory.remove(name)
+            try hook(.fileRemoved)
+        }
+        if !rubbish.isEmpty { try directory.sync() }
+        return rubbish
+    }
+
+    /// Ends the relationship at this site: removes every file of the store, but not one that lies outside of it.
+    ///
+    /// A former boot overlay that was adopted as a base lies inside, and goes too. Refused while a VM has its disks here, or
+    /// when a disk outside stands on a file of the store.
+    package func destroy() throws {
+        try checkNoDraft()
+        let outside = manifest.disks.filter(\.base.external).map {
+            ImageLayer(path: $0.base.path, format: $0.base.format)
+        }.filter { name(inside: $0.path) == nil }
+        guard manifest.boots.isEmpty, try filesBeneath(outside).isEmpty else {
+            throw ReplicationError(
+                .busy, "a VM's own disks are in this store",
+                hint: "move or discard the VM's disks before its replication is removed",
+                context: ["relationship": manifest.relationship, "path": directory.path])
+        }
+        try commit {
+            $0.points = []
+            $0.layers = []
+            $0.retainedMaps = []
+            $0.superseded = []
+            $0.disks = []
+        }
+        _ = try collectGarbage()
+        try directory.remove(StoreNames.manifest)
+        try directory.sync()
+    }
+
+    /// Removes those of `names` that nothing needs.
+    ///
+    /// What cannot be removed now is left to `collectGarbage()`: the change that
+    /// made it rubbish has been committed, and must not be reported as failed.
+    func removeUnreferenced(_ names: [String]) throws {
+        guard !names.isEmpty else { return }
+        do {
+            let kept = try keptFiles()
+            for name in Set(names).subtracting(kept).sorted() {
+                try directory.remove(name)
+                try hook(.fileRemoved)
+            }
+            try directory.sync()
+        } catch is ReplicationError {}
+    }
+
+    /// Names of the files in the directory that the manifest names.
+    var manifestFiles: Set<String> {
+        var names: Set<String> = [StoreNames.manifest]
+        for disk in manifest.disks where !disk.base.external { names.insert(disk.base.path) }
+        for layer in allLayers { names.formUnion(layer.disks.flatMap { [$0.file, $0.map] }) }
+        names.formUnion(manifest.points.map(\.domainXML))
+        names.formUnion(manifest.retainedMaps.flatMap { $0.maps.values })
+        names.formUnion(manifest.boots.flatMap { $0.disks.map(\.file) })
+        names.formUnion(manifest.superseded)
+        return names
+    }
+
+    /// Names of the files that must stay: the manifest's, the open draft's, and all in the directory that an image stands on.
+    private func keptFiles() throws -> Set<String> {
+        var kept = manifestFiles
+        if let draft { kept.formUnion(draft.disks.map { $0.file + StoreNames.part }) }
+        var tops = manifest.disks.map { disk in
+            ImageLayer(
+                path: disk.base.external ? disk.base.path : directory.path(disk.base.path), format: disk.base.format)
+        }
+        tops += allLayers.flatMap { $0.disks.map { ImageLayer(path: directory.path($0.file), format: $0.format) } }
+        tops += manifest.boots.flatMap { $0.disks.map { ImageLayer(path: directory.path($0.file), format: .qcow2) } }
+        return kept.union(try filesBeneath(tops))
+    }
+
+    /// Names of the files in the directory among these images and all that they stand on.
+    private func filesBeneath(_ tops: [ImageLayer]) throws -> Set<String> {
+        var names: Set<String> = []
+        var seen: Set<String> = []
+        for top in tops {
+            var at: ImageLayer? = top
+            while let layer = at, seen.insert(layer.path).inserted {
+                if let name = name(inside: layer.path) { names.insert(name) }
+                guard layer.format == .qcow2 else { break }
+                let header = try Qcow2Header(reading: ImageFile(reading: layer.path))
+                // Of a foreign image that does not say its backing file's format, at least that file is kept.
+                if let bare = header.backingFileWithoutFormat,
+                    let name = name(inside: Self.resolve(bare, beside: layer.path))
+                {
+                    names.insert(name)
+                }
+                at = header.backing.map {
+                    ImageLayer(path: Self.resolve($0.file, beside: layer.path), format: $0.format)
+                }
+            }
+        }
+        return names
+    }
+
+    private func name(inside path: String) -> String? {
+        let path = StoreDirectory.canonical(path)
+        guard path.hasPrefix(directory.path + "/") else { return nil }
+        return String(path.dropFirst(directory.path.count + 1))
+    }
+}

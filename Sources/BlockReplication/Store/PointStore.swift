@@ -1,0 +1,219 @@
+internal import Foundation
+
+/// The recovery points of one relationship at the site that is, or has been, its target.
+///
+/// The manifest's rename is the instant at which anything becomes true; files that it does not name are rubbish. One process
+/// at a time has the store open (a lock on the directory). Every operation leaves all points of the manifest whole, wherever
+/// it ends.
+package actor PointStore {
+    let directory: StoreDirectory
+    let hook: StoreStepHook
+    private let executor: StoreExecutor
+    /// The record of what exists.
+    package internal(set) var manifest: Manifest
+    weak var draft: PointDraft?
+    private var isOpen = true
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private init(directory: StoreDirectory, manifest: Manifest, hook: @escaping StoreStepHook) {
+        self.directory = directory
+        self.manifest = manifest
+        self.hook = hook
+        executor = StoreExecutor(label: manifest.relationship)
+    }
+
+    /// Opens the store of a relationship that has one; `.notFound` when there is none, `.busy` when it is open elsewhere.
+    package static func open(
+        root: String, relationship: String, hook: @escaping StoreStepHook = { _ in }
+    ) throws -> PointStore {
+        let directory = try StoreDirectory(root: root, relationship: relationship, create: false, lock: true)
+        return PointStore(directory: directory, manifest: try ManifestFile.read(directory), hook: hook)
+    }
+
+    /// Opens the store of the relationship that `fresh` names, making it with `fresh` as manifest if there is none.
+    package static func openOrCreate(
+        root: String, _ fresh: Manifest, hook: @escaping StoreStepHook = { _ in }
+    ) throws -> PointStore {
+        let directory = try StoreDirectory(root: root, relationship: fresh.relationship, create: true, lock: true)
+        if directory.exists(StoreNames.manifest) {
+            return PointStore(directory: directory, manifest: try ManifestFile.read(directory), hook: hook)
+        }
+        try directory.write(StoreNames.manifest, try ManifestFile.encode(fresh))
+        try directory.sync()
+        return PointStore(directory: directory, manifest: fresh, hook: hook)
+    }
+
+    /// Reads a manifest without opening its store, as it was at the last commit.
+    package static func readManifest(root: String, relationship: String) throws -> Manifest {
+        try ManifestFile.read(StoreDirectory(root: root, relationship: relationship, create: false, lock: false))
+    }
+
+    /// Ids of the relationships that have a manifest under `root`.
+    package static func relationships(root: String) throws -> [String] {
+        guard FileManager.default.fileExists(atPath: root) else { return [] }
+        return try FileManager.default.contentsOfDirectory(atPath: root).filter { name in
+            (try? StoreNames.checkRelationship(name)) != nil
+                && FileManager.default.fileExists(atPath: "\(root)/\(name)/\(StoreNames.manifest)")
+        }.sorted()
+    }
+
+    /// Gives the lock back; nothing can be changed through this store afterwards.
+    package func close() {
+        isOpen = false
+        draft = nil
+        directory.unlock()
+    }
+
+    /// Absolute path of the relationship's directory.
+    package nonisolated var path: String { directory.path }
+
+    /// Bytes that can still be written to the file system of the store.
+    package func freeBytes() throws -> UInt64 { try directory.freeBytes() }
+
+    /// The inactive domain XML that a point was sealed with.
+    package func domainXML(_ generation: String) throws -> String {
+        let data = try directory.read(try requirePoint(generation).domainXML, limit: PointStore.maximumDomainXML)
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    /// Records who owns the VM since which failover; an older epoch than the recorded one is refused.
+    package func claim(owner: String, epoch: Int) throws {
+        guard epoch >= manifest.epoch, epoch > manifest.epoch || owner == manifest.owner else {
+            throw staleEpoch(epoch)
+        }
+        try commit {
+            $0.epoch = epoch
+            $0.owner = owner
+        }
+    }
+
+    /// Starts a new recovery point and makes a writer for each disk.
+    ///
+    /// The first point is a raw base, or an overlay on an adopted base; a later one an overlay on the newest. `parent` is the
+    /// newest generation (nil for the first). Errors: `.staleParent`, `.busy` while another draft lives, `.unsupported` when the
+    /// disks are other ones than before.
+    package func beginPoint(generation: String, parent: String?, disks plans: [DiskPlan]) throws -> PointDraft {
+        try StoreNames.checkGeneration(generation)
+        try checkNoDraft()
+        try checkOpen()
+        let known = allLayers.map(\.generation) + manifest.retainedMaps.map(\.generation)
+        guard !known.contains(generation) else {
+            throw ReplicationError(
+                .invalidArgument, "generation \(generation) exists already",
+                hint: "mint a new generation for each cycle")
+        }
+        try checkParent(parent)
+        try checkPlans(plans)
+        let disks = try plans.map { plan in
+            try makeDraftDisk(plan, generation: generation)
+        }
+        let draft = PointDraft(store: self, generation: generation, parent: parent, disks: disks)
+        self.draft = draft
+        return draft
+    }
+
+    private func checkParent(_ parent: String?) throws {
+        let newest = manifest.newest?.generation ?? manifest.baseGeneration
+        // On adopted disks nothing need be known of what they held: the first copy over them is the caller's care.
+        if parent == newest || (manifest.points.isEmpty && parent == nil) { return }
+        throw ReplicationError(
+            .staleParent, "the point's parent \(parent ?? "none") is not the newest generation \(newest ?? "none")",
+            hint: "compare the disks by hash, or send the changes since the newest generation",
+            context: ["relationship": manifest.relationship])
+    }
+
+    private func checkPlans(_ plans: [DiskPlan]) throws {
+        guard !plans.isEmpty, Set(plans.map(\.target)).count == plans.count else {
+            throw ReplicationError(
+                .invalidArgument, "a point has at least one disk and each disk once", hint: "correct the list of disks")
+        }
+        for plan in plans {
+            try StoreNames.checkTarget(plan.target)
+            try BlockGrid.checkDisk(size: plan.size)
+        }
+        guard !manifest.disks.isEmpty else { return }
+        let have = Set(manifest.disks.map { DiskPlan(target: $0.target, size: $0.size) })
+        guard have == Set(plans) else {
+            throw ReplicationError(
+                .unsupported, "the VM's disks have changed in number or size since the first copy",
+                hint: "stop the replication of this VM and start it again with a first copy",
+                context: ["relationship": manifest.relationship])
+        }
+    }
+
+    private func makeDraftDisk(_ plan: DiskPlan, generation: String) throws -> PointDraft.Disk {
+        let backing: BackingReference?
+        if let newest = manifest.newest {
+            backing = newest.disks.first { $0.target == plan.target }.map {
+                BackingReference(file: $0.file, format: $0.format)
+            }
+        } else {
+            backing = manifest.disks.first { $0.target == plan.target }.map {
+                BackingReference(file: $0.base.path, format: $0.base.format)
+            }
+        }
+        let name = backing == nil ? StoreNames.base(plan.target) : StoreNames.overlay(generation, plan.target)
+        let part = name + StoreNames.part
+        try directory.remove(part)
+        let writer: any PointImageWriter =
+            if let backing {
+                try OverlayWriter(creating: directory.path(part), size: plan.size, backing: backing)
+            } else {
+                try RawBaseWriter(creating: directory.path(part), size: plan.size)
+            }
+        return PointDraft.Disk(
+            target: plan.target, size: plan.size, file: name, format: backing == nil ? .raw : .qcow2, writer: writer)
+    }
+
+    /// Makes a change of the manifest true: written beside, flushed, renamed.
+    func commit(_ change: (inout Manifest) throws -> Void) throws {
+        try checkOpen()
+        var next = manifest
+        try change(&next)
+        try directory.writePart(StoreNames.manifest, try ManifestFile.encode(next))
+        try hook(.manifestWritten)
+        try directory.rename(StoreNames.manifest + StoreNames.part, to: StoreNames.manifest)
+        manifest = next
+        try directory.sync()
+        try hook(.manifestRenamed)
+    }
+
+    func checkOpen() throws {
+        guard isOpen else {
+            throw ReplicationError(
+                .invalidArgument, "the store of \(manifest.relationship) was closed", hint: "open it again")
+        }
+    }
+
+    /// Points and layers, oldest first.
+    var allLayers: [LayerRecord] {
+        (manifest.layers + manifest.points.map(\.layer)).sorted { $0.number < $1.number }
+    }
+
+    func requirePoint(_ generation: String) throws -> RecoveryPointRecord {
+        guard let point = manifest.point(generation) else {
+            throw ReplicationError(
+                .notFound, "there is no recovery point \(generation)",
+                hint: "choose one of the points that the manifest lists",
+                context: ["relationship": manifest.relationship])
+        }
+        return point
+    }
+
+    func checkNoDraft() throws {
+        guard draft == nil else {
+            throw ReplicationError(
+                .busy, "a recovery point of this VM is being written",
+                hint: "seal or abandon it first", context: ["relationship": manifest.relationship])
+        }
+    }
+
+    func staleEpoch(_ epoch: Int) -> ReplicationError {
+        ReplicationError(
+            .staleEpoch,
+            "epoch \(epoch) is not valid: the recorded owner is \(manifest.owner) at epoch \(manifest.epoch)",
+            hint: "another failover has happened: read the present owner from the vault and act on that",
+            context: ["relationship": manifest.relationship])
+    }
+}
