@@ -72,8 +72,10 @@ static int finish_resume(lua_State *L, int count, bool wrap) {
         lua_insert(L, -(count + 1));
         return count + 1;
     }
-    if (is_ending(L)) raise_ending(L);
-    if (!wrap) {
+    // After an abort the coroutine's hooks are off for good, so none of its code may run again.
+    if (engine_of(L)->abort) raise_abort(L);
+    bool ending = is_ending(L);
+    if (!wrap && !ending) {
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
         return 2;
@@ -81,12 +83,16 @@ static int finish_resume(lua_State *L, int count, bool wrap) {
     lua_State *co = lua_tothread(L, 1);
     int status = lua_status(co);
     if (status != LUA_OK && status != LUA_YIELD) {  // it failed: close its pending variables
-        if (lua_resetthread(co) != LUA_OK) {
+        engine_of(L)->blocked++;
+        status = lua_resetthread(co);
+        engine_of(L)->blocked--;
+        if (status != LUA_OK) {
             lua_pop(L, 1);
             lua_xmove(co, L, 1);
         }
         check_abort(L);
     }
+    if (ending) raise_ending(L);
     if (lua_type(L, -1) == LUA_TSTRING) {
         luaL_where(L, 1);
         lua_insert(L, -2);

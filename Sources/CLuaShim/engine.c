@@ -103,20 +103,21 @@ void check_cancelled(lua_State *L) {
     if (is_ending(L)) raise_ending(L);
 }
 
-// Once a run is being ended, the hook runs at every instruction, line, call and return: a script that catches the
-// error gets no further than its next step.
+// Once a run is being ended, the hook runs at every instruction, line, call and return of the task: a script that
+// catches the error gets no further than its next step. The main thread is left out, as reports are made on it.
 static void hook(lua_State *L, lua_Debug *ar) {
     CLuaEngine *e = engine_of(L);
     if (ar->event == LUA_HOOKCOUNT) e->fuel_used += (uint64_t)lua_gethookcount(L);
     if (!e->abort) {
         CLuaAbort verdict = budget_verdict(L, e);
         if (verdict == CLUA_ABORT_NONE) {
+            if (e->text_fuel && e->fuel_used > e->text_fuel) luaL_error(L, "'__tostring' takes too long");
             if (lua_gethookcount(L) != HOOK_PERIOD) install_hook(L);
             return;
         }
         begin_abort(L, verdict);
     }
-    lua_sethook(L, hook, LUA_MASKCOUNT | LUA_MASKLINE | LUA_MASKCALL | LUA_MASKRET, 1);
+    if (L != e->main) lua_sethook(L, hook, LUA_MASKCOUNT | LUA_MASKLINE | LUA_MASKCALL | LUA_MASKRET, 1);
     luaL_checkstack(L, 4, NULL);
     raise_abort(L);
 }

@@ -62,6 +62,7 @@ int host_entry(lua_State *L) {
                 "a load reader)",
                 name);
     }
+    e->fuel_used += waits ? WAIT_FUEL : CALL_FUEL;
     int count = lua_gettop(L);
     buffer_clear(&e->arguments);
     for (int i = 1; i <= count; i++) encode_value(L, &e->arguments, i, (Blame){name, "argument"}, i);

@@ -141,12 +141,29 @@ void open_errors(lua_State *L) {
 
 // ---- reports
 
+// Each look at a level walks the stack from its top, so the depth is found by halving.
+static int stack_depth(lua_State *of) {
+    lua_Debug ar;
+    int low = 0, high = 1;
+    while (lua_getstack(of, high, &ar)) {
+        low = high;
+        high *= 2;
+    }
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (lua_getstack(of, middle, &ar))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void push_traceback(lua_State *L, lua_State *of) {
     enum { FIRST = 12, LAST = 8 };
     luaL_checkstack(L, 20, NULL);
     lua_Debug ar;
-    int depth = 0;
-    while (lua_getstack(of, depth, &ar)) depth++;
+    int depth = stack_depth(of);
     lua_pushliteral(L, "");
     bool in_host = false;
     for (int level = 0; lua_getstack(of, level, &ar); level++) {
@@ -196,9 +213,14 @@ void push_safe_text(lua_State *L, int index) {
         lua_pushlstring(L, text, length > TEXT_LIMIT ? TEXT_LIMIT : length);
         return;
     }
+    CLuaEngine *e = engine_of(L);
+    uint64_t outer = e->text_fuel;
+    if (!outer) e->text_fuel = e->fuel_used + TEXT_FUEL;
     lua_pushcfunction(L, call_tostring);
     lua_pushvalue(L, index);
-    if (lua_pcall(L, 1, 1, 0) != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
+    int status = lua_pcall(L, 1, 1, 0);
+    e->text_fuel = outer;
+    if (status != LUA_OK || lua_type(L, -1) != LUA_TSTRING) {
         lua_pop(L, 1);
         lua_pushliteral(L, "<error object: __tostring failed>");
         return;
@@ -220,6 +242,12 @@ void report_error(lua_State *L, lua_State *from, Buffer *b) {
     CLuaEngine *e = engine_of(L);
     luaL_checkstack(L, 20, NULL);
     int value = lua_gettop(L);
+    if (e->abort && !is_error(L, value)) {  // Lua's own "not enough memory" is a text
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ABORTS);
+        lua_rawgeti(L, -1, e->abort);
+        lua_replace(L, value);
+        lua_settop(L, value);
+    }
     Blame blame = {NULL, "report"};
     lua_pushcfunction(L, encode_reported);
     lua_pushlightuserdata(L, b);

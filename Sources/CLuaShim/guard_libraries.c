@@ -75,10 +75,13 @@ static int guard_concat(lua_State *L) {
 // ---- math
 
 static int guard_randomseed(lua_State *L) {
-    if (lua_gettop(L) == 0) {  // Lua's own would take the time and an address
+    if (lua_gettop(L) == 0)  // Lua's own would take the time and an address
         lua_pushinteger(L, (lua_Integer)engine_of(L)->limits.seed);
-    }
-    original(L)(L);
+    lua_settop(L, lua_gettop(L) > 2 ? 2 : lua_gettop(L));
+    // Called as a closure: its generator is an upvalue of its own.
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 0);
     return 0;
 }
 

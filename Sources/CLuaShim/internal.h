@@ -17,9 +17,12 @@
 
 enum {
     HOOK_PERIOD = 1000,       // instructions between two looks at the budgets
+    CALL_FUEL = 50,           // what a call into the host costs, in instructions
+    WAIT_FUEL = 1000,         // what a wait costs: a loop of waits has to end as well
     CLOSE_DEPTH = 100,        // 5.4.4 overflows the C stack some thousands of nested coroutine.close calls deep
     NATIVE_DEPTH = 180,       // nesting that our own recursive functions accept, whatever the caller asks
     TEXT_LIMIT = 4096,        // bytes of one error text
+    TEXT_FUEL = 100000,       // instructions that making the text of an error may take
     LINE_LIMIT = 64 * 1024,   // bytes of one printed line
 };
 
@@ -38,6 +41,7 @@ struct CLuaTask {
     uint32_t index;   // the branch of its scope, from 1
     int start_count;  // arguments on the stack before the first resume, -1 afterwards
     bool cancelled, print;
+    Buffer report;    // of the error that is unwinding the task
 };
 
 struct CLuaEngine {
@@ -45,7 +49,7 @@ struct CLuaEngine {
     CLuaHost host;
     CLuaLimits limits;
     size_t used, hard;
-    uint64_t fuel_used;
+    uint64_t fuel_used, text_fuel;  // text_fuel: where a __tostring has to be done, 0 outside of one
     int64_t time_used, slice_start;
     CLuaAbort abort;
     char abort_chunk[LUA_IDSIZE * 4];

@@ -129,9 +129,10 @@ static int object_tostring(lua_State *L) {
     }
     lua_pop(L, 1);
     lua_getfield(L, -1, "name");
+    const char *name = lua_tostring(L, -1);
     luaL_Buffer b;
     luaL_buffinit(L, &b);
-    luaL_addstring(&b, lua_tostring(L, -1));
+    luaL_addstring(&b, name);
     luaL_addchar(&b, '<');
     luaL_addlstring(&b, object->id, object->length);
     luaL_addchar(&b, '>');

@@ -90,6 +90,48 @@ CLuaStatus clua_load(CLuaEngine *e, const uint8_t *source, size_t length, const 
     return status == CLUA_OK ? l.status : status;
 }
 
+// ---- the outermost function of each task
+//
+// An error thrown from inside a hook leaves hooks switched off, and Lua switches them on again only where it catches
+// the error. So a task catches its own: the close handlers of its variables then run with budgets, and may wait. The
+// report is made in the message handler, while the stack still shows where the error arose.
+
+static int report_body(lua_State *L) {
+    CLuaTask *task = lua_touserdata(L, 1);
+    lua_settop(L, 2);
+    report_error(L, L, &task->report);
+    return 0;
+}
+
+static int report_handler(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    CLuaTask *task = e->current;
+    lua_settop(L, 1);
+    // While a run is being ended every step raises again: the first report is the one that tells where.
+    if (!task || task->thread != L || (e->abort && task->report.length > 0)) return 1;
+    buffer_clear(&task->report);
+    if (!lua_checkstack(L, 10)) return 1;
+    lua_pushcfunction(L, report_body);
+    lua_pushlightuserdata(L, task);
+    lua_pushvalue(L, 1);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) buffer_clear(&task->report);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int after_body(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+    return lua_gettop(L) - 1;
+}
+
+static int task_body(lua_State *L) {
+    lua_pushcfunction(L, report_handler);
+    lua_insert(L, 1);
+    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, after_body);
+    return after_body(L, status, 0);
+}
+
 // ---- making tasks
 
 typedef struct {
@@ -104,6 +146,7 @@ static lua_State *new_thread(lua_State *L, CLuaTask *task) {
     install_hook(co);
     lua_rawsetp(L, -2, task);
     lua_pop(L, 1);
+    lua_pushcfunction(co, task_body);
     return co;
 }
 
@@ -117,7 +160,7 @@ static int start_main(lua_State *L) {
     int count = decode_values(L, s->arguments, s->length);
     luaL_checkstack(co, count + 1, NULL);
     lua_xmove(L, co, count + 1);
-    s->task->start_count = count;
+    s->task->start_count = count + 1;
     s->task->thread = co;
     return 0;
 }
@@ -126,7 +169,7 @@ static int start_branch(lua_State *L) {
     Start *s = lua_touserdata(L, 1);
     luaL_checkstack(L, 20, NULL);
     lua_State *co = new_thread(L, s->task);
-    s->task->start_count = push_branch(L, co, s->task->scope, s->task->index);
+    s->task->start_count = push_branch(L, co, s->task->scope, s->task->index) + 1;
     s->task->thread = co;
     return 0;
 }
@@ -160,6 +203,7 @@ static int forget(lua_State *L) {
 
 void clua_task_free(CLuaEngine *e, CLuaTask *task) {
     protect(e, forget, task);
+    buffer_free(&task->report);
     free(task);
 }
 
@@ -269,23 +313,15 @@ static CLuaStatus finish(CLuaEngine *e, lua_CFunction body, End *end) {
 
 static CLuaStatus fail(CLuaEngine *e, CLuaTask *task) {
     End end = {task, -1};
-    CLuaStatus status = finish(e, give_error, &end);
-    if (status == CLUA_OK) status = CLUA_ERROR;
-    if (task->scope) {
-        // The report is in the output buffer, which keeping the error for the parent must not touch.
-        Buffer report = e->output;
-        e->output = (Buffer){0};
-        protect(e, keep, &end);
-        buffer_free(&e->output);
-        e->output = report;
+    if (task->scope) protect(e, keep, &end);
+    if (task->report.length == 0) {
+        CLuaStatus status = finish(e, give_error, &end);
+        return status == CLUA_OK ? CLUA_ERROR : status;
     }
-    // Close handlers run under what is left of the budgets.
-    e->blocked++;
-    e->slice_start = monotonic_nanoseconds();
-    lua_resetthread(task->thread);
-    e->time_used += monotonic_nanoseconds() - e->slice_start;
-    e->blocked--;
-    return status;
+    buffer_free(&e->output);
+    e->output = task->report;
+    task->report = (Buffer){0};
+    return CLUA_ERROR;
 }
 
 CLuaStatus clua_task_resume(CLuaEngine *e, CLuaTask *task, CLuaReply reply, const uint8_t *bytes, size_t length) {

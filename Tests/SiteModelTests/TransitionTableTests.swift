@@ -157,6 +157,7 @@ struct TransitionTableTests {
         while grown {
             let before = reached
             for state in before {
+                reached.formUnion(Finding.allCases.map { TransitionTable.afterFinding($0, in: state) })
                 for operation in Operation.allCases {
                     for firstCopy in Policy.FirstCopy.allCases {
                         guard
@@ -169,11 +170,19 @@ struct TransitionTableTests {
             }
             grown = reached != before
         }
-        // Findings, not operations, lead to `error`; everything else is reached by operations alone.
-        #expect(Set(ReplicationState.allCases).subtracting(reached) == [.error])
+        #expect(reached == Set(ReplicationState.allCases))
         for state in ReplicationState.allCases where TransitionTable.allowed(in: state).isEmpty {
             #expect([.failingOver, .failingOverPlanned, .reversing].contains(state), "\(state.rawValue) has no way on")
         }
+    }
+
+    @Test("A finding changes the state only where replication goes on or waits", arguments: ReplicationState.allCases)
+    func findings(state: ReplicationState) {
+        let stopped = TransitionTable.afterFinding(.replicationStopped, in: state)
+        #expect(stopped == (state == .protected ? .error : state))
+        let diverged = TransitionTable.afterFinding(.diverged, in: state)
+        let waits: Set<ReplicationState> = [.protected, .paused, .error, .resyncPaused]
+        #expect(diverged == (waits.contains(state) ? .resyncRequired : state))
     }
 
     @Test(

@@ -51,7 +51,7 @@ extension Policy {
             sentence: "The number of recovery points is \(recoveryPoints); allowed are 0 (only the latest) to 24.")
     }
 
-    /// Off, or 1 to 12 hours; it needs extra points, and more of them than hours, or every such point would be gone before the next.
+    /// Off, or 1 to 12 hours; it needs more extra points than hours, or every such point would be gone before the next.
     private var applicationViolation: PolicyViolation? {
         guard let hours = applicationConsistentHours else { return nil }
         let field = "application_consistent"

@@ -5,8 +5,8 @@ package enum Nearest {
 
     /// The name that `word` most likely means; nil when none is near.
     ///
-    /// Near is one slip (a letter missing, added, wrong, or two swapped) for each three letters. Case does not count. Of two
-    /// names equally near, the first in alphabetical order is taken, so that the answer is always the same.
+    /// Near is one slip (a letter missing, added, wrong, or two swapped) for each three letters. Case does not count.
+    /// Of two names equally near, the first in alphabetical order is taken, so that the answer is always the same.
     package static func suggestion(for word: String, among names: some Sequence<String>) -> String? {
         guard !word.isEmpty, word.count <= longest else { return nil }
         let given = Array(word.lowercased())

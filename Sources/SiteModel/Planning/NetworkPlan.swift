@@ -33,8 +33,8 @@ package struct NetworkPlan: Hashable, Sendable {
 
     /// The network for a NIC that is now on `network`; nil leaves it disconnected.
     ///
-    /// `original` is the network that the NIC had before it left: it decides when several networks map to the present one.
-    /// Without it such a NIC is left disconnected, because a wrong network is worse than none.
+    /// `original` is the network that the NIC had before it left: it decides when several networks map to the present
+    /// one. Without it such a NIC is left disconnected, because a wrong network is worse than none.
     package func target(of network: String?, original: String? = nil) -> String? {
         guard let network else { return nil }
         if let mapped = forward[network] { return mapped }

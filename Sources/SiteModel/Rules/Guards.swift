@@ -12,10 +12,11 @@ package enum Guards {
         }
     }
 
-    /// The refusal of a failover to make the target the owner, or nil when it may: asked by the stage that claims ownership.
+    /// The refusal of a failover to make the target the owner, or nil when it may: asked by the stage that claims
+    /// ownership.
     ///
-    /// Here nothing may be left open: an unplanned failover must know that the source is down, and a planned one that the
-    /// VM there has been shut down.
+    /// Here nothing may be left open: an unplanned failover must know that the source is down, and a planned one that
+    /// the VM there has been shut down.
     package static func checkClaim(
         _ operation: Operation, on relationship: Relationship, facts: SiteFacts
     ) -> Refusal? {

@@ -9,14 +9,14 @@ extension RuleBook {
     package static let managementServerFirst = Rule(
         id: "management-server-first",
         sentence:
-            "The management server's own VM is brought up, and seen running, before any operation on the VMs it manages.",
+            "The management server's own VM must be seen running before any operation on the VMs it manages.",
         source: "site-recovery 2.4 rule 31",
         hint: "Fail over the management server's VM first, check that it runs, then repeat this operation.")
 
     package static let managementServerHomeFirst = Rule(
         id: "management-server-home-first",
         sentence:
-            "The management server's own VM is reversed, failed back and protected again before workloads are reversed.",
+            "The management server's own VM is back home and protected again before workloads are reversed.",
         source: "site-recovery 2.4 rule 32",
         hint: "For the management server's VM: reverse, planned failover, commit, reverse. Then reverse the workloads.")
 
@@ -42,7 +42,7 @@ extension RuleBook {
     package static let sourceMustBeDown = Rule(
         id: "source-must-be-down",
         sentence:
-            "An unplanned failover goes on only when the source is proven to be down or the operator has declared it lost.",
+            "An unplanned failover needs the source to be proven down, or declared lost by the operator.",
         source: "site-recovery 2.4 rules 15 and 16",
         hint: "Mend the fence and repeat; or make sure by hand that the source cannot run, and declare it lost.")
 

@@ -18,6 +18,9 @@ extension RuleBook {
         outstanding (`\(TransitionTable.afterFailure(of: .unprotect, from: .firstCopy).rawValue)`, \
         `\(TransitionTable.afterFailure(of: .unprotect, from: .resynchronizing).rawValue)`).
 
+        Replication that stops by itself leaves a protected VM in `\(ReplicationState.error.rawValue)`; sides that are \
+        found to have diverged leave it `\(ReplicationState.resyncRequired.rawValue)`.
+
         ## Refused operations
 
         | state | rule | operations |

@@ -49,7 +49,7 @@ extension RuleBook {
     package static let neverCancelAFailover = Rule(
         id: "never-cancel-a-failover",
         sentence:
-            "A failover that has begun is never cancelled half-way: it is driven to its end, or back, by its own stages.",
+            "A failover is never cancelled half-way: it is driven to its end, or back, by its own stages.",
         source: "site-recovery 2.4 rule 18",
         hint: "Wait until the failover has ended; then undo it, change its recovery point, or commit it.")
 

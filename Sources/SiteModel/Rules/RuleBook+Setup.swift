@@ -32,7 +32,7 @@ extension RuleBook {
     package static let managementVMOutsideClouds = Rule(
         id: "management-vm-outside-clouds",
         sentence:
-            "The management server's own VM is replicated by the hosts directly and never belongs to a protected cloud.",
+            "The management server's own VM is replicated by the hosts directly and belongs to no cloud.",
         source: "site-recovery 2.4 rule 6",
         hint: "Replicate it as the server's own VM (server:vm), not as a member of the cloud.")
 }

@@ -129,8 +129,8 @@ extension TransitionTable {
 
     static func reversing(_ operation: Operation) -> Transition { .refused(RuleBook.operationInProgress) }
 
-    /// Refuses what a row does not allow: an operation whose object is not there by the rule that says so, one that would work
-    /// on the replication itself by the rule of the state.
+    /// Refuses what a row does not allow: an operation whose object is not there by the rule that says so, one that
+    /// would work on the replication itself by the rule of the state.
     private static func otherwise(_ operation: Operation, _ rule: Rule) -> Transition {
         switch operation {
         case .protect: .refused(RuleBook.alreadyProtected)

@@ -6,19 +6,28 @@ package enum Transition: Hashable, Sendable {
     case refused(Rule)
 }
 
+/// What replication may find out by itself, outside every operation (reference 2.1, 7.5).
+package enum Finding: String, Codable, Hashable, Sendable, CaseIterable {
+    /// Cycles fail for a cause that will not pass by itself; a person must look.
+    case replicationStopped = "replication-stopped"
+    /// The two sides are no longer known to differ only by what is tracked.
+    case diverged
+}
+
 /// The state machine of a relationship, and so of a protected item: state x operation (reference 2.3).
 ///
 /// The compiler sees to it that every pair has an answer. Facts besides the state are `Guards`' business; nothing else
 /// decides whether an operation is allowed. An operation that was interrupted in its `during` state is driven on
 /// by its own job and does not ask this table again.
 ///
-/// Where the reference disagrees with itself (2.5), this table says: commit closes every failover, planned or not, and only
-/// then may it be reversed; a row about one state outweighs the row "any state: disable protection", so a test is cleaned
-/// up and a failover committed or undone before protection is taken away; cycles go on during a test (5.1).
+/// Where the reference disagrees with itself (2.5), this table says: commit closes every failover, planned or not, and
+/// only then may it be reversed; a row about one state outweighs the row "any state: disable protection", so a test is
+/// cleaned up and a failover committed or undone before protection is taken away; cycles go on during a test (5.1).
 package enum TransitionTable {
     /// The answer for one pair.
     ///
-    /// `firstCopy` is the policy's choice and matters to `protect` alone: a scheduled or offline first copy is left outstanding.
+    /// `firstCopy` is the policy's choice and matters to `protect` alone: a scheduled or offline first copy is left
+    /// outstanding.
     package static func transition(
         from state: ReplicationState, _ operation: Operation, firstCopy: Policy.FirstCopy = .now
     ) -> Transition {
@@ -42,9 +51,9 @@ package enum TransitionTable {
 
     /// The state that a failed operation leaves behind.
     ///
-    /// As a rule the one it began in, because every operation writes beside what is there. An operation that first ended
-    /// a copy cannot give that copy back: it leaves the copy outstanding. A failover that fails before ownership is claimed
-    /// leaves its origin; after that it does not fail, it is driven on.
+    /// As a rule the one it began in, because every operation writes beside what is there. An operation that first
+    /// ended a copy cannot give that copy back: it leaves the copy outstanding. A failover that fails before ownership
+    /// is claimed leaves its origin; after that it does not fail, it is driven on.
     package static func afterFailure(of operation: Operation, from origin: ReplicationState) -> ReplicationState {
         switch origin {
         case .firstCopy: .firstCopyPending
@@ -53,9 +62,23 @@ package enum TransitionTable {
         }
     }
 
+    /// The state after a finding; findings matter only where replication goes on or waits to go on.
+    ///
+    /// During a test and during a failover nothing is changed by them: the state that stands says more about what may
+    /// follow.
+    package static func afterFinding(_ finding: Finding, in state: ReplicationState) -> ReplicationState {
+        switch (finding, state) {
+        case (.replicationStopped, .protected): .error
+        case (.diverged, .protected), (.diverged, .paused), (.diverged, .error): .resyncRequired
+        case (.diverged, .resyncPaused): .resyncRequired
+        default: state
+        }
+    }
+
     /// Whether `operation` may begin while a job of `running` is open, by ending that job first.
     ///
-    /// Only copies can be ended so: the site may be lost in the middle of a cycle, and the failover must not wait for it.
+    /// Only copies can be ended so: the site may be lost in the middle of a cycle, and the failover must not wait for
+    /// it.
     package static func ends(_ operation: Operation, running: Operation) -> Bool {
         switch (operation, running) {
         case (.unplannedFailover, .sync), (.unplannedFailover, .resync), (.unplannedFailover, .resume): true

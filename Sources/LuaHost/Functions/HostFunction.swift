@@ -1,0 +1,78 @@
+/// A function of the host that scripts may call.
+public struct HostFunction: Sendable {
+    /// How the function runs.
+    public enum Body: Sendable {
+        /// Runs at once on the Lua thread; it should be quick, as no other task of the run goes on meanwhile.
+        case synchronous(@Sendable (CallContext, [LuaValue]) throws -> [LuaValue])
+        /// Suspends the calling Lua task until it returns; other tasks of the run go on. It must heed task cancellation.
+        case asynchronous(@Sendable (CallContext, [LuaValue]) async throws -> [LuaValue])
+    }
+
+    /// The name within its module or object type: a Lua identifier.
+    public let name: String
+    /// What it does.
+    public let body: Body
+
+    /// Makes a function.
+    ///
+    /// An error that is not a ``LuaError`` reaches the script with kind ``LuaError/Kind/host``.
+    ///
+    /// As a method it receives the object as its first argument, whose type has been checked.
+    public init(_ name: String, _ body: Body) {
+        self.name = name
+        self.body = body
+    }
+}
+
+/// A group of functions and constants that scripts see as one frozen table.
+public struct HostModule: Sendable {
+    /// The name of the global, and of `require`.
+    public let name: String
+    /// Its functions.
+    public let functions: [HostFunction]
+    /// Its constants: plain values that scripts read as fields, in order.
+    public let constants: [(name: String, value: LuaValue)]
+    /// Whether the module is a global; otherwise only `require` finds it.
+    public let isGlobal: Bool
+
+    /// Makes a module.
+    ///
+    /// Two modules of one name are a programmer's mistake.
+    public init(
+        _ name: String, functions: [HostFunction], constants: [(name: String, value: LuaValue)] = [],
+        isGlobal: Bool = true
+    ) {
+        self.name = name
+        self.functions = functions
+        self.constants = constants
+        self.isGlobal = isGlobal
+    }
+}
+
+/// A type of host object: what scripts may do with a ``LuaObject`` of that name.
+///
+/// In Lua an object is a locked userdata: unknown fields raise with the nearest name, fields cannot be set, `==` holds
+/// for handles with the same id, and `tostring` gives `type<id>` or what `describe` says.
+public struct ObjectType: Sendable {
+    /// The name, such as `"vm"`; also what `getmetatable` answers.
+    public let name: String
+    /// Methods, called as `object:name(...)`.
+    public let methods: [HostFunction]
+    /// Computed fields, read as `object.name`: each receives the object as its only argument and returns one value.
+    public let fields: [HostFunction]
+    /// The text for `tostring`; quick, as it cannot wait.
+    public let describe: (@Sendable (CallContext, LuaObject) throws -> String)?
+
+    /// Makes a type.
+    ///
+    /// A field and a method of one name are a programmer's mistake.
+    public init(
+        _ name: String, methods: [HostFunction] = [], fields: [HostFunction] = [],
+        describe: (@Sendable (CallContext, LuaObject) throws -> String)? = nil
+    ) {
+        self.name = name
+        self.methods = methods
+        self.fields = fields
+        self.describe = describe
+    }
+}

@@ -1,0 +1,65 @@
+/// What a ``LuaState`` offers to scripts, and the limits it holds them to.
+public struct LuaConfiguration: Sendable {
+    /// How much a run may use before it is ended for certain.
+    public struct Limits: Sendable {
+        /// Lua instructions for one run or evaluation; nil for no limit.
+        ///
+        /// The verdict is the same on every machine. A host call counts as 50 instructions, a wait as 1,000.
+        public var fuel: UInt64? = 10_000_000_000
+        /// Time spent running Lua, waits not counted, for one run or evaluation; nil for no limit.
+        public var luaTime: Duration? = .seconds(60)
+        /// Bytes held by the Lua state after collecting garbage.
+        public var memory: Int = 256 << 20
+        /// How deeply tables may be nested in an argument or a result.
+        public var depth: Int = 64
+        /// How many bytes the arguments or results of one call may take in flat form.
+        public var argumentBytes: Int = 64 << 20
+        /// How many bytes one chunk of source text may have.
+        public var sourceBytes: Int = 16 << 20
+        /// How many Lua tasks may exist at once.
+        public var tasks: Int = 100_000
+
+        /// Makes the default limits.
+        public init() {}
+    }
+
+    /// Modules, in addition to Lua's own and `task`.
+    public var modules: [HostModule] = []
+    /// Types of object that host functions may return.
+    public var objectTypes: [ObjectType] = []
+    /// Plain functions that are globals of their own, such as `help`.
+    public var globals: [HostFunction] = []
+    /// What the run may use.
+    public var limits = Limits()
+    /// The clock; tests turn a ``VirtualClock`` by hand.
+    public var clock: any LuaClock = SystemLuaClock()
+    /// The seed of `math.random`.
+    public var seed: UInt64 = 0
+    /// Finds the text of a module for `require`; nil means there are only host modules.
+    public var resolver: (any ModuleResolver)?
+    /// Receives each printed line, without the line end, on the Lua thread.
+    public var print: @Sendable (String) -> Void = { Swift.print($0) }
+    /// Handed to host functions through ``CallContext/userData(as:)``.
+    public var userData: (any Sendable)?
+    /// Called for each finished wait just before the waiting task goes on, in the order of delivery.
+    public var onDelivery: (@Sendable (Delivery) -> Void)?
+    /// Where Lua runs; nil for a thread of the state's own with a stack of 16 MiB.
+    public var executor: (any SerialExecutor)?
+    /// Where asynchronous host functions start; nil for Swift's shared pool.
+    public var hostExecutor: (any TaskExecutor)?
+
+    /// Makes a configuration with no host functions.
+    public init() {}
+}
+
+/// One finished wait of a task: the event a journal records to repeat a run.
+public struct Delivery: Hashable, Sendable {
+    /// The task that goes on.
+    public let task: TaskPath
+    /// The host call of that task that is over; see ``CallContext/ordinal``.
+    public let ordinal: Int
+    /// The public name of the function that waited.
+    public let function: String
+    /// Counts deliveries of the state, from 1.
+    public let sequence: Int
+}
