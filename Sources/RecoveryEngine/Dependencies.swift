@@ -1,0 +1,61 @@
+package import BlockReplication
+package import Hypervisors
+package import SiteModel
+package import VaultStore
+
+/// What the engine reaches the world through.
+///
+/// All of it is handed in, so that a simulation can stand in for any of it.
+package struct EngineDependencies: Sendable {
+    package var vault: any Vault
+    package var connections: any Connections
+    package var fencing: any Fencing
+    package var clock: any EngineClock
+    package var identifiers: any IdentifierSource
+    /// Names this engine as the holder of leases.
+    package var holder: String
+    /// Seconds that a lease lives without being renewed; it is renewed three times as often.
+    package var leaseLifetime: Double
+    /// Told of every change to a job, progress included.
+    ///
+    /// Must return quickly.
+    package var observer: @Sendable (Job, _ vm: String) -> Void
+
+    package init(
+        vault: any Vault, connections: any Connections, fencing: any Fencing, clock: any EngineClock,
+        identifiers: any IdentifierSource, holder: String, leaseLifetime: Double = 15,
+        observer: @escaping @Sendable (Job, String) -> Void = { _, _ in }
+    ) {
+        self.vault = vault
+        self.connections = connections
+        self.fencing = fencing
+        self.clock = clock
+        self.identifiers = identifiers
+        self.holder = holder
+        self.leaseLifetime = leaseLifetime
+        self.observer = observer
+    }
+}
+
+/// Opens what stands for a host: its hypervisor and its agent.
+package protocol Connections: Sendable {
+    func hypervisor(of host: Host) async throws -> any Hypervisor
+    func agent(of host: Host) async throws -> any Agent
+}
+
+/// Ends a host for certain.
+package protocol Fencing: Sendable {
+    /// Ends the host and says how sure it is that it no longer runs anything.
+    func fence(_ host: Host) async -> SourceVerdict
+}
+
+/// Time, as the engine sees it.
+package protocol EngineClock: Sendable {
+    var now: Timestamp { get }
+    func sleep(seconds: Double) async throws
+}
+
+/// Fresh identifiers: lower-case UUID strings.
+package protocol IdentifierSource: Sendable {
+    func next() -> String
+}

@@ -1,0 +1,57 @@
+package import SiteModel
+
+/// Why the engine did not do what was asked, in words for the person who asked.
+package struct EngineError: Error, Sendable, CustomStringConvertible {
+    package enum Kind: String, Sendable {
+        /// A rule forbids the operation; nothing was changed.
+        case refused
+        /// Another operation has the VM.
+        case busy
+        /// No such object.
+        case unknown
+        /// An option has a value that is not allowed.
+        case invalid
+        /// A host or an agent does not answer.
+        case unreachable
+        /// The source is not known to be down.
+        case sourceNotDown = "source-not-down"
+        /// The guest did not shut down within its limit.
+        case shutdownTimedOut = "shutdown-timed-out"
+        /// The operation failed at a stage; `message` says which, and what state it left.
+        case failed
+        /// This engine lost the right to drive the job.
+        case leaseLost = "lease-lost"
+    }
+
+    package let kind: Kind
+    package let message: String
+    /// What to do about it.
+    package let hint: String?
+    /// Id of the rule that refused, if one did.
+    package let rule: String?
+    /// Name of the object concerned.
+    package let object: String?
+    package let cause: (any Error)?
+
+    package init(
+        _ kind: Kind, _ message: String, hint: String? = nil, rule: String? = nil, object: String? = nil,
+        cause: (any Error)? = nil
+    ) {
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+        self.rule = rule
+        self.object = object
+        self.cause = cause
+    }
+
+    package init(_ refusal: Refusal) {
+        self.init(
+            .refused,
+            "\(refusal.operation.rawValue) of \(refusal.object) is refused in state \(refusal.state.rawValue): "
+                + refusal.rule.sentence,
+            hint: refusal.rule.hint, rule: refusal.rule.id, object: refusal.object)
+    }
+
+    package var description: String { hint.map { "\(message) (\($0))" } ?? message }
+}

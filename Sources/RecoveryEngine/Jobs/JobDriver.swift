@@ -1,0 +1,252 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import VaultStore
+
+/// Drives one job through its stages, holding the job's lease.
+///
+/// Before a stage acts its intent is on disk, and its result after. Each stage looks at the world first and does only
+/// what is missing, so a driver may be started again on a job that another one left anywhere.
+actor JobDriver {
+    let dependencies: EngineDependencies
+    let hosts: HostDirectory
+    let jobID: String
+    private let lease: JobLease
+    /// The job and its relationship as last written or read.
+    private(set) var job: Job
+    private(set) var relationship: Relationship
+    private var revision = 0
+    /// This driver has itself found out how the source is, a moment ago.
+    var verdictIsFresh = false
+    private var lastProgressWrite = Timestamp(milliseconds: 0)
+
+    init(dependencies: EngineDependencies, job: Job, relationship: Relationship, lease: Lease) {
+        self.dependencies = dependencies
+        self.jobID = job.id
+        self.job = job
+        self.relationship = relationship
+        self.lease = JobLease(dependencies: dependencies, jobID: job.id, lease: lease)
+        self.hosts = HostDirectory(
+            vault: dependencies.vault,
+            connections: LeasedConnections(base: dependencies.connections, lease: self.lease))
+    }
+
+    var now: Timestamp { dependencies.clock.now }
+
+    /// Drives the job to its end, or to the point where only a person can help.
+    ///
+    /// - Throws: `EngineError` saying what failed and what state the VM was left in.
+    func drive() async throws {
+        let lease = lease
+        let renewal = Task { await lease.renewUntilCancelled() }
+        defer { renewal.cancel() }
+        do {
+            for stage in job.stages where stage.state != .done {
+                guard let name = StageName(rawValue: stage.name) else {
+                    throw EngineError(
+                        .failed, "job \(jobID) has a stage '\(stage.name)' that this version does not know")
+                }
+                try await begin(name)
+                try await act(name)
+                try await end(name)
+            }
+            try await succeed()
+        } catch {
+            do {
+                try await fail(error)
+            } catch {
+                throw notOurs(error) ?? error
+            }
+        }
+    }
+
+    private func act(_ stage: StageName) async throws {
+        switch stage {
+        case .prepare: try await prepare()
+        case .copy: try await copy()
+        case .prune: try await prune()
+        case .fenceSource: try await fenceSource()
+        case .shutDownSource: try await shutDownSource()
+        case .settlePoint: try await settlePoint()
+        case .claimOwnership: try await claimOwnership()
+        case .define: try await define()
+        case .connect: try await connect()
+        case .start: try await start()
+        case .confirm: try await confirm()
+        case .withdraw: try await withdraw()
+        case .returnOwnership: try await returnOwnership()
+        case .startSource: try await startSource()
+        case .dropPoints: try await dropPoints()
+        case .quietFormerOwner: try await quietFormerOwner()
+        case .adoptDisks: try await adoptDisks()
+        case .turnRound: try await turnRound()
+        case .createTest: try await createTest()
+        case .removeTest: try await removeTest()
+        case .release: try await release()
+        }
+    }
+
+    // MARK: The record
+
+    /// Changes the job and the relationship in one transaction, refused when the lease is lost.
+    func record(
+        _ change: @escaping @Sendable (inout Job, inout Relationship, any VaultWriter) throws -> Void
+    ) async throws {
+        let (lease, jobID, relationshipID, now) = (await lease.lease, jobID, relationship.id, now)
+        let written = try await dependencies.vault.write { vault in
+            try vault.require(lease, now: now)
+            guard var job = try vault.object(Job.self, id: jobID),
+                var relationship = try vault.object(Relationship.self, id: relationshipID)
+            else { throw EngineError(.failed, "job \(jobID) is gone from the vault") }
+            guard job.value.state.isOpen else { throw Superseded() }
+            let before = relationship.value
+            try change(&job.value, &relationship.value, vault)
+            let revision = try vault.update(job).revision
+            if relationship.value != before { try vault.update(relationship) }
+            return (job: job.value, relationship: relationship.value, revision: revision)
+        }
+        // A progress line may be written meanwhile and answered later: what is newest counts.
+        guard written.revision > revision else { return }
+        (job, relationship, revision) = written
+        dependencies.observer(job, relationship.name)
+    }
+
+    func fact(_ name: String) -> String? { job.facts[name] }
+
+    func setFact(_ name: String, _ value: String?) async throws {
+        try await record { job, _, _ in job.facts[name] = value }
+    }
+
+    func argument(_ name: String) -> String? { job.arguments[name] }
+
+    private func begin(_ stage: StageName) async throws {
+        let now = now
+        try await record { job, _, _ in
+            guard let index = job.stages.firstIndex(where: { $0.name == stage.rawValue }) else { return }
+            job.stages[index].state = .begun
+            if job.stages[index].startedAt == nil { job.stages[index].startedAt = now }
+            job.failure = nil
+        }
+    }
+
+    private func end(_ stage: StageName) async throws {
+        let now = now
+        try await record { job, _, _ in
+            guard let index = job.stages.firstIndex(where: { $0.name == stage.rawValue }) else { return }
+            job.stages[index].state = .done
+            job.stages[index].endedAt = now
+            job.progress = nil
+        }
+    }
+
+    private func succeed() async throws {
+        let now = now
+        guard case .allowed(_, let after) = TransitionTable.transition(from: job.origin, job.operation) else {
+            throw EngineError(
+                .failed, "job \(jobID) ends where no rule leads; its vault was written by another version")
+        }
+        try await record { job, relationship, vault in
+            job.state = .succeeded
+            job.endedAt = now
+            relationship.state = after
+            relationship.activeJob = nil
+            relationship.lastError = nil
+            try vault.append(
+                Event(
+                    at: now, severity: .info, object: relationship.id,
+                    text: "\(job.operation.rawValue) of \(relationship.name) succeeded: now \(after.rawValue)"))
+        }
+        await lease.drop()
+    }
+
+    /// What to tell the caller when the job is no longer this driver's; nil for any other error.
+    private func notOurs(_ error: any Error) -> EngineError? {
+        if let lost = error as? VaultError, lost.code == .leaseLost {
+            return EngineError(
+                .leaseLost, "another engine drives \(job.operation.rawValue) of \(relationship.name) now",
+                hint: "watch it with: perilune status", object: relationship.name, cause: error)
+        }
+        guard error is Superseded else { return nil }
+        return EngineError(
+            .failed, "\(job.operation.rawValue) of \(relationship.name) was ended by another operation on it",
+            hint: "see: perilune status", object: relationship.name)
+    }
+
+    /// Gives a job up, or leaves it open where it can only be driven on, and tells the caller which.
+    private func fail(_ error: any Error) async throws {
+        if notOurs(error) != nil {
+            await lease.drop()
+            throw error
+        }
+        let stage = job.stages.first { $0.state == .begun }.flatMap { StageName(rawValue: $0.name) }
+        let mustGoOn =
+            stage.map {
+                StagePlan.isFinal($0, in: job.operation, claimed: job.facts["epoch"] != nil)
+            } ?? false
+        let what = Self.describe(error)
+        let now = now
+        let name = relationship.name
+        let operation = job.operation
+        if mustGoOn {
+            try await record { job, relationship, vault in
+                job.failure = what
+                relationship.lastError = what.message
+                try vault.append(
+                    Event(
+                        at: now, severity: .critical, object: relationship.id,
+                        text: "\(operation.rawValue) of \(name) waits at \(stage?.rawValue ?? "?"): \(what.message)"))
+            }
+            await lease.drop()
+            throw EngineError(
+                .failed, "\(operation.rawValue) of \(name) stands at stage \(stage?.rawValue ?? "?"): \(what.message)",
+                hint: "mend the cause, then give the same command again: it goes on from this stage. "
+                    + (what.hint ?? ""),
+                object: name, cause: error)
+        }
+        // Asked before the world is put back: whoever has the job now decides what becomes of the VM.
+        try await lease.require()
+        await giveUp()
+        let state = TransitionTable.afterFailure(of: operation, from: job.origin)
+        try await record { job, relationship, vault in
+            job.state = .failed
+            job.failure = what
+            job.endedAt = now
+            relationship.state = state
+            relationship.activeJob = nil
+            relationship.lastError = what.message
+            try vault.append(
+                Event(
+                    at: now, severity: .warning, object: relationship.id,
+                    text: "\(operation.rawValue) of \(name) failed: \(what.message)"))
+        }
+        await lease.drop()
+        if let own = error as? EngineError { throw own }
+        throw EngineError(
+            .failed, "\(operation.rawValue) of \(name) failed at \(stage?.rawValue ?? "its start"): \(what.message)",
+            hint: what.hint, object: name, cause: error)
+    }
+
+    static func describe(_ error: any Error) -> JobFailure {
+        switch error {
+        case let error as EngineError: JobFailure(kind: error.kind.rawValue, message: error.message, hint: error.hint)
+        case let error as HypervisorError:
+            JobFailure(kind: error.code.rawValue, message: error.message, hint: error.hint)
+        case let error as ReplicationError:
+            JobFailure(kind: error.code.rawValue, message: error.message, hint: error.hint)
+        case let error as VaultError: JobFailure(kind: error.code.rawValue, message: error.message, hint: error.hint)
+        default: JobFailure(kind: "failed", message: "\(error)", hint: nil)
+        }
+    }
+
+    // MARK: Progress
+
+    /// Shows how far the copy is: to the observer always, in the vault once a second.
+    func show(_ progress: TransferProgress) async {
+        job.progress = progress
+        dependencies.observer(job, relationship.name)
+        guard now.seconds(since: lastProgressWrite) >= 1 else { return }
+        lastProgressWrite = now
+        // Losing a progress line is no reason to fail a copy: the next stage's record tells of a lost lease.
+        try? await record { job, _, _ in job.progress = progress }
+    }
+}

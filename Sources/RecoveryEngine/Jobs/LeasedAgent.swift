@@ -1,0 +1,93 @@
+import BlockReplication
+import SiteModel
+
+/// An agent in the hands of one job's driver: looking is free, changing needs the lease.
+struct LeasedAgent: Agent {
+    let wrapped: any Agent
+    let lease: JobLease
+
+    func status() async throws -> AgentStatus {
+        try await wrapped.status()
+    }
+
+    func recordOwnership(_ record: OwnershipRecord) async throws {
+        try await lease.require()
+        try await wrapped.recordOwnership(record)
+    }
+
+    func ownership(relationship: String) async throws -> OwnershipRecord? {
+        try await wrapped.ownership(relationship: relationship)
+    }
+
+    func openPoint(_ request: OpenPoint) async throws -> PointTicket {
+        try await lease.require()
+        return try await wrapped.openPoint(request)
+    }
+
+    func sealPoint(_ request: SealPoint) async throws -> PointSummary {
+        try await lease.require()
+        return try await wrapped.sealPoint(request)
+    }
+
+    func abandonPoint(relationship: String, generation: String) async throws {
+        try await lease.require()
+        try await wrapped.abandonPoint(relationship: relationship, generation: generation)
+    }
+
+    func points(relationship: String) async throws -> [PointSummary] {
+        try await wrapped.points(relationship: relationship)
+    }
+
+    func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+        try await lease.require()
+        return try await wrapped.keepPoints(relationship: relationship, newest: newest, pinned: pinned)
+    }
+
+    func dropPoints(relationship: String, allBut generation: String) async throws {
+        try await lease.require()
+        try await wrapped.dropPoints(relationship: relationship, allBut: generation)
+    }
+
+    func domainXML(relationship: String, generation: String) async throws -> String {
+        try await wrapped.domainXML(relationship: relationship, generation: generation)
+    }
+
+    func forget(relationship: String) async throws {
+        try await lease.require()
+        try await wrapped.forget(relationship: relationship)
+    }
+
+    func createBootImages(relationship: String, generation: String, epoch: Int) async throws -> [BootImage] {
+        try await lease.require()
+        return try await wrapped.createBootImages(relationship: relationship, generation: generation, epoch: epoch)
+    }
+
+    func discardBootImages(relationship: String, epoch: Int) async throws {
+        try await lease.require()
+        try await wrapped.discardBootImages(relationship: relationship, epoch: epoch)
+    }
+
+    func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws {
+        try await lease.require()
+        try await wrapped.adoptDisks(relationship: relationship, vm: vm, disks: disks)
+    }
+
+    func sendPoint(_ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void) async throws
+        -> TransferSummary
+    {
+        try await lease.require()
+        return try await wrapped.sendPoint(request, progress: progress)
+    }
+
+    func changedExtents(image: DiskImage, bitmap: String) async throws -> [ByteRange]? {
+        try await wrapped.changedExtents(image: image, bitmap: bitmap)
+    }
+
+    func extentsNewer(relationship: String, than generation: String) async throws -> [String: [ByteRange]] {
+        try await wrapped.extentsNewer(relationship: relationship, than: generation)
+    }
+
+    func probe(_ request: HTTPProbe) async throws -> HTTPProbeResult {
+        try await wrapped.probe(request)
+    }
+}

@@ -1,0 +1,118 @@
+import Hypervisors
+
+/// A hypervisor in the hands of one job's driver: looking is free, changing needs the lease.
+struct LeasedHypervisor: Hypervisor {
+    let wrapped: any Hypervisor
+    let lease: JobLease
+
+    func information() async throws -> HypervisorInformation {
+        try await wrapped.information()
+    }
+
+    func networks() async throws -> [String] {
+        try await wrapped.networks()
+    }
+
+    func domains() async throws -> [Domain] {
+        try await wrapped.domains()
+    }
+
+    func domain(uuid: String) async throws -> Domain? {
+        try await wrapped.domain(uuid: uuid)
+    }
+
+    func domain(named name: String) async throws -> Domain? {
+        try await wrapped.domain(named: name)
+    }
+
+    func inactiveXML(uuid: String) async throws -> String {
+        try await wrapped.inactiveXML(uuid: uuid)
+    }
+
+    func define(xml: String) async throws {
+        try await lease.require()
+        try await wrapped.define(xml: xml)
+    }
+
+    func undefine(uuid: String) async throws {
+        try await lease.require()
+        try await wrapped.undefine(uuid: uuid)
+    }
+
+    func setAutostart(uuid: String, _ on: Bool) async throws {
+        try await lease.require()
+        try await wrapped.setAutostart(uuid: uuid, on)
+    }
+
+    func setOwnership(uuid: String, _ ownership: Ownership) async throws {
+        try await lease.require()
+        try await wrapped.setOwnership(uuid: uuid, ownership)
+    }
+
+    func ownership(uuid: String) async throws -> Ownership? {
+        try await wrapped.ownership(uuid: uuid)
+    }
+
+    func start(uuid: String, paused: Bool) async throws {
+        try await lease.require()
+        try await wrapped.start(uuid: uuid, paused: paused)
+    }
+
+    func resume(uuid: String) async throws {
+        try await lease.require()
+        try await wrapped.resume(uuid: uuid)
+    }
+
+    func suspend(uuid: String) async throws {
+        try await lease.require()
+        try await wrapped.suspend(uuid: uuid)
+    }
+
+    func shutDown(uuid: String, limit: Duration) async throws -> Bool {
+        try await lease.require()
+        return try await wrapped.shutDown(uuid: uuid, limit: limit)
+    }
+
+    func destroy(uuid: String) async throws {
+        try await lease.require()
+        try await wrapped.destroy(uuid: uuid)
+    }
+
+    func setLinks(uuid: String, up: Bool) async throws {
+        try await lease.require()
+        try await wrapped.setLinks(uuid: uuid, up: up)
+    }
+
+    func checkpoints(uuid: String) async throws -> [String] {
+        try await wrapped.checkpoints(uuid: uuid)
+    }
+
+    func createCheckpoint(uuid: String, name: String, disks: [String]) async throws {
+        try await lease.require()
+        try await wrapped.createCheckpoint(uuid: uuid, name: name, disks: disks)
+    }
+
+    func deleteCheckpoint(uuid: String, name: String, metadataOnly: Bool) async throws {
+        try await lease.require()
+        try await wrapped.deleteCheckpoint(uuid: uuid, name: name, metadataOnly: metadataOnly)
+    }
+
+    func beginBackup(uuid: String, _ request: BackupRequest) async throws {
+        try await lease.require()
+        try await wrapped.beginBackup(uuid: uuid, request)
+    }
+
+    func endBackup(uuid: String) async throws {
+        try await lease.require()
+        try await wrapped.endBackup(uuid: uuid)
+    }
+
+    func backupIsActive(uuid: String) async throws -> Bool {
+        try await wrapped.backupIsActive(uuid: uuid)
+    }
+
+    func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws {
+        try await lease.require()
+        try await wrapped.commitChain(uuid: uuid, disk: disk, into: base, limit: limit)
+    }
+}

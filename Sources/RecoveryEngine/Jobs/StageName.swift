@@ -1,0 +1,82 @@
+package import SiteModel
+
+/// The stages that operations are made of.
+///
+/// Raw values are what the vault keeps and people read.
+package enum StageName: String, Sendable, CaseIterable {
+    /// Look at the VM, its disks and both hosts, and write the first ownership record.
+    case prepare
+    /// Bring one whole point to the target.
+    case copy
+    /// Forget what the new point makes dead: old checkpoints, points beyond the policy's number.
+    case prune
+
+    /// Make sure that the source no longer runs the VM.
+    case fenceSource = "fence-source"
+    case shutDownSource = "shut-down-source"
+    /// Choose the point and throw away what is half received.
+    case settlePoint = "settle-point"
+    case claimOwnership = "claim-ownership"
+    case define
+    case connect
+    case start
+    case confirm
+
+    /// Stop the failed-over VM and throw its disks' overlay away.
+    case withdraw
+    case returnOwnership = "return-ownership"
+    case startSource = "start-source"
+
+    case dropPoints = "drop-points"
+
+    /// Make sure that the former owner does not run the VM, and record there who owns it.
+    case quietFormerOwner = "quiet-former-owner"
+    case adoptDisks = "adopt-disks"
+    case turnRound = "turn-round"
+
+    case createTest = "create-test"
+    case removeTest = "remove-test"
+
+    case release
+}
+
+/// Which stages an operation goes through, in order.
+///
+///     unplanned failover:  fence-source -> settle-point -> claim-ownership -> define -> connect -> start -> confirm
+///                          '----- may be given up ----'    '------------- is driven to its end -------------'
+package enum StagePlan {
+    package static func stages(of operation: Operation) -> [StageName] {
+        switch operation {
+        case .protect, .startFirstCopy: [.prepare, .copy, .prune]
+        case .sync, .resync: [.copy, .prune]
+        case .pause, .resume: []
+        case .plannedFailover:
+            [.shutDownSource, .copy, .settlePoint, .claimOwnership, .define, .connect, .start, .confirm]
+        case .unplannedFailover:
+            [.fenceSource, .settlePoint, .claimOwnership, .define, .connect, .start, .confirm]
+        case .changePoint:
+            [.settlePoint, .withdraw, .claimOwnership, .define, .connect, .start, .confirm]
+        case .undo: [.withdraw, .returnOwnership, .startSource]
+        case .commit: [.dropPoints]
+        case .reverse: [.quietFormerOwner, .adoptDisks, .turnRound, .copy, .prune]
+        case .testFailover: [.settlePoint, .createTest]
+        case .cleanUpTest: [.removeTest]
+        case .unprotect: [.release]
+        case .importFirstCopy, .cancelFirstCopy, .pauseResync, .cancelResync: []
+        }
+    }
+
+    /// Whether a job that has begun this stage can only be driven on: giving up would leave the VM with two owners or none.
+    ///
+    /// `claimed` tells whether the new ownership is in the vault: a failover that only meant to claim it can still be given up.
+    package static func isFinal(_ stage: StageName, in operation: Operation, claimed: Bool) -> Bool {
+        switch operation {
+        case .unplannedFailover, .plannedFailover:
+            claimed && [.claimOwnership, .define, .connect, .start, .confirm].contains(stage)
+        case .changePoint: stage != .settlePoint
+        case .undo, .unprotect, .commit: true
+        case .reverse: [.turnRound, .copy, .prune].contains(stage)
+        default: false
+        }
+    }
+}

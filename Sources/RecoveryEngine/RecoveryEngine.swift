@@ -1,0 +1,235 @@
+import BlockReplication
+import Hypervisors
+package import SiteModel
+import Synchronization
+package import VaultStore
+
+/// Runs operations: checks each against the rules, records it as a job, and drives the job to its end.
+///
+/// The engine moves no block and opens no disk: hypervisors and agents do, at their sites. Any number of engines may share
+/// a vault; each job is driven by the one that holds its lease.
+package final class RecoveryEngine: Sendable {
+    package let dependencies: EngineDependencies
+    package let hosts: HostDirectory
+    /// The jobs that this engine drives now: a lease tells engines apart, not the tasks of one.
+    private let drivers = Mutex<[String: Task<Job, any Error>]>([:])
+
+    package init(_ dependencies: EngineDependencies) {
+        self.dependencies = dependencies
+        self.hosts = HostDirectory(vault: dependencies.vault, connections: dependencies.connections)
+    }
+
+    package var vault: any Vault { dependencies.vault }
+
+    // MARK: Operations
+
+    /// Runs one operation on one VM to its end and returns its job.
+    ///
+    /// Where an open job of the same operation waits on the VM (its engine died, or a stage failed that can only be driven
+    /// on), that job is taken up again instead of a new one.
+    ///
+    /// - Parameters:
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`.
+    ///   - run: id of the script's run that asks.
+    /// - Throws: `EngineError`; kind `refused` with the rule's id when a rule forbids it, and then nothing was changed.
+    @discardableResult
+    package func perform(
+        _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil
+    ) async throws -> Job {
+        guard operation != .importFirstCopy else {
+            throw EngineError(
+                .invalid, "a first copy cannot be imported from a medium yet", hint: "start it over the network instead"
+            )
+        }
+        let relationship = try await relationship(relationshipID)
+        if let open = try await openJob(of: relationship), open.operation == operation {
+            return try await drive(open.id)
+        }
+        try await check(operation, on: relationship, arguments: arguments)
+        let job = try await open(operation, on: relationship, arguments: arguments, run: run)
+        return try await drive(job.id)
+    }
+
+    /// Says whether the operation may begin now, and which rule forbids it if not.
+    package func check(
+        _ operation: Operation, on relationship: Relationship, arguments: [String: String] = [:]
+    ) async throws {
+        let item = try await item(of: relationship)
+        let facts = try await facts(for: relationship, item: item, arguments: arguments)
+        if let refusal = Guards.check(operation, on: relationship, item: item, facts: facts) {
+            throw EngineError(refusal)
+        }
+    }
+
+    /// The answer for every operation: which may come next, and why the others may not.
+    package func verdicts(on relationship: Relationship) async throws -> [Guards.Verdict] {
+        let item = try await item(of: relationship)
+        return Guards.verdicts(
+            for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+    }
+
+    // MARK: Jobs
+
+    private func openJob(of relationship: Relationship) async throws -> Job? {
+        guard let id = relationship.activeJob else { return nil }
+        let job = try await vault.read { try $0.object(Job.self, id: id)?.value }
+        return job.flatMap { $0.state.isOpen ? $0 : nil }
+    }
+
+    /// Records a job and marks the VM as its own, in one transaction.
+    private func open(
+        _ operation: Operation, on relationship: Relationship, arguments: [String: String], run: String?
+    ) async throws -> Job {
+        let (id, now) = (dependencies.identifiers.next(), dependencies.clock.now)
+        return try await vault.write { vault in
+            guard var current = try vault.object(Relationship.self, id: relationship.id) else {
+                throw EngineError(.unknown, "\(relationship.name) is no longer in the vault")
+            }
+            var leftover: String?
+            if let active = current.value.activeJob, var other = try vault.object(Job.self, id: active),
+                other.value.state.isOpen
+            {
+                guard TransitionTable.ends(operation, running: other.value.operation) else {
+                    throw EngineError(
+                        .busy, "\(other.value.operation.rawValue) is under way on \(relationship.name)",
+                        hint: RuleBook.operationInProgress.hint, rule: RuleBook.operationInProgress.id,
+                        object: relationship.name)
+                }
+                other.value.state = .cancelled
+                other.value.endedAt = now
+                other.value.failure = JobFailure(
+                    kind: "cancelled", message: "ended by \(operation.rawValue)", hint: nil)
+                try vault.update(other)
+                leftover = other.value.facts["generation"]
+            }
+            guard case .allowed(let during, _) = TransitionTable.transition(from: current.value.state, operation)
+            else {
+                throw EngineError(
+                    .busy, "\(relationship.name) changed meanwhile", hint: "look at its state and try again")
+            }
+            var job = Job(
+                id: id, operation: operation, relationship: relationship.id, arguments: arguments,
+                origin: current.value.state, stages: StagePlan.stages(of: operation).map { Stage(name: $0.rawValue) },
+                startedAt: now, run: run)
+            job.facts["leftover"] = leftover
+            try vault.insert(job)
+            current.value.activeJob = id
+            current.value.state = during
+            try vault.update(current)
+            try vault.append(
+                Event(
+                    at: now, severity: .info, object: relationship.id,
+                    text: "\(operation.rawValue) of \(relationship.name) begins"))
+            return job
+        }
+    }
+
+    /// Drives an open job, and lets all who ask for it in this process wait for the same driver.
+    ///
+    /// The driver is no child of its callers: a caller that is cancelled waits no less, and the job goes on.
+    @discardableResult
+    func drive(_ jobID: String) async throws -> Job {
+        let driver = drivers.withLock { drivers in
+            if let driver = drivers[jobID] { return driver }
+            let driver = Task {
+                defer { self.drivers.withLock { $0[jobID] = nil } }
+                return try await self.driveAlone(jobID)
+            }
+            drivers[jobID] = driver
+            return driver
+        }
+        return try await driver.value
+    }
+
+    /// Drives an open job, if no other engine does; waits for the lease of a dead one to run out.
+    private func driveAlone(_ jobID: String) async throws -> Job {
+        let lease = try await leaseWhenFree(jobID)
+        let (job, relationship) = try await vault.read { vault in
+            guard let job = try vault.object(Job.self, id: jobID)?.value,
+                let relationship = try vault.object(Relationship.self, id: job.relationship)?.value
+            else { throw EngineError(.unknown, "job \(jobID) is gone from the vault") }
+            return (job, relationship)
+        }
+        guard job.state.isOpen else {
+            try await vault.write { try $0.release(lease) }
+            if job.state == .succeeded { return job }
+            throw EngineError(
+                .failed, job.failure?.message ?? "\(job.operation.rawValue) of \(relationship.name) failed",
+                hint: job.failure?.hint, object: relationship.name)
+        }
+        let driver = JobDriver(
+            dependencies: dependencies, job: job, relationship: relationship, lease: lease)
+        try await driver.drive()
+        return await driver.job
+    }
+
+    private func leaseWhenFree(_ jobID: String) async throws -> Lease {
+        while true {
+            do {
+                let (now, dependencies) = (dependencies.clock.now, dependencies)
+                return try await vault.write {
+                    try $0.acquireLease(
+                        Self.leaseName(jobID), holder: dependencies.holder, now: now,
+                        lifetime: dependencies.leaseLifetime)
+                }
+            } catch let error as VaultError where error.code == .leaseHeld {
+                try await dependencies.clock.sleep(seconds: min(1, dependencies.leaseLifetime / 10))
+            }
+        }
+    }
+
+    // MARK: Recovery
+
+    /// Takes up every job that no living engine drives, and drives each to its end; returns what became of them.
+    ///
+    /// Call it when an engine starts. A job whose engine died a moment ago is waited for until its lease has run out; one
+    /// that a living engine drives ends with that engine's word.
+    @discardableResult
+    package func recoverOpenJobs() async throws -> [RecoveredJob] {
+        let open = try await vault.read { try $0.openJobs().map(\.value) }
+        return try await withThrowingTaskGroup(of: RecoveredJob.self) { group in
+            for job in open {
+                group.addTask {
+                    do {
+                        return RecoveredJob(job: try await self.drive(job.id), failure: nil)
+                    } catch let error as EngineError {
+                        return RecoveredJob(job: job, failure: error)
+                    }
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+    }
+
+    /// Open jobs that no engine drives: its lease is gone, or has run out.
+    func orphanedJobs() async throws -> [Job] {
+        let now = dependencies.clock.now
+        return try await vault.read { vault in
+            try vault.openJobs().map(\.value).filter { job in
+                try vault.lease(Self.leaseName(job.id)).map { $0.expiresAt <= now } ?? true
+            }
+        }
+    }
+
+    static func leaseName(_ jobID: String) -> String { "job:\(jobID)" }
+
+    // MARK: Lookups
+
+    package func relationship(_ id: String) async throws -> Relationship {
+        guard let found = try await vault.read({ try $0.object(Relationship.self, id: id)?.value }) else {
+            throw EngineError(.unknown, "the vault has no relationship \(id)", hint: "see: perilune status")
+        }
+        return found
+    }
+
+    package func item(of relationship: Relationship) async throws -> ProtectedItem? {
+        guard let id = relationship.item else { return nil }
+        return try await vault.read { try $0.object(ProtectedItem.self, id: id)?.value }
+    }
+}
+
+/// A job that another engine left open, and how it ended now.
+package struct RecoveredJob: Sendable {
+    package var job: Job
+    package var failure: EngineError?
+}

@@ -1,0 +1,88 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import VaultStore
+
+/// What the rules need to know of the world before an operation begins.
+extension RecoveryEngine {
+    func facts(
+        for relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:]
+    ) async throws -> SiteFacts {
+        var facts = try await recordedFacts(for: relationship, item: item, arguments: arguments)
+        async let source = look(at: relationship.source, for: relationship.vmUUID)
+        async let target = look(at: relationship.target, for: relationship.vmUUID)
+        let seen = try await (source: source, target: target)
+        facts.sourceReachable = seen.source.reachable
+        facts.targetReachable = seen.target.reachable
+        facts.sourceIntact = seen.source.reachable && seen.source.power.map { !$0.isActive } ?? false
+        facts.runningAt = Set(
+            [(relationship.source, seen.source), (relationship.target, seen.target)]
+                .filter { $0.1.power?.isActive ?? false }.map(\.0))
+        if let management = facts.management?.relationship {
+            facts.management?.running = try await isRunning(management.name, at: [management.owner])
+        } else if facts.management != nil {
+            facts.management?.running = try await managementRunsAnywhere(for: item)
+        }
+        return facts
+    }
+
+    /// What the vault alone can tell.
+    private func recordedFacts(
+        for relationship: Relationship, item: ProtectedItem?, arguments: [String: String]
+    ) async throws -> SiteFacts {
+        try await vault.read { vault in
+            var facts = SiteFacts()
+            facts.policyExists = try vault.object(Policy.self, id: relationship.policy) != nil
+            facts.sites = Dictionary(
+                try vault.objects(Host.self).map { ($0.value.id, $0.value.site) }, uniquingKeysWith: { a, _ in a })
+            facts.activeOperation = try relationship.activeJob.flatMap { id in
+                try vault.object(Job.self, id: id).flatMap { $0.value.state.isOpen ? $0.value.operation : nil }
+            }
+            if let point = arguments["point"], point != "latest" {
+                facts.chosenPointExists = try vault.objects(RecoveryPoint.self, parent: relationship.id)
+                    .contains { $0.value.id == point || $0.value.name == point }
+            }
+            guard let item else { return facts }
+            facts.cloudIsPaired = try vault.object(CloudPair.self, id: item.pair) != nil
+            let server = try vault.object(Cloud.self, id: item.cloud)
+                .flatMap { try vault.object(Server.self, id: $0.value.server)?.value }
+            guard let managementVM = server?.managementVM else { return facts }
+            facts.isManagementVM = managementVM == relationship.name
+            facts.management = SiteFacts.ManagementVM(
+                running: nil,
+                relationship: try vault.object(Relationship.self, named: managementVM, parent: nil)?.value)
+            return facts
+        }
+    }
+
+    private func look(at host: String, for vm: String) async throws -> (reachable: Bool, power: PowerState?) {
+        async let agent = hosts.reachableAgent(host)
+        guard let hypervisor = try await hosts.reachableHypervisor(host) else {
+            _ = try await agent
+            return (false, nil)
+        }
+        return (try await agent != nil, try await hypervisor.domain(uuid: vm)?.power)
+    }
+
+    private func managementRunsAnywhere(for item: ProtectedItem?) async throws -> Bool {
+        guard let item else { return false }
+        let (name, candidates) = try await vault.read { vault -> (String?, [String]) in
+            let cloud = try vault.object(Cloud.self, id: item.cloud)?.value
+            let server = try cloud.flatMap { try vault.object(Server.self, id: $0.server)?.value }
+            return (server?.managementVM, cloud?.hosts ?? [])
+        }
+        guard let name else { return false }
+        return try await isRunning(name, at: candidates)
+    }
+
+    private func isRunning(_ vm: String, at candidates: [String]) async throws -> Bool {
+        for host in candidates {
+            if let hypervisor = try await hosts.reachableHypervisor(host),
+                try await hypervisor.domain(named: vm)?.power == .running
+            {
+                return true
+            }
+        }
+        return false
+    }
+}

@@ -1,0 +1,47 @@
+package import BlockReplication
+package import Hypervisors
+package import SiteModel
+import VaultStore
+
+/// Finds hosts by id and what stands for them.
+package struct HostDirectory: Sendable {
+    let vault: any Vault
+    let connections: any Connections
+
+    package func host(_ id: String) async throws -> Host {
+        guard let host = try await vault.read({ try $0.object(Host.self, id: id) }) else {
+            throw EngineError(.unknown, "the vault has no host with id \(id)", hint: "see: perilune vault show")
+        }
+        return host.value
+    }
+
+    package func hypervisor(_ id: String) async throws -> any Hypervisor {
+        try await connections.hypervisor(of: host(id))
+    }
+
+    package func agent(_ id: String) async throws -> any Agent {
+        try await connections.agent(of: host(id))
+    }
+
+    /// The hypervisor if it answers, else nil.
+    package func reachableHypervisor(_ id: String) async throws -> (any Hypervisor)? {
+        let hypervisor = try await hypervisor(id)
+        do {
+            _ = try await hypervisor.information()
+            return hypervisor
+        } catch let error as HypervisorError where error.code == .unreachable {
+            return nil
+        }
+    }
+
+    /// The agent if it answers, else nil.
+    package func reachableAgent(_ id: String) async throws -> (any Agent)? {
+        let agent = try await agent(id)
+        do {
+            _ = try await agent.status()
+            return agent
+        } catch let error as ReplicationError where error.code == .disconnected {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,303 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import VaultStore
+
+/// Names of the checkpoints that are ours: anything else at a domain is left alone.
+enum CheckpointName {
+    private static let prefix = "perilune-"
+
+    static func of(generation: String) -> String { prefix + generation }
+
+    static func isOurs(_ name: String) -> Bool { name.hasPrefix(prefix) }
+}
+
+/// Bringing one whole point to the target.
+extension JobDriver {
+    /// Looks at the VM and both hosts, and writes the first ownership record at each.
+    func prepare() async throws {
+        let source = try await hosts.hypervisor(relationship.source)
+        guard let domain = try await source.domain(uuid: relationship.vmUUID) else {
+            throw EngineError(
+                .unknown, "the source host does not know the VM \(relationship.name)",
+                hint: "define it there, or unprotect it", object: relationship.name)
+        }
+        try await source.setAutostart(uuid: domain.uuid, false)
+        try await recordOwnershipAtHosts([relationship.source, relationship.target], required: true)
+        let needed = relationship.disks.reduce(0) { $0 + $1.size }
+        let status = try await hosts.agent(relationship.target).status()
+        guard status.freeBytes > needed / 10 else {
+            throw EngineError(
+                .failed,
+                "the target's store \(status.store) has \(status.freeBytes >> 20) MiB free for \(needed >> 20) MiB of disks",
+                hint: "free space there or choose another target", object: relationship.name)
+        }
+    }
+
+    /// Brings one whole point to the target: of the running VM by a pull backup, of a stopped one from its files.
+    ///
+    /// A point that an earlier attempt sealed is taken as it is; anything else it left is thrown away and made again.
+    func copy() async throws {
+        // A failover that was taken up again may find that its guest was started meanwhile.
+        if job.operation == .plannedFailover { try await shutDownSource() }
+        try await checkOwnership(of: relationship.source)
+        let target = try await hosts.agent(relationship.target)
+        if let generation = fact("generation") {
+            if let sealed = try await target.points(relationship: relationship.id).first(where: {
+                $0.generation == generation
+            }) {
+                return try await recordPoint(sealed)
+            }
+            try await target.abandonPoint(relationship: relationship.id, generation: generation)
+            try await hosts.hypervisor(relationship.source).endBackup(uuid: relationship.vmUUID)
+        }
+        try await adoptUnrecordedPoints(at: target)
+        let generation = dependencies.identifiers.next()
+        try await setFact("generation", generation)
+        do {
+            try await recordPoint(copyPoint(generation: generation, to: target))
+        } catch {
+            // The next cycle starts afresh; what is left here would only take up space until then.
+            try? await target.abandonPoint(relationship: relationship.id, generation: generation)
+            throw error
+        }
+    }
+
+    private func copyPoint(generation: String, to target: any Agent) async throws -> PointSummary {
+        let hypervisor = try await hosts.hypervisor(relationship.source)
+        guard let domain = try await hypervisor.domain(uuid: relationship.vmUUID) else {
+            throw EngineError(
+                .unknown, "the source host does not know the VM \(relationship.name)", object: relationship.name)
+        }
+        try checkShape(of: domain)
+        let domainXML = try await hypervisor.inactiveXML(uuid: domain.uuid)
+        let ticket = try await target.openPoint(
+            OpenPoint(
+                relationship: relationship.id, vm: VMIdentity(name: relationship.name, uuid: relationship.vmUUID),
+                generation: generation, previous: relationship.newestGeneration,
+                disks: relationship.disks.map { DiskGeometry(target: $0.target, size: $0.size) }))
+        let (at, summary, checkpoint) =
+            domain.power.isActive
+            ? try await sendRunning(hypervisor, ticket) : try await sendStopped(ticket)
+        // Before the point is whole, so that whoever finds it whole knows the checkpoint that goes with it.
+        try await record { job, _, _ in
+            job.facts["checkpoint"] = checkpoint
+            job.facts["bytes"] = String(summary.bytes)
+            job.facts["scanned"] = String(summary.scanned)
+            job.facts["seconds"] = String(summary.seconds)
+        }
+        return try await target.sealPoint(
+            SealPoint(
+                relationship: relationship.id, generation: generation, number: relationship.lastPointNumber + 1,
+                cause: pointKind(isActive: domain.power.isActive), at: at, epoch: relationship.epoch,
+                owner: relationship.owner, domainXML: domainXML, checksums: summary.checksums))
+    }
+
+    /// The instant of a running VM: a checkpoint and a pull backup begun in one call, read, and ended as soon as it is read.
+    private func sendRunning(
+        _ hypervisor: any Hypervisor, _ ticket: PointTicket
+    ) async throws -> (Timestamp, TransferSummary, String?) {
+        let sender = try await hosts.agent(relationship.source)
+        let store = try await hosts.host(relationship.source).store
+        let uuid = relationship.vmUUID
+        let checkpoint = CheckpointName.of(generation: ticket.generation)
+        var since = try await usableCheckpoint(hypervisor)
+        func begin(since: String?) async throws {
+            try await hypervisor.endBackup(uuid: uuid)
+            try await hypervisor.beginBackup(
+                uuid: uuid,
+                BackupRequest(
+                    since: since, checkpoint: checkpoint,
+                    socket: "\(store)/sockets/\(ticket.generation.prefix(8)).sock",
+                    scratchFolder: "\(store)/scratch", disks: relationship.disks.map(\.target)))
+        }
+        do {
+            try await begin(since: since)
+        } catch let error as HypervisorError where error.code == .checkpointUnusable && since != nil {
+            // QEMU was killed and the bitmap with it: find the changes by comparing instead.
+            try await discardCheckpoints(hypervisor, keeping: nil)
+            since = nil
+            try await begin(since: nil)
+        }
+        let at = now
+        let also = try await joinedChanges()
+        let disks = relationship.disks.map { disk in
+            SourceDisk(
+                target: disk.target, size: disk.size,
+                from: .export(socket: "\(store)/sockets/\(ticket.generation.prefix(8)).sock", name: disk.target),
+                extents: selection(for: disk.target, bitmap: since.map { _ in nil }, also: also))
+        }
+        do {
+            let summary = try await send(SendPoint(ticket: ticket, disks: disks), by: sender)
+            try await hypervisor.endBackup(uuid: uuid)
+            return (at, summary, checkpoint)
+        } catch {
+            try? await hypervisor.endBackup(uuid: uuid)
+            throw error
+        }
+    }
+
+    /// A stopped VM is at rest: its files are read as they are, changes from the bitmap that QEMU wrote at its clean end.
+    private func sendStopped(_ ticket: PointTicket) async throws -> (Timestamp, TransferSummary, String?) {
+        let sender = try await hosts.agent(relationship.source)
+        let also = try await joinedChanges()
+        var disks: [SourceDisk] = []
+        for disk in relationship.disks {
+            guard let image = disk.images[relationship.source] else {
+                throw EngineError(
+                    .failed, "no file is known for disk \(disk.target) of \(relationship.name) at its source")
+            }
+            var bitmap: String?
+            if let checkpoint = relationship.checkpoint,
+                try await sender.changedExtents(image: image, bitmap: checkpoint) != nil
+            {
+                bitmap = checkpoint
+            }
+            disks.append(
+                SourceDisk(
+                    target: disk.target, size: disk.size, from: .image(image),
+                    extents: selection(for: disk.target, bitmap: bitmap.map { .some($0) }, also: also)))
+        }
+        let at = now
+        let summary = try await send(SendPoint(ticket: ticket, disks: disks), by: sender)
+        return (at, summary, relationship.checkpoint)
+    }
+
+    /// What of a disk travels.
+    ///
+    /// `bitmap` is nil when no map is usable, `.some(nil)` for the one that the export carries.
+    private func selection(
+        for disk: String, bitmap: String??, also: [String: [ByteRange]]?
+    ) -> SourceDisk.Selection {
+        if job.operation == .reverse && relationship.newestGeneration == nil {
+            // Without knowledge of what either side wrote since they parted, only comparing is safe.
+            guard let bitmap, let also, let ranges = also[disk] else { return .differing }
+            return .changed(bitmap: bitmap, also: ranges)
+        }
+        if relationship.newestGeneration == nil { return .everything }
+        if job.operation == .resync { return .differing }
+        guard let bitmap else { return .differing }
+        return .changed(bitmap: bitmap, also: [])
+    }
+
+    private func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
+        try await sender.sendPoint(request) { progress in
+            Task { await self.show(progress) }
+        }
+    }
+
+    private func pointKind(isActive: Bool) -> PointKind {
+        if !isActive { return .planned }
+        return relationship.newestGeneration == nil && job.operation != .reverse ? .initial : .crashConsistent
+    }
+
+    /// The checkpoint that covers all changes since the newest point, if libvirt still has it.
+    private func usableCheckpoint(_ hypervisor: any Hypervisor) async throws -> String? {
+        guard let known = relationship.checkpoint else { return nil }
+        return try await hypervisor.checkpoints(uuid: relationship.vmUUID).contains(known) ? known : nil
+    }
+
+    /// Replication covers the disks that the VM had when it was protected: another set is refused, never silently left out.
+    private func checkShape(of domain: Domain) throws {
+        let present = domain.disks.filter { !$0.isReadOnly }
+        let missing = relationship.disks.map(\.target).filter { target in !present.contains { $0.target == target } }
+        let added = present.map(\.target).filter { target in !relationship.disks.contains { $0.target == target } }
+        let resized = relationship.disks.filter { disk in
+            present.contains { $0.target == disk.target && $0.size.map { size in size != disk.size } ?? false }
+        }.map(\.target)
+        guard missing.isEmpty, added.isEmpty, resized.isEmpty else {
+            let changes = [("removed", missing), ("added", added), ("resized", resized)].filter { !$0.1.isEmpty }
+                .map { "\($0.0): \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
+            throw EngineError(
+                .failed, "the disks of \(relationship.name) changed since it was protected (\(changes))",
+                hint: "unprotect and protect it again", object: relationship.name)
+        }
+    }
+
+    private func recordPoint(_ point: PointSummary) async throws {
+        let now = now
+        try await record { job, relationship, vault in
+            try Self.note(point, in: &relationship, vault)
+            // A stopped VM's bitmap goes on from where it was; a running one's new checkpoint takes over.
+            relationship.checkpoint = job.facts["checkpoint"]
+            relationship.failover = nil
+            job.facts["point"] = String(point.number)
+            job.facts["at"] = String(point.at.milliseconds)
+            try vault.append(
+                Event(
+                    at: now, severity: .info, object: relationship.id,
+                    text: "point \(point.number) of \(relationship.name) is whole (\(point.bytes) bytes)"))
+        }
+    }
+
+    private static func note(
+        _ point: PointSummary, in relationship: inout Relationship, _ vault: any VaultWriter
+    ) throws {
+        if try vault.object(RecoveryPoint.self, id: point.generation) == nil {
+            try vault.insert(
+                RecoveryPoint(
+                    id: point.generation, number: point.number, relationship: relationship.id,
+                    previous: point.previous, cause: point.cause, at: point.at, host: relationship.target,
+                    bytes: point.bytes))
+        }
+        relationship.newestGeneration = point.generation
+        relationship.lastPointNumber = max(relationship.lastPointNumber, point.number)
+    }
+
+    /// Takes into the vault the points that the target holds and the vault does not know: a cycle ended after its point
+    /// was whole and before that was recorded.
+    ///
+    /// The checkpoint stays as it was: it is older than these points, so it covers more than is needed, never less. In a reversal
+    /// the target's earlier points are no ancestors of what comes.
+    func adoptUnrecordedPoints(at target: any Agent) async throws {
+        guard job.operation != .reverse else { return }
+        let points = try await target.points(relationship: relationship.id)
+        let newest = relationship.newestGeneration
+        let known = newest.flatMap { newest in points.firstIndex { $0.generation == newest } }
+        if newest != nil && known == nil { return }
+        let unrecorded = known.map { Array(points[($0 + 1)...]) } ?? points
+        guard !unrecorded.isEmpty else { return }
+        try await record { _, relationship, vault in
+            for point in unrecorded { try Self.note(point, in: &relationship, vault) }
+        }
+    }
+
+    /// Forgets what the new point makes dead.
+    func prune() async throws {
+        if let hypervisor = try await hosts.reachableHypervisor(relationship.source),
+            let domain = try await hypervisor.domain(uuid: relationship.vmUUID), domain.power.isActive
+        {
+            try await discardCheckpoints(hypervisor, keeping: relationship.checkpoint)
+        }
+        try await keepPolicyPoints()
+    }
+
+    /// Ends our checkpoints other than `kept`, with their bitmaps: also those that a killed QEMU left broken in the file,
+    /// because a broken bitmap would keep its name taken.
+    func discardCheckpoints(_ hypervisor: any Hypervisor, keeping kept: String?) async throws {
+        for name in try await hypervisor.checkpoints(uuid: relationship.vmUUID)
+        where CheckpointName.isOurs(name) && name != kept {
+            do {
+                try await hypervisor.deleteCheckpoint(
+                    uuid: relationship.vmUUID, name: name, metadataOnly: false)
+            } catch let error as HypervisorError where [.checkpointUnusable, .unsupported].contains(error.code) {
+                try await hypervisor.deleteCheckpoint(uuid: relationship.vmUUID, name: name, metadataOnly: true)
+            }
+        }
+    }
+
+    private func keepPolicyPoints() async throws {
+        let policyID = relationship.policy
+        let policy = try await dependencies.vault.read { try $0.object(Policy.self, id: policyID)?.value }
+        let pinned = relationship.test.map { [$0.generation] } ?? []
+        let kept = try await hosts.agent(relationship.target).keepPoints(
+            relationship: relationship.id, newest: 1 + (policy?.recoveryPoints ?? 0), pinned: pinned)
+        let generations = Set(kept.map(\.generation))
+        try await record { _, relationship, vault in
+            for point in try vault.objects(RecoveryPoint.self, parent: relationship.id)
+            where !generations.contains(point.value.id) {
+                try vault.delete(point)
+            }
+        }
+    }
+}

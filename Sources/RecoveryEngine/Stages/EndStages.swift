@@ -1,0 +1,38 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import VaultStore
+
+/// Ending replication, and giving up what cannot be finished.
+extension JobDriver {
+    /// Ends replication and leaves nothing behind, except the disks that the VM runs on.
+    func release() async throws {
+        let owner = relationship.owner
+        let other = owner == relationship.source ? relationship.target : relationship.source
+        if let hypervisor = try await hosts.reachableHypervisor(owner),
+            try await hypervisor.domain(uuid: relationship.vmUUID) != nil
+        {
+            try await hypervisor.endBackup(uuid: relationship.vmUUID)
+            try await discardCheckpoints(hypervisor, keeping: nil)
+        }
+        try await hosts.reachableAgent(other)?.forget(relationship: relationship.id)
+        try await record { _, relationship, vault in
+            relationship.newestGeneration = nil
+            relationship.checkpoint = nil
+            relationship.failover = nil
+            // Where it runs now is where it would be protected from again.
+            if relationship.owner == relationship.target { swap(&relationship.source, &relationship.target) }
+            for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
+        }
+    }
+
+    /// Leaves the world as it was before a job that may be given up: best effort, since what stays behind is found
+    /// and thrown away by the next job on this VM.
+    func giveUp() async {
+        if job.operation == .plannedFailover || job.operation == .unplannedFailover, fact("ran") != nil {
+            // Its guest was shut down for nothing: it runs on at the source.
+            try? await hosts.hypervisor(relationship.source).start(uuid: relationship.vmUUID, paused: false)
+        }
+        if job.operation == .testFailover { try? await removeTest() }
+    }
+}

@@ -1,0 +1,263 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import VaultStore
+
+/// Seconds that a guest has to shut down when its power button is pressed.
+private let defaultShutdownLimit = 120.0
+
+/// Moving a VM to its replica.
+extension JobDriver {
+    /// Makes sure that the source no longer runs the VM, and remembers how that is known.
+    func fenceSource() async throws {
+        if fact("verdict") != nil { return }
+        let verdict = try await sourceVerdict()
+        verdictIsFresh = true
+        guard verdict != .unknown else {
+            throw EngineError(
+                .sourceNotDown, "it is not known whether the source of \(relationship.name) still runs",
+                hint: "give source = \"fence\" to have it ended, or source = \"declared lost\" if you know that it is",
+                rule: "source-must-be-down", object: relationship.name)
+        }
+        try await setFact("verdict", verdict.rawValue)
+    }
+
+    private func sourceVerdict() async throws -> SourceVerdict {
+        if argument("source") == "fence" {
+            let host = try await hosts.host(relationship.source)
+            if !host.fence.isEmpty { return await dependencies.fencing.fence(host) }
+        }
+        if let hypervisor = try await hosts.reachableHypervisor(relationship.source) {
+            // The hypervisor answers: ending the VM there is proof, and better than anybody's word.
+            try await noteWhetherRunning(hypervisor)
+            try await hypervisor.endBackup(uuid: relationship.vmUUID)
+            let limit = argument("shutdown_limit").flatMap(Double.init) ?? 30
+            if try await !hypervisor.shutDown(uuid: relationship.vmUUID, limit: .seconds(limit)) {
+                try await hypervisor.destroy(uuid: relationship.vmUUID)
+            }
+            return .proven
+        }
+        return argument("source") == "declared lost" ? .declared : .unknown
+    }
+
+    /// Shuts the VM down cleanly, so that its last point can be read at rest and its change map is written.
+    func shutDownSource() async throws {
+        let source = try await hosts.hypervisor(relationship.source)
+        _ = try await hosts.agent(relationship.target).status()
+        let limit = argument("shutdown_limit").flatMap(Double.init) ?? defaultShutdownLimit
+        try await noteWhetherRunning(source)
+        try await source.endBackup(uuid: relationship.vmUUID)
+        guard try await source.shutDown(uuid: relationship.vmUUID, limit: .seconds(limit)) else {
+            throw EngineError(
+                .shutdownTimedOut,
+                "\(relationship.name) did not shut down within \(Int(limit)) s; it still runs at its source",
+                hint: "shut it down from inside, raise shutdown_limit, or fail over unplanned",
+                object: relationship.name)
+        }
+        try await setFact("verdict", SourceVerdict.proven.rawValue)
+    }
+
+    /// Remembers that the VM ran, before it is stopped: a failover that is given up lets it run on.
+    private func noteWhetherRunning(_ source: any Hypervisor) async throws {
+        guard fact("ran") == nil, try await source.domain(uuid: relationship.vmUUID)?.power.isActive == true else {
+            return
+        }
+        try await setFact("ran", "true")
+    }
+
+    /// Chooses the point and throws away what is half received.
+    func settlePoint() async throws {
+        let agent = try await hosts.agent(relationship.target)
+        if let leftover = fact("leftover") {
+            try await agent.abandonPoint(relationship: relationship.id, generation: leftover)
+        }
+        try await adoptUnrecordedPoints(at: agent)
+        let points = try await agent.points(relationship: relationship.id)
+        guard let newest = points.last else {
+            throw EngineError(.failed, "the target holds no point of \(relationship.name)", object: relationship.name)
+        }
+        let wanted = argument("point") ?? "latest"
+        let chosen =
+            wanted == "latest"
+            ? newest : points.first { String($0.number) == wanted || $0.generation == wanted }
+        guard let chosen else {
+            throw EngineError(
+                .unknown, "\(relationship.name) has no recovery point \(wanted)",
+                hint: "it has: \(points.map { String($0.number) }.joined(separator: ", "))",
+                rule: "recovery-point-unknown", object: relationship.name)
+        }
+        try await record { job, _, _ in
+            job.facts["chosen"] = chosen.generation
+            job.facts["point"] = String(chosen.number)
+            job.facts["at"] = String(chosen.at.milliseconds)
+        }
+    }
+
+    private func chosenGeneration() throws -> String {
+        guard let chosen = fact("chosen") else {
+            throw EngineError(.failed, "job \(jobID) has lost its chosen point", object: relationship.name)
+        }
+        return chosen
+    }
+
+    func claimOwnership() async throws {
+        let generation = try chosenGeneration()
+        if fact("epoch") == nil { try await checkClaim() }
+        let (planned, verdict) = (job.operation == .plannedFailover, fact("verdict"))
+        let now = now
+        try await takeOwnership(for: relationship.target) { relationship in
+            if relationship.failover == nil {
+                relationship.failover = FailoverRecord(
+                    planned: planned, generation: generation,
+                    sourceVerdict: verdict.flatMap(SourceVerdict.init(rawValue:)) ?? .unknown, at: now,
+                    sourceCheckpoint: relationship.checkpoint)
+            }
+            relationship.failover?.generation = generation
+        }
+    }
+
+    /// The last look before ownership goes over: time may have passed since the source was seen to be down.
+    private func checkClaim() async throws {
+        guard job.operation != .changePoint else { return }
+        var facts = SiteFacts()
+        if job.operation == .plannedFailover {
+            let source = try await hosts.hypervisor(relationship.source)
+            let runs = try await source.domain(uuid: relationship.vmUUID)?.power.isActive ?? false
+            facts.runningAt = runs ? [relationship.source] : []
+        } else if !verdictIsFresh, let source = try await hosts.reachableHypervisor(relationship.source),
+            try await source.domain(uuid: relationship.vmUUID)?.power.isActive == true
+        {
+            // It came back, running, while nobody drove this job.
+            try await setFact("verdict", nil)
+            try await fenceSource()
+        }
+        facts.sourceVerdict = fact("verdict").flatMap(SourceVerdict.init(rawValue:))
+        if let refusal = Guards.checkClaim(job.operation, on: relationship, facts: facts) { throw EngineError(refusal) }
+    }
+
+    /// Makes the boot images and defines the VM at the target, as it was at the chosen point, with the target's networks.
+    func define() async throws {
+        let agent = try await hosts.agent(relationship.target)
+        let hypervisor = try await hosts.hypervisor(relationship.target)
+        let generation = try chosenGeneration()
+        let images = try await agent.createBootImages(
+            relationship: relationship.id, generation: generation, epoch: relationship.epoch)
+        if try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive == true {
+            throw EngineError(
+                .failed, "\(relationship.name) runs at the target before this failover has defined it there",
+                hint: "shut it down there, keep its disks, and repeat", object: relationship.name)
+        }
+        let definition = try await definition(at: generation, images: images)
+        // An older definition of this VM carries checkpoints of disks that it no longer has.
+        try await hypervisor.undefine(uuid: relationship.vmUUID)
+        try await hypervisor.define(xml: definition.xml)
+        try await hypervisor.setAutostart(uuid: relationship.vmUUID, false)
+        let target = relationship.target
+        try await record { _, relationship, _ in
+            for image in images {
+                guard let top = image.chain.first,
+                    let index = relationship.disks.firstIndex(where: { $0.target == image.target })
+                else { continue }
+                relationship.disks[index].images[target] = top
+            }
+        }
+        try await recordOwnershipAtHosts([target], required: true)
+    }
+
+    /// The VM's definition at a point, on these images and on the networks that the mappings give.
+    func definition(at generation: String, images: [BootImage]) async throws -> DomainDefinition {
+        let xml = try await hosts.agent(relationship.target).domainXML(
+            relationship: relationship.id, generation: generation)
+        var definition = try DomainDefinition(xml: xml)
+        definition.removeHostState()
+        for image in images {
+            try definition.setDisk(
+                image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
+        }
+        try definition.setNetworks(try await networks(for: definition.nics.compactMap(\.network)))
+        return definition
+    }
+
+    /// Checks that the networks exist at the target and sets the links up.
+    func connect() async throws {
+        let hypervisor = try await hosts.hypervisor(relationship.target)
+        let present = Set(try await hypervisor.networks())
+        let wanted = try await hypervisor.domain(uuid: relationship.vmUUID)?.nics.compactMap(\.network) ?? []
+        if let missing = wanted.first(where: { !present.contains($0) }) {
+            throw EngineError(
+                .failed, "the target has no network '\(missing)' for \(relationship.name)",
+                hint: "define it there; it has: \(present.sorted().joined(separator: ", "))",
+                object: relationship.name)
+        }
+    }
+
+    /// Starts the VM paused, begins to track its changes, and only then lets it run: not one write goes unseen.
+    func start() async throws {
+        let hypervisor = try await hosts.hypervisor(relationship.target)
+        let uuid = relationship.vmUUID
+        let checkpoint = CheckpointName.of(generation: "boot-\(relationship.epoch)")
+        guard let domain = try await hypervisor.domain(uuid: uuid) else {
+            throw EngineError(.failed, "\(relationship.name) is not defined at the target", object: relationship.name)
+        }
+        if domain.power != .running {
+            try await hypervisor.start(uuid: uuid, paused: true)
+            if try await !hypervisor.checkpoints(uuid: uuid).contains(checkpoint) {
+                try await hypervisor.createCheckpoint(
+                    uuid: uuid, name: checkpoint, disks: relationship.disks.map(\.target))
+            }
+            try await hypervisor.resume(uuid: uuid)
+        }
+        try await record { _, relationship, _ in relationship.checkpoint = checkpoint }
+    }
+
+    func confirm() async throws {
+        let hypervisor = try await hosts.hypervisor(relationship.target)
+        let power = try await hypervisor.domain(uuid: relationship.vmUUID)?.power
+        guard power == .running else {
+            throw EngineError(
+                .failed, "\(relationship.name) is \(power?.rawValue ?? "not there") at the target, not running",
+                hint: "look at its log there: it may have powered itself off", object: relationship.name)
+        }
+    }
+
+    // MARK: Back from an uncommitted failover
+
+    /// Stops the failed-over VM and throws its overlay away: the points under it are as they were.
+    func withdraw() async throws {
+        let hypervisor = try await hosts.hypervisor(relationship.target)
+        try await hypervisor.destroy(uuid: relationship.vmUUID)
+        try await hypervisor.undefine(uuid: relationship.vmUUID)
+        try await hosts.agent(relationship.target).discardBootImages(
+            relationship: relationship.id, epoch: relationship.epoch)
+    }
+
+    func returnOwnership() async throws {
+        try await takeOwnership(for: relationship.source) { relationship in
+            if let failover = relationship.failover { relationship.checkpoint = failover.sourceCheckpoint }
+            relationship.failover = nil
+        }
+    }
+
+    func startSource() async throws {
+        let hypervisor = try await hosts.hypervisor(relationship.source)
+        try await hypervisor.start(uuid: relationship.vmUUID, paused: false)
+    }
+
+    // MARK: Commit
+
+    /// Drops the way back: the chosen point becomes the VM's only past.
+    func dropPoints() async throws {
+        guard let failover = relationship.failover else {
+            throw EngineError(.failed, "\(relationship.name) has no failover to commit", object: relationship.name)
+        }
+        try await hosts.agent(relationship.target).dropPoints(
+            relationship: relationship.id, allBut: failover.generation)
+        try await record { _, relationship, vault in
+            relationship.newestGeneration = failover.generation
+            for point in try vault.objects(RecoveryPoint.self, parent: relationship.id)
+            where point.value.id != failover.generation {
+                try vault.delete(point)
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import VaultStore
+
+/// Who may write: the vault's record, and the copies of it at the hosts.
+extension JobDriver {
+    /// Refuses to go on when the host's own record shows a later ownership than the vault's, or another owner.
+    func checkOwnership(of host: String) async throws {
+        guard relationship.owner == host else {
+            throw EngineError(
+                .failed, "\(relationship.name) is not owned by the host that was to be read",
+                hint: "see: perilune status", object: relationship.name)
+        }
+        guard let record = try await hosts.agent(host).ownership(relationship: relationship.id) else { return }
+        guard record.owner == host, record.epoch <= relationship.epoch else {
+            throw EngineError(
+                .failed,
+                "the host's record says that \(relationship.name) is owned by another host (epoch \(record.epoch))",
+                hint: "this vault is behind the hosts: do not go on from it before that is understood",
+                object: relationship.name)
+        }
+    }
+
+    /// Writes the present ownership at these hosts; one that does not answer is an error only when `required`.
+    func recordOwnershipAtHosts(_ ids: [String], required: Bool) async throws {
+        let record = OwnershipRecord(
+            relationship: relationship.id, vmUUID: relationship.vmUUID, owner: relationship.owner,
+            epoch: relationship.epoch)
+        for id in ids {
+            let agent = required ? try await hosts.agent(id) : try await hosts.reachableAgent(id)
+            guard let agent else { continue }
+            try await agent.recordOwnership(record)
+            if let hypervisor = try await hosts.reachableHypervisor(id),
+                try await hypervisor.domain(uuid: relationship.vmUUID) != nil
+            {
+                try await hypervisor.setOwnership(
+                    uuid: relationship.vmUUID,
+                    Ownership(relationship: record.relationship, owner: record.owner, epoch: record.epoch))
+            }
+        }
+    }
+
+    /// Raises the epoch and makes `owner` the one host whose copy may be written: first in the vault, then at the hosts.
+    ///
+    /// `change` is what else becomes true of the relationship in the same instant.
+    func takeOwnership(
+        for owner: String, _ change: @escaping @Sendable (inout Relationship) -> Void
+    ) async throws {
+        if fact("epoch") == nil {
+            try await record { job, relationship, _ in
+                relationship.epoch += 1
+                relationship.owner = owner
+                job.facts["epoch"] = String(relationship.epoch)
+                change(&relationship)
+            }
+        }
+        let other = owner == relationship.source ? relationship.target : relationship.source
+        try await recordOwnershipAtHosts([owner], required: true)
+        try await recordOwnershipAtHosts([other], required: false)
+    }
+}

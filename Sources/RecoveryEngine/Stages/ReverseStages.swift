@@ -1,0 +1,85 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import VaultStore
+
+/// Replication the other way.
+extension JobDriver {
+    /// The former owner: the host that was replicated from before the failover, and is replicated to after it is reversed.
+    private var formerOwner: String {
+        relationship.owner == relationship.target ? relationship.source : relationship.target
+    }
+
+    /// Makes sure that the former owner does not run the VM, and records there who owns it.
+    func quietFormerOwner() async throws {
+        let hypervisor = try await hosts.hypervisor(formerOwner)
+        if let domain = try await hypervisor.domain(uuid: relationship.vmUUID) {
+            guard !domain.power.isActive else {
+                throw EngineError(
+                    .refused, "\(relationship.name) runs at its former owner too, on an ownership that has ended",
+                    hint: "save what it holds if you need it, shut it down there, then reverse",
+                    rule: "one-writable-copy", object: relationship.name)
+            }
+            try await hypervisor.setAutostart(uuid: domain.uuid, false)
+        }
+        try await recordOwnershipAtHosts([formerOwner], required: true)
+    }
+
+    /// Makes the disks that the former owner last wrote the base of the points to come.
+    ///
+    /// What diverged stays in them, untouched.
+    func adoptDisks() async throws {
+        let host = formerOwner
+        let disks = try relationship.disks.map { disk in
+            guard let image = disk.images[host] else {
+                throw EngineError(
+                    .failed, "no file is known for disk \(disk.target) of \(relationship.name) at its former owner",
+                    hint: "unprotect it and protect it anew in this direction", object: relationship.name)
+            }
+            return AdoptedDisk(target: disk.target, size: disk.size, image: image)
+        }
+        try await hosts.agent(host).adoptDisks(
+            relationship: relationship.id, vm: VMIdentity(name: relationship.name, uuid: relationship.vmUUID),
+            disks: disks)
+    }
+
+    /// Swaps source and target.
+    ///
+    /// The points of the old direction end here: they lie under the running VM.
+    func turnRound() async throws {
+        guard relationship.source != relationship.owner else { return }
+        try await record { _, relationship, vault in
+            swap(&relationship.source, &relationship.target)
+            relationship.newestGeneration = nil
+            for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
+        }
+    }
+
+    /// What must travel besides the new owner's own writes, by disk; nil when some of it is unknown and both sides must be compared.
+    ///
+    /// It is the union of what the former owner wrote after its last checkpoint and what every point newer than the
+    /// chosen one held. Both are at rest, so they can be asked again whenever a copy is tried again.
+    func joinedChanges() async throws -> [String: [ByteRange]]? {
+        guard job.operation == .reverse, relationship.newestGeneration == nil, let failover = relationship.failover
+        else {
+            return [:]
+        }
+        guard let checkpoint = failover.sourceCheckpoint else { return nil }
+        let former = try await hosts.agent(relationship.target)
+        let newer: [String: [ByteRange]]
+        do {
+            newer = try await hosts.agent(relationship.source).extentsNewer(
+                relationship: relationship.id, than: failover.generation)
+        } catch let error as ReplicationError where [.notFound, .damaged].contains(error.code) {
+            return nil
+        }
+        var joined: [String: [ByteRange]] = [:]
+        for disk in relationship.disks {
+            guard let image = disk.images[relationship.target],
+                let changed = try await former.changedExtents(image: image, bitmap: checkpoint)
+            else { return nil }
+            joined[disk.target] = changed + (newer[disk.target] ?? [])
+        }
+        return joined
+    }
+}

@@ -1,0 +1,93 @@
+internal import ArgumentParser
+import Foundation
+import Lab
+
+/// Two sites on one machine, with real guests.
+struct LabCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lab", abstract: "Two sites with real guests on this machine, to try everything on.",
+        subcommands: [Up.self, Down.self, Status.self, Lose.self, Return.self])
+
+    struct Options: ParsableArguments {
+        @Option(help: "The lab's directory.")
+        var root: String = LabConfiguration.defaultRoot
+
+        func lab() throws -> Lab {
+            Lab(try LabConfiguration(root: root, agentProgram: OwnProgram.path()))
+        }
+    }
+
+    struct Up: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes both sites and their guests, or brings up what is missing.")
+
+        @OptionGroup var options: Options
+
+        func run() async throws {
+            try await Failure.reporting {
+                let lab = try options.lab()
+                try await lab.up()
+                try await lab.createGuests()
+                Terminal.say(try await statusText(lab))
+            }
+        }
+    }
+
+    struct Down: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Ends both sites and removes all of the lab.")
+
+        @OptionGroup var options: Options
+
+        func run() async throws {
+            try await Failure.reporting { try await options.lab().down() }
+        }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Shows both sites and their guests.")
+
+        @OptionGroup var options: Options
+
+        func run() async throws {
+            try await Failure.reporting { Terminal.say(try await statusText(options.lab())) }
+        }
+    }
+
+    struct Lose: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Ends a site at one instant: its guests, libvirt, agent, link and disks. Also the lab's fence.")
+
+        @OptionGroup var options: Options
+        @Argument(help: "a or b")
+        var site: String
+
+        func run() async throws {
+            try await Failure.reporting { try await options.lab().lose(SiteName(parsing: site)) }
+        }
+    }
+
+    struct Return: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "return", abstract: "Brings a lost site back; its guests stay off.")
+
+        @OptionGroup var options: Options
+        @Argument(help: "a or b")
+        var site: String
+
+        func run() async throws {
+            try await Failure.reporting { try await options.lab().returnSite(SiteName(parsing: site)) }
+        }
+    }
+
+    static func statusText(_ lab: Lab) async throws -> String {
+        var rows = [["SITE", "STATE", "LIBVIRT", "AGENT", "GUESTS"]]
+        for site in try await lab.status() {
+            rows.append([
+                site.site.rawValue, site.state.rawValue, site.libvirtAnswers ? "answers" : "-",
+                site.agentAnswers ? "answers" : "-",
+                site.guests.map { "\($0.name) (\($0.state))" }.joined(separator: ", "),
+            ])
+        }
+        return Text.table(rows)
+    }
+}

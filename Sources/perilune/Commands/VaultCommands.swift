@@ -1,0 +1,130 @@
+internal import ArgumentParser
+import Foundation
+import RecoveryEngine
+import SiteModel
+import VaultStore
+
+/// The vault itself.
+struct VaultCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "vault", abstract: "Creates a vault and shows what it holds.",
+        subcommands: [Create.self, Show.self])
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Creates an empty vault.")
+
+        @OptionGroup var options: VaultOptions
+
+        func run() async throws {
+            try await Failure.reporting {
+                _ = try SQLiteVault.open(path: options.path, create: true)
+                Terminal.say("vault \(options.path)")
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows hosts, servers, clouds, policies, pairs, mappings, items, points and the newest events.")
+
+        @OptionGroup var options: VaultOptions
+
+        @Option(help: "How many events to show.")
+        var events = 20
+
+        func run() async throws {
+            try await Failure.reporting {
+                let contents = try await VaultContents.read(
+                    from: SQLiteVault.open(path: options.path, create: false), events: events)
+                Terminal.say(options.json ? try contents.json() : contents.text())
+            }
+        }
+    }
+}
+
+/// Everything that `vault show` prints, read in one go.
+struct VaultContents: Encodable {
+    var hosts: [SiteModel.Host]
+    var servers: [Server]
+    var clouds: [Cloud]
+    var policies: [Policy]
+    var pairs: [CloudPair]
+    var mappings: [NetworkMapping]
+    var items: [ProtectedItem]
+    var relationships: [Relationship]
+    var points: [RecoveryPoint]
+    var openJobs: [Job]
+    var runs: [Run]
+    var events: [Event]
+
+    static func read(from vault: any Vault, events: Int) async throws -> VaultContents {
+        try await vault.read { vault in
+            VaultContents(
+                hosts: try vault.objects(SiteModel.Host.self).map(\.value), servers: try vault.objects(Server.self).map(\.value),
+                clouds: try vault.objects(Cloud.self).map(\.value),
+                policies: try vault.objects(Policy.self).map(\.value),
+                pairs: try vault.objects(CloudPair.self).map(\.value),
+                mappings: try vault.objects(NetworkMapping.self).map(\.value),
+                items: try vault.objects(ProtectedItem.self).map(\.value),
+                relationships: try vault.objects(Relationship.self).map(\.value),
+                points: try vault.objects(RecoveryPoint.self).map(\.value),
+                openJobs: try vault.openJobs().map(\.value), runs: try vault.objects(Run.self).map(\.value),
+                events: try vault.events(about: nil, limit: events))
+        }
+    }
+
+    func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    }
+
+    func text() -> String {
+        func host(_ id: String) -> String { hosts.first { $0.id == id }?.name ?? id }
+        func cloud(_ id: String) -> String { clouds.first { $0.id == id }?.name ?? id }
+        func policy(_ id: String) -> String { policies.first { $0.id == id }?.name ?? id }
+        let sections: [(String, [[String]])] = [
+            ("hosts", hosts.map { [$0.name, "site \($0.site)", $0.uri] }),
+            ("servers", servers.map { [$0.name, $0.managementVM.map { "runs in VM \($0)" } ?? ""] }),
+            ("clouds", clouds.map { [$0.name, $0.hosts.map(host).joined(separator: ", ")] }),
+            (
+                "policies",
+                policies.map {
+                    ["\($0.name)", "every \($0.copyFrequencySeconds) s", "\($0.recoveryPoints) extra points"]
+                }
+            ),
+            ("pairs", pairs.map { [$0.name, "policy \(policy($0.policy))"] }),
+            (
+                "network mappings",
+                mappings.map {
+                    ["\(cloud($0.sourceCloud)) \($0.name)", "-> \(cloud($0.targetCloud)) \($0.targetNetwork)"]
+                }
+            ),
+            (
+                "relationships",
+                relationships.map { relationship in
+                    [
+                        relationship.name, relationship.state.rawValue,
+                        "\(host(relationship.source)) -> \(host(relationship.target))",
+                        "owner \(host(relationship.owner)), epoch \(relationship.epoch)",
+                        relationship.item == nil ? "by the hosts" : "protected item",
+                        "points \(points.filter { $0.relationship == relationship.id }.map(\.name).joined(separator: " "))",
+                    ]
+                }
+            ),
+            (
+                "open jobs",
+                openJobs.map { [$0.operation.rawValue, $0.stages.first { $0.state != .done }?.name ?? "", $0.id] }
+            ),
+            ("events", events.map { [Self.clock($0.at), $0.severity.rawValue, $0.text] }),
+        ]
+        return sections.map { title, rows in
+            "\(title)\n"
+                + (rows.isEmpty ? "  none" : Text.table(rows.map { ["  " + ($0.first ?? "")] + $0.dropFirst() }))
+        }.joined(separator: "\n\n")
+    }
+
+    private static func clock(_ time: Timestamp) -> String {
+        Date(timeIntervalSince1970: Double(time.milliseconds) / 1000).formatted(.iso8601)
+    }
+}

@@ -1,0 +1,30 @@
+internal import ArgumentParser
+
+/// The command line of Perilune.
+@main
+struct Perilune: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "perilune",
+        abstract: "Runs disaster recovery as code: failover scripts in Lua, on real disks of real VMs.",
+        discussion: """
+            Exit codes: 0 done; 1 an operation or script failed; 2 refused by a rule, nothing was changed; \
+            3 a host, agent or vault does not answer or cannot be opened; 4 interrupted; 64 the command line is wrong.
+            """,
+        version: Version.text,
+        groupedSubcommands: [
+            CommandGroup(name: "Scripts", subcommands: [RunCommand.self, ReplCommand.self]),
+            CommandGroup(
+                name: "At three in the morning",
+                subcommands: [
+                    StatusCommand.self, FailoverCommand.self, TestCommand.self, CommitCommand.self, ReverseCommand.self,
+                ]),
+            CommandGroup(
+                name: "Services and upkeep",
+                subcommands: [ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self]),
+            CommandGroup(name: "The lab", subcommands: [LabCommand.self]),
+        ])
+}
+
+enum Version {
+    static let text = "0.1.0"
+}

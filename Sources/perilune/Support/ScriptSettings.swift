@@ -1,0 +1,27 @@
+internal import ArgumentParser
+import Foundation
+import Lab
+import LuaHost
+import RecoveryScripting
+
+/// Where modules are found and what a script is granted.
+struct ScriptSettings: ParsableArguments {
+    @Option(
+        name: .customLong("grant"), parsing: .singleValue,
+        help: "Grant a power by name (lab). Repeatable.")
+    var grants: [String] = []
+
+    @Option(name: .customLong("library"), parsing: .singleValue, help: "Folder of modules to require. Repeatable.")
+    var libraries: [String] = []
+
+    @Option(name: .customLong("lab-root"), help: "The lab's directory, for --grant lab.")
+    var labRoot: String = LabConfiguration.defaultRoot
+
+    func options(scriptFolder: String?) throws -> ScriptOptions {
+        let grants = try Power.named(grants)
+        let lab = try grants.contains(.lab) ? LabControl(root: labRoot) : nil
+        return try ScriptOptions(
+            scriptFolder: scriptFolder, libraryPaths: libraries, standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),
+            grants: grants, labPower: lab)
+    }
+}

@@ -1,0 +1,152 @@
+import BlockReplication
+import Foundation
+import Glibc
+import Hypervisors
+import Lab
+import RecoveryEngine
+import SiteModel
+import Testing
+import VaultStore
+
+/// Faults in the middle of a cycle: the cycle may fail, what was there before may not.
+@Suite("Faults during cycles, with real guests", .serialized, .enabled(if: mayMakeLabs, "the lab needs root"))
+struct CycleFaultTests {
+    @Test("Target full, source QEMU killed, engine killed: earlier points stay, and the next cycle works")
+    func faults() async throws {
+        let guest = LabGuest(name: "orders", address: "10.77.0.11", disks: 2, recordsPerSecond: 50, payloadKiB: 64)
+        try await RecoveryLab.with("cycles", guests: [guest]) { site in
+            _ = try await site.replicate(guest)
+            _ = try await site.perform(.sync, on: guest)
+            #expect(try await site.points(guest) == [1, 2])
+
+            try await targetFull(site, guest)
+            try await engineOpensNoDisk(site, guest)
+            try await sourceKilled(site, guest)
+            try await engineKilled(site, guest)
+        }
+    }
+
+    /// Rule: a cycle that finds the target full fails; the points there are whole; after space returns the next cycle works.
+    private func targetFull(_ site: RecoveryLab, _ guest: LabGuest) async throws {
+        let before = try await site.points(guest)
+        let free = try await site.engine.hosts.agent(site.hostB.id).status().freeBytes
+        let ballast = "\(site.hostB.store)/../ballast"
+        try site.run(at: .b, ["fallocate", "-l", "\(free - (256 << 10))", ballast])
+        await #expect(throws: EngineError.self) { try await site.perform(.sync, on: guest) }
+        #expect(try await site.points(guest) == before)
+        #expect(try await site.relationship(guest).state == .protected)
+        try site.run(at: .b, ["rm", ballast])
+        let job = try await site.perform(.sync, on: guest)
+        #expect(job.state == .succeeded)
+        #expect(try await site.points(guest).count == before.count + 1)
+    }
+
+    /// Rule: the engine moves no block; no file below either site's file system is open in its process during a cycle.
+    private func engineOpensNoDisk(_ site: RecoveryLab, _ guest: LabGuest) async throws {
+        let stores = [SiteName.a, .b].map { site.lab.layout(of: $0).fileSystem }
+        let watch = Task {
+            var seen: Set<String> = []
+            while !Task.isCancelled {
+                for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? [] {
+                    if let file = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(entry)"),
+                        stores.contains(where: file.hasPrefix)
+                    {
+                        seen.insert(file)
+                    }
+                }
+                await Task.yield()
+            }
+            return seen
+        }
+        _ = try await site.perform(.sync, on: guest)
+        watch.cancel()
+        #expect(await watch.value == [])
+    }
+
+    /// Rule: when the source's QEMU dies in a cycle, the replica stays at its last whole point; the next cycle compares.
+    private func sourceKilled(_ site: RecoveryLab, _ guest: LabGuest) async throws {
+        let before = try await site.points(guest)
+        let hypervisor = try await site.engine.hosts.hypervisor(site.hostA.id)
+        let uuid = try await site.relationship(guest).vmUUID
+        let cycle = Task { try await site.perform(.sync, on: guest) }
+        try await until("the backup of a cycle began") { try await hypervisor.backupIsActive(uuid: uuid) }
+        kill(try qemuProcess(of: guest, site), SIGKILL)
+        let outcome = await cycle.result
+        try await until("libvirt sees that QEMU is gone") {
+            try await hypervisor.domain(uuid: uuid)?.power.isActive == false
+        }
+        // The kill may come a moment after the last byte: then the cycle is whole. It is never half.
+        let after = try await site.points(guest)
+        switch outcome {
+        case .success: #expect(after.count == before.count + 1)
+        case .failure: #expect(after == before)
+        }
+        try await site.lab.start([guest.name], at: .a)
+        let booted = try await report(from: guest.address, in: site.lab) { $0.records > $0.bootRecords }
+        #expect(booted.intact)
+        let job = try await site.perform(.sync, on: guest)
+        #expect(job.state == .succeeded, "the bitmap is lost, so both sides are compared")
+        try await expectReplicaWhole(site, guest)
+    }
+
+    /// Rule: an engine killed in a cycle leaves a job that the next engine drives to its end.
+    private func engineKilled(_ site: RecoveryLab, _ guest: LabGuest) async throws {
+        let before = try await site.points(guest)
+        let child = try EngineProcess.run("local i = recovery.vault():relationships()[1]; i:sync()", site)
+        try await until("the other engine's cycle copies") { try await openStage(site, guest) == StageName.copy }
+        child.kill()
+        let recovered = try await site.engine.recoverOpenJobs()
+        #expect(recovered.map(\.job.state) == [.succeeded])
+        #expect(try await site.points(guest).count == min(before.count + 1, 5))
+        #expect(try await site.relationship(guest).activeJob == nil)
+        try await expectReplicaWhole(site, guest)
+    }
+
+    /// Boots the newest point beside production as a test, and asks the guest itself.
+    private func expectReplicaWhole(_ site: RecoveryLab, _ guest: LabGuest) async throws {
+        let records = try await site.lab.report(from: guest.address, at: .a).records
+        _ = try await site.perform(.sync, on: guest)
+        _ = try await site.perform(.testFailover, on: guest, ["network": "test-net"])
+        let tested = try await site.answer(of: guest, at: .b, network: "test-net")
+        #expect(tested.intact, "\(tested.error)")
+        #expect(tested.bootRecords >= records, "the point holds all that was written before its cycle began")
+        _ = try await site.perform(.cleanUpTest, on: guest)
+        #expect(try await site.power(guest, at: .a) == .running)
+    }
+
+    private func qemuProcess(of guest: LabGuest, _ site: RecoveryLab) throws -> pid_t {
+        let text = try site.run(at: .a, ["cat", "/run/libvirt/qemu/\(guest.name).pid"])
+        return try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), "\(text)")
+    }
+}
+
+/// The stage that a VM's open job has begun and not ended.
+func openStage(_ site: RecoveryLab, _ guest: LabGuest) async throws -> StageName? {
+    guard let id = try await site.relationship(guest).activeJob else { return nil }
+    let job = try await site.engine.vault.read { try $0.object(Job.self, id: id)?.value }
+    return job?.stages.first { $0.state == .begun }.flatMap { StageName(rawValue: $0.name) }
+}
+
+/// Another engine, in a process of its own, that runs a script and can be killed.
+struct EngineProcess {
+    let process: Process
+    let script: String
+
+    static func run(_ text: String, _ site: RecoveryLab) throws -> EngineProcess {
+        let script = "\(site.lab.configuration.root)/\(UUID().uuidString).lua"
+        try text.write(toFile: script, atomically: true, encoding: .utf8)
+        let process = Process()
+        process.executableURL = URL(filePath: builtProgram)
+        process.arguments = ["run", script, "--vault", site.vaultPath]
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return EngineProcess(process: process, script: script)
+    }
+
+    func kill() {
+        Glibc.kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        unlink(script)
+    }
+}

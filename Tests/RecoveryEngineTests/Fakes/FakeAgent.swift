@@ -1,0 +1,335 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import Synchronization
+
+/// The agent at one host of the world, as one engine sees it.
+struct FakeAgent: Agent {
+    let world: FakeWorld
+    let host: String
+    let fuse: Fuse
+
+    private func look<Result>(_ body: (FakeHost) throws -> Result) throws -> Result {
+        try fuse.checkAlive()
+        return try world.state.withLock { try body($0.agentHost(host)) }
+    }
+
+    private func act<Result>(
+        _ name: String, _ relationship: String, _ body: (inout FakeStore, inout WorldState) throws -> Result
+    ) async throws -> Result {
+        try await fuse.effect("\(host).\(name)") {
+            try world.change { state in
+                var store = try state.agentHost(host).stores[relationship] ?? FakeStore()
+                let result = try body(&store, &state)
+                state.hosts[host]?.stores[relationship] = store
+                return result
+            }
+        }
+    }
+
+    func status() async throws -> AgentStatus {
+        try look { host in
+            AgentStatus(
+                site: self.host, version: "1", processID: 1, store: "/store",
+                freeBytes: UInt64(host.freeBlocks) * blockSize)
+        }
+    }
+
+    // MARK: Ownership
+
+    func recordOwnership(_ record: OwnershipRecord) async throws {
+        try await act("record-ownership", record.relationship) { store, _ in
+            if let present = store.ownership {
+                guard record.epoch > present.epoch || record == present else {
+                    throw ReplicationError(.staleEpoch, "epoch \(record.epoch) is over", hint: "look at the vault")
+                }
+            }
+            store.ownership = record
+        }
+    }
+
+    func ownership(relationship: String) async throws -> OwnershipRecord? {
+        try look { $0.stores[relationship]?.ownership }
+    }
+
+    // MARK: Points
+
+    func openPoint(_ request: OpenPoint) async throws -> PointTicket {
+        try await act("open-point", request.relationship) { store, _ in
+            guard request.previous == store.points.last?.summary.generation else {
+                throw ReplicationError(
+                    .staleParent, "\(request.previous ?? "none") is not the newest point", hint: "ask which one is")
+            }
+            store.draft = FakeDraft(request: request)
+            return PointTicket(
+                relationship: request.relationship, generation: request.generation, token: "t", address: host)
+        }
+    }
+
+    func sealPoint(_ request: SealPoint) async throws -> PointSummary {
+        try await act("seal-point", request.relationship) { store, state in
+            if let there = store.points.first(where: { $0.summary.generation == request.generation }) {
+                return there.summary
+            }
+            guard request.epoch >= store.ownership?.epoch ?? 0 else {
+                throw ReplicationError(.staleEpoch, "epoch \(request.epoch) is over", hint: "look at the vault")
+            }
+            guard let draft = store.draft, draft.request.generation == request.generation,
+                Set(draft.content.keys) == Set(draft.request.disks.map(\.target))
+            else { throw ReplicationError(.notFound, "the point is not received", hint: "send it") }
+            if draft.content != state.truth[request.generation] {
+                state.violate("point \(request.number) at \(host) is not what the source held at its instant")
+            }
+            let summary = PointSummary(
+                generation: request.generation, previous: draft.request.previous, number: request.number,
+                cause: request.cause, at: request.at, bytes: UInt64(state.sent[request.generation] ?? 0) * blockSize)
+            if let newest = store.points.last, newest.summary.number >= request.number {
+                state.violate("point number \(request.number) is not above \(newest.summary.number)")
+            }
+            store.points.append(
+                FakePoint(summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML))
+            store.draft = nil
+            return summary
+        }
+    }
+
+    func abandonPoint(relationship: String, generation: String) async throws {
+        try await act("abandon-point", relationship) { store, _ in
+            if store.draft?.request.generation == generation { store.draft = nil }
+        }
+    }
+
+    func points(relationship: String) async throws -> [PointSummary] {
+        try look { $0.stores[relationship]?.points.map(\.summary) ?? [] }
+    }
+
+    func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+        try await act("keep-points", relationship) { store, _ in
+            let last = store.points.suffix(newest).map(\.summary.generation)
+            var kept: [FakePoint] = []
+            var merged: [String: Set<Int>] = [:]
+            for var point in store.points {
+                point.extents.merge(merged) { $0.union($1) }
+                if last.contains(point.summary.generation) || pinned.contains(point.summary.generation) {
+                    kept.append(point)
+                    merged = [:]
+                } else {
+                    merged = point.extents
+                }
+            }
+            store.points = kept
+            return kept.map(\.summary)
+        }
+    }
+
+    func dropPoints(relationship: String, allBut generation: String) async throws {
+        try await act("drop-points", relationship) { store, _ in
+            guard let chosen = store.points.first(where: { $0.summary.generation == generation }) else {
+                throw ReplicationError(.notFound, "no point \(generation)", hint: "ask which there are")
+            }
+            store.retired += store.points.filter { $0.summary.number > chosen.summary.number }
+            store.points = [chosen]
+        }
+    }
+
+    func domainXML(relationship: String, generation: String) async throws -> String {
+        try look { host in
+            guard let point = host.stores[relationship]?.points.first(where: { $0.summary.generation == generation })
+            else { throw ReplicationError(.notFound, "no point \(generation)", hint: "ask which there are") }
+            return point.xml
+        }
+    }
+
+    func forget(relationship: String) async throws {
+        try await act("forget", relationship) { store, _ in store = FakeStore() }
+    }
+
+    // MARK: Images
+
+    func createBootImages(relationship: String, generation: String, epoch: Int) async throws -> [BootImage] {
+        try await act("create-boot", relationship) { store, state in
+            if let boot = store.boots[epoch] {
+                guard boot.generation == generation else {
+                    throw ReplicationError(.busy, "epoch \(epoch) stands on another point", hint: "discard it")
+                }
+                return boot.images
+            }
+            guard let point = store.points.first(where: { $0.summary.generation == generation }) else {
+                throw ReplicationError(.notFound, "no point \(generation)", hint: "ask which there are")
+            }
+            let images = point.content.keys.sorted().map { target in
+                BootImage(
+                    target: target,
+                    chain: [
+                        DiskImage(path: "/store/\(relationship)/boot-\(epoch)-\(target).qcow2", format: "qcow2"),
+                        DiskImage(path: "/store/\(relationship)/\(generation)-\(target).qcow2", format: "qcow2"),
+                    ])
+            }
+            for image in images {
+                state.hosts[host]?.files[image.chain[0].path] = FakeFile(blocks: point.content[image.target] ?? [:])
+            }
+            store.boots[epoch] = FakeBoot(generation: generation, images: images)
+            return images
+        }
+    }
+
+    func discardBootImages(relationship: String, epoch: Int) async throws {
+        try await act("discard-boot", relationship) { store, state in
+            for image in store.boots[epoch]?.images ?? [] {
+                if state.isInUse(image.chain[0].path, at: host) {
+                    state.violate("the disk of a running VM is thrown away")
+                }
+                state.hosts[host]?.files[image.chain[0].path] = nil
+            }
+            store.boots[epoch] = nil
+        }
+    }
+
+    func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws {
+        try await act("adopt-disks", relationship) { store, state in
+            var base: [String: Blocks] = [:]
+            for disk in disks {
+                guard let file = state.hosts[host]?.files[disk.image.path] else {
+                    throw ReplicationError(.notFound, "no file \(disk.image.path)", hint: "restore it")
+                }
+                if state.isInUse(disk.image.path, at: host) {
+                    throw ReplicationError(.busy, "\(disk.image.path) is in use", hint: "stop the VM")
+                }
+                base[disk.target] = file.blocks
+            }
+            store.base = base
+            store.points = []
+            store.retired = []
+            store.draft = nil
+        }
+    }
+
+    // MARK: Sending
+
+    func sendPoint(
+        _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> TransferSummary {
+        try await fuse.effect("\(host).send-point") {
+            let (sources, parents, pause) = try world.change { state in
+                let sources = try request.disks.map { try state.read($0, at: host) }
+                let target = try state.agentHost(request.ticket.address)
+                let parents = target.stores[request.ticket.relationship]?.newest ?? [:]
+                state.truth[request.ticket.generation] = Dictionary(
+                    uniqueKeysWithValues: zip(request.disks.map(\.target), sources.map(\.blocks)))
+                return (sources, parents, state.midTransfer)
+            }
+            await pause?()
+            var moved = 0
+            for (disk, source) in zip(request.disks, sources) {
+                let parent = parents[disk.target] ?? [:]
+                let all = Set(source.blocks.keys).union(parent.keys)
+                let selected = source.selected ?? all.filter { source.blocks[$0] != parent[$0] }
+                var content = parent
+                for block in selected { content[block] = source.blocks[block] }
+                moved += selected.count
+                try world.change { state in
+                    try state.deliver(content, selected, of: disk.target, for: request.ticket, from: host)
+                }
+            }
+            let total = UInt64(moved) * blockSize
+            progress(TransferProgress(done: total, total: total, bytesPerSecond: 1))
+            return TransferSummary(bytes: total, scanned: total, seconds: 1, checksums: [:])
+        }
+    }
+
+    func changedExtents(image: DiskImage, bitmap: String) async throws -> [ByteRange]? {
+        try fuse.checkAlive()
+        return try world.state.withLock { state in
+            let file = try state.agentHost(host).files[image.path]
+            if state.isInUse(image.path, at: host) {
+                throw ReplicationError(.busy, "\(image.path) is in use", hint: "stop the VM")
+            }
+            return file?.bitmaps[bitmap].map(ranges)
+        }
+    }
+
+    func extentsNewer(relationship: String, than generation: String) async throws -> [String: [ByteRange]] {
+        try look { host in
+            let store = host.stores[relationship] ?? FakeStore()
+            let all = store.points + store.retired
+            guard let chosen = all.first(where: { $0.summary.generation == generation }) else {
+                throw ReplicationError(.notFound, "nothing is known of \(generation)", hint: "compare the disks")
+            }
+            var newer: [String: Set<Int>] = [:]
+            for point in all where point.summary.number > chosen.summary.number {
+                newer.merge(point.extents) { $0.union($1) }
+            }
+            return newer.mapValues(ranges)
+        }
+    }
+
+    func probe(_ request: HTTPProbe) async throws -> HTTPProbeResult {
+        throw ReplicationError(.unsupported, "nobody listens in this world", hint: "look at the power state")
+    }
+}
+
+private func ranges(_ blocks: Set<Int>) -> [ByteRange] {
+    blocks.sorted().map { ByteRange(offset: UInt64($0) * blockSize, length: blockSize) }
+}
+
+extension WorldState {
+    func agentHost(_ id: String) throws -> FakeHost {
+        guard let host = hosts[id], host.isReachable else {
+            throw ReplicationError(.disconnected, "the agent of \(id) does not answer", hint: "start it")
+        }
+        return host
+    }
+
+    /// What a disk holds at this instant, and which of its blocks travel; nil for "those that differ".
+    fileprivate func read(_ disk: SourceDisk, at host: String) throws -> (blocks: Blocks, selected: Set<Int>?) {
+        let blocks: Blocks
+        var backup: FakeBackup?
+        var file: FakeFile?
+        switch disk.from {
+        case .export(let socket, let name):
+            backup = try agentHost(host).domains.values.compactMap(\.backup).first { $0.request.socket == socket }
+            guard let frozen = backup?.frozen[name] else {
+                throw ReplicationError(.nbd, "nobody serves \(name) at \(socket)", hint: "begin a backup")
+            }
+            blocks = frozen
+        case .image(let image):
+            file = try agentHost(host).files[image.path]
+            guard let file, !isInUse(image.path, at: host) else {
+                throw ReplicationError(.busy, "\(image.path) is in use or missing", hint: "stop the VM")
+            }
+            blocks = file.blocks
+        }
+        switch disk.extents {
+        case .everything: return (blocks, Set(blocks.keys))
+        case .differing: return (blocks, nil)
+        case .listed(let ranges): return (blocks, Self.blocks(ranges))
+        case .changed(let bitmap, let also):
+            let changed = bitmap.map { file?.bitmaps[$0] } ?? backup?.changed[disk.target]
+            guard let changed else {
+                throw ReplicationError(.noUsableBitmap, "no bitmap for \(disk.target)", hint: "compare instead")
+            }
+            return (blocks, changed.union(Self.blocks(also)))
+        }
+    }
+
+    private static func blocks(_ ranges: [ByteRange]) -> Set<Int> {
+        Set(ranges.flatMap { Int($0.offset / blockSize)..<Int(($0.offset + $0.length) / blockSize) })
+    }
+
+    fileprivate mutating func deliver(
+        _ content: Blocks, _ selected: Set<Int>, of disk: String, for ticket: PointTicket, from sender: String
+    ) throws {
+        _ = try agentHost(sender)
+        guard var store = try agentHost(ticket.address).stores[ticket.relationship],
+            store.draft?.request.generation == ticket.generation
+        else { throw ReplicationError(.notAuthorized, "the ticket is no longer good", hint: "open the point again") }
+        guard let free = hosts[ticket.address]?.freeBlocks, free >= selected.count else {
+            throw ReplicationError(.noSpace, "the store of \(ticket.address) is full", hint: "free space")
+        }
+        hosts[ticket.address]?.freeBlocks -= selected.count
+        sent[ticket.generation, default: 0] += selected.count
+        store.draft?.content[disk] = content
+        store.draft?.extents[disk] = selected
+        hosts[ticket.address]?.stores[ticket.relationship] = store
+    }
+}

@@ -1,0 +1,220 @@
+import Hypervisors
+import SiteModel
+import Synchronization
+
+/// libvirt at one host of the world, as one engine sees it.
+struct FakeHypervisor: Hypervisor {
+    let world: FakeWorld
+    let host: String
+    let fuse: Fuse
+
+    private func look<Result>(_ body: (FakeHost) throws -> Result) throws -> Result {
+        try fuse.checkAlive()
+        return try world.state.withLock { try body($0.host(host)) }
+    }
+
+    private func act<Result>(_ name: String, _ body: (inout WorldState) throws -> Result) async throws -> Result {
+        try await fuse.effect("\(host).\(name)") {
+            try world.change { state in
+                _ = try state.host(host)
+                return try body(&state)
+            }
+        }
+    }
+
+    private func act(_ name: String, uuid: String, _ body: (inout FakeDomain) throws -> Void) async throws {
+        try await act(name) { state in
+            guard var domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
+            try body(&domain)
+            state.hosts[host]?.domains[uuid] = domain
+        }
+    }
+
+    private func unknown(_ uuid: String) -> HypervisorError {
+        HypervisorError(.unknownDomain, "\(host) has no domain \(uuid)", hint: "define it")
+    }
+
+    func information() async throws -> HypervisorInformation {
+        try look { _ in
+            HypervisorInformation(hostName: host, hostUUID: host, libraryVersion: "1", hypervisorVersion: "1")
+        }
+    }
+
+    func networks() async throws -> [String] { try look { $0.networks.sorted() } }
+
+    func domains() async throws -> [Domain] {
+        try look { host in host.domains.map { describe($0, $1) }.sorted { $0.name < $1.name } }
+    }
+
+    func domain(uuid: String) async throws -> Domain? {
+        try look { host in host.domains[uuid].map { describe(uuid, $0) } }
+    }
+
+    func domain(named name: String) async throws -> Domain? { try await domains().first { $0.name == name } }
+
+    private func describe(_ uuid: String, _ domain: FakeDomain) -> Domain {
+        Domain(
+            name: domain.definition.name, uuid: uuid, power: domain.power, autostart: domain.autostart, memoryMiB: 64,
+            disks: domain.disks.map {
+                DomainDisk(
+                    target: $0.target, path: $0.path, format: $0.format, isReadOnly: $0.isReadOnly,
+                    size: UInt64(diskBlocks) * blockSize)
+            },
+            nics: domain.definition.nics)
+    }
+
+    func inactiveXML(uuid: String) async throws -> String {
+        try look { host in
+            guard let domain = host.domains[uuid] else { throw unknown(uuid) }
+            return domain.definition.xml
+        }
+    }
+
+    // MARK: Definition
+
+    func define(xml: String) async throws {
+        let definition = try DomainDefinition(xml: xml)
+        try await act("define") { state in
+            guard let uuid = definition.uuid else {
+                throw HypervisorError(.invalidDefinition, "no uuid", hint: "give one")
+            }
+            var domain = state.hosts[host]?.domains[uuid] ?? FakeDomain(definition: definition, power: .off)
+            domain.definition = definition
+            state.hosts[host]?.domains[uuid] = domain
+        }
+    }
+
+    func undefine(uuid: String) async throws {
+        try await act("undefine") { state in
+            guard let domain = state.hosts[host]?.domains[uuid] else { return }
+            if domain.power.isActive { throw HypervisorError(.busy, "the VM is active", hint: "shut it down") }
+            state.hosts[host]?.domains[uuid] = nil
+        }
+    }
+
+    func setAutostart(uuid: String, _ on: Bool) async throws {
+        try await act("autostart", uuid: uuid) { $0.autostart = on }
+    }
+
+    func setOwnership(uuid: String, _ ownership: Ownership) async throws {
+        try await act("set-ownership", uuid: uuid) { try $0.definition.setOwnership(ownership) }
+    }
+
+    func ownership(uuid: String) async throws -> Ownership? { try look { $0.domains[uuid]?.definition.ownership } }
+
+    // MARK: Power
+
+    /// The host's hook refuses a VM whose record names another owner.
+    func start(uuid: String, paused: Bool) async throws {
+        try await act("start") { state in
+            guard let domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
+            if domain.power.isActive { return }
+            if let record = domain.definition.ownership, record.owner != host {
+                throw HypervisorError(
+                    .failed, "the hook refuses to start the VM: \(record.owner) owns it", hint: "reverse")
+            }
+            for path in state.paths(vm: uuid, at: host) where state.hosts[host]?.files[path] == nil {
+                throw HypervisorError(.failed, "\(path) is missing", hint: "restore it")
+            }
+            if paused { state.hosts[host]?.domains[uuid]?.power = .paused } else { state.run(uuid, at: host) }
+        }
+    }
+
+    func resume(uuid: String) async throws {
+        try await act("resume") { state in
+            if state.hosts[host]?.domains[uuid]?.power == .paused { state.run(uuid, at: host) }
+        }
+    }
+
+    func suspend(uuid: String) async throws {
+        try await act("suspend", uuid: uuid) { if $0.power == .running { $0.power = .paused } }
+    }
+
+    func shutDown(uuid: String, limit: Duration) async throws -> Bool {
+        try await act("shut-down") { state in
+            guard let domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
+            if domain.ignoresShutdown && domain.power.isActive { return false }
+            state.end(uuid, at: host, clean: true)
+            return true
+        }
+    }
+
+    func destroy(uuid: String) async throws {
+        try await act("destroy") { $0.end(uuid, at: host, clean: false) }
+    }
+
+    func setLinks(uuid: String, up: Bool) async throws { try await act("set-links") { _ in } }
+
+    // MARK: Changed blocks
+
+    func checkpoints(uuid: String) async throws -> [String] { try look { $0.domains[uuid]?.checkpoints ?? [] } }
+
+    func createCheckpoint(uuid: String, name: String, disks: [String]) async throws {
+        try await act("create-checkpoint") { try $0.addCheckpoint(name, to: uuid, at: host) }
+    }
+
+    func deleteCheckpoint(uuid: String, name: String, metadataOnly: Bool) async throws {
+        try await act("delete-checkpoint") { state in
+            let paths = state.paths(vm: uuid, at: host)
+            if !metadataOnly {
+                guard state.hosts[host]?.domains[uuid]?.power.isActive == true else {
+                    throw HypervisorError(.unsupported, "the VM is off", hint: "start it")
+                }
+                for path in paths where state.hosts[host]?.files[path]?.bitmaps[name] == nil {
+                    throw HypervisorError(.checkpointUnusable, "no bitmap \(name)", hint: "forget it")
+                }
+                for path in paths { state.hosts[host]?.files[path]?.bitmaps[name] = nil }
+            }
+            state.hosts[host]?.domains[uuid]?.checkpoints.removeAll { $0 == name }
+        }
+    }
+
+    func beginBackup(uuid: String, _ request: BackupRequest) async throws {
+        try await act("begin-backup") { state in
+            guard let domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
+            if domain.backup != nil { throw HypervisorError(.busy, "a backup is under way", hint: "end it") }
+            var backup = FakeBackup(request: request, frozen: [:], changed: [:])
+            for disk in domain.disks {
+                guard let path = disk.path, let file = state.hosts[host]?.files[path] else { continue }
+                backup.frozen[disk.target] = file.blocks
+                guard let since = request.since else { continue }
+                guard domain.checkpoints.contains(since), let bitmap = file.bitmaps[since] else {
+                    throw HypervisorError(.checkpointUnusable, "\(since) has no bitmap", hint: "compare instead")
+                }
+                backup.changed[disk.target] = bitmap
+            }
+            try state.addCheckpoint(request.checkpoint, to: uuid, at: host)
+            state.hosts[host]?.domains[uuid]?.backup = backup
+        }
+    }
+
+    func endBackup(uuid: String) async throws {
+        try await act("end-backup") { $0.hosts[host]?.domains[uuid]?.backup = nil }
+    }
+
+    func backupIsActive(uuid: String) async throws -> Bool { try look { $0.domains[uuid]?.backup != nil } }
+
+    func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws {
+        throw HypervisorError(.unsupported, "not in this world", hint: "leave the chain as it is")
+    }
+}
+
+extension WorldState {
+    func host(_ id: String) throws -> FakeHost {
+        guard let host = hosts[id], host.isReachable else {
+            throw HypervisorError(.unreachable, "host \(id) does not answer", hint: "bring it back")
+        }
+        return host
+    }
+
+    mutating func addCheckpoint(_ name: String, to vm: String, at host: String) throws {
+        guard hosts[host]?.domains[vm]?.power.isActive == true else {
+            throw HypervisorError(.unsupported, "the VM is off", hint: "start it")
+        }
+        guard hosts[host]?.domains[vm]?.checkpoints.contains(name) == false else {
+            throw HypervisorError(.failed, "checkpoint \(name) exists", hint: "choose another name")
+        }
+        hosts[host]?.domains[vm]?.checkpoints.append(name)
+        for path in paths(vm: vm, at: host) { hosts[host]?.files[path]?.bitmaps[name] = [] }
+    }
+}

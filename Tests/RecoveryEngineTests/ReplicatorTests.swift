@@ -1,0 +1,86 @@
+import RecoveryEngine
+import SiteModel
+import Synchronization
+import Testing
+import VaultStore
+
+@Suite("Cycles at each policy's frequency")
+struct ReplicatorTests {
+    private final class Reports: Sendable {
+        let lines = Mutex<[String]>([])
+
+        func count(_ prefix: String) -> Int { lines.withLock { $0.count { $0.hasPrefix(prefix) } } }
+    }
+
+    @Test func mostOverdueComesFirstAndBusyOnesWait() async throws {
+        let rig = try await Rig(vms: ["orders", "stock", "files"])
+        for vm in ["orders", "stock", "files"] {
+            try await rig.protect(vm)
+            rig.clock.advance(seconds: 5)
+        }
+        let replicator = Replicator(engine: rig.engine) { _ in }
+        #expect(try await replicator.dueNow().map(\.name) == [])
+        rig.clock.advance(seconds: 20)
+        #expect(try await replicator.dueNow().map(\.name) == ["orders", "stock"])
+        try await rig.run(.sync, "orders")
+        #expect(try await replicator.dueNow().map(\.name) == ["stock"])
+        _ = try? await rig.run(.sync, "stock", by: rig.engine("dies", fuse: Fuse(.dieAfterEffect(1))))
+        #expect(try await replicator.dueNow().map(\.name) == [], "its job is open")
+        rig.clock.advance(seconds: 60)
+        try await rig.run(.unplannedFailover, "orders")
+        #expect(try await replicator.dueNow().map(\.name) == ["files"])
+    }
+
+    /// Turns the clock second by second; each time the loop has looked and gone back to sleep.
+    private func run(_ rig: Rig, _ replicator: Replicator, seconds: Int) async throws {
+        rig.clock.standStill()
+        let loop = Task { try await replicator.run() }
+        for _ in 0..<seconds {
+            try await settle(rig)
+            rig.clock.advance(seconds: 1)
+        }
+        try await settle(rig)
+        loop.cancel()
+        _ = await loop.result
+    }
+
+    private func settle(_ rig: Rig) async throws {
+        var calm = 0
+        while calm < 50 {
+            await Task.yield()
+            let open = try await rig.vault.read { try $0.openJobs().count }
+            calm = rig.clock.sleeping == 1 && open == 0 ? calm + 1 : 0
+        }
+    }
+
+    @Test func failingVMStopsNobodyAndIsNotTriedEverySecond() async throws {
+        let rig = try await Rig(points: 20, vms: ["orders", "stock"])
+        for vm in ["orders", "stock"] { try await rig.protect(vm) }
+        // From now on the disks of this VM are others than those protected.
+        try rig.world.addVM("stock", at: "a", disks: ["vda": [:]], network: "prod-a", autostart: false)
+        let reports = Reports()
+        let replicator = Replicator(engine: rig.engine) { line in reports.lines.withLock { $0.append(line) } }
+        try await run(rig, replicator, seconds: 150)
+        #expect((4...5).contains(reports.count("orders: point")), "\(reports.count("orders: point"))")
+        #expect((4...5).contains(reports.count("stock: ")), "\(reports.count("stock: "))")
+        #expect(try await rig.points("stock").count == 1)
+        #expect(rig.world.violations == [])
+    }
+
+    @Test func jobOfADeadEngineIsTakenUp() async throws {
+        let rig = try await Rig()
+        try await rig.protect()
+        _ = try? await rig.run(.plannedFailover, by: rig.engine("dies", fuse: Fuse(.dieAfterEffect(3))))
+        #expect(try await rig.relationship().activeJob != nil)
+        rig.clock.advance(seconds: 16)
+        let reports = Reports()
+        let replicator = Replicator(engine: rig.engine("second")) { line in reports.lines.withLock { $0.append(line) } }
+        rig.clock.standStill()
+        let loop = Task { try await replicator.run() }
+        while reports.count("orders: planned-failover") == 0 { await Task.yield() }
+        loop.cancel()
+        _ = await loop.result
+        #expect(try await rig.relationship().state == .failedOver)
+        #expect(rig.world.violations == [])
+    }
+}
