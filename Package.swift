@@ -55,7 +55,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "RecoveryScripting", dependencies: ["LuaHost", "RecoveryEngine", "SiteModel", "VaultStore"],
+            name: "RecoveryScripting",
+            dependencies: ["LuaHost", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
             swiftSettings: strict),
 
         // The lab and the command line.
@@ -77,11 +78,24 @@ let package = Package(
         .testTarget(name: "VaultStoreTests", dependencies: ["VaultStore"], swiftSettings: strict),
         .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors"], swiftSettings: strict),
         .testTarget(name: "BlockReplicationTests", dependencies: ["BlockReplication"], swiftSettings: strict),
-        .testTarget(name: "RecoveryEngineTests", dependencies: ["RecoveryEngine"], swiftSettings: strict),
-        .testTarget(name: "RecoveryScriptingTests", dependencies: ["RecoveryScripting"], swiftSettings: strict),
+        .testTarget(
+            name: "RecoveryEngineTests",
+            dependencies: ["RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RecoveryScriptingTests",
+            dependencies: [
+                "RecoveryScripting", "RecoveryEngine", "LuaHost", "SiteModel", "VaultStore", "Hypervisors",
+                "BlockReplication",
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "LabTests",
-            dependencies: ["Lab", "RecoveryEngine", "RecoveryScripting", "BlockReplication", "Hypervisors", "VaultStore"],
+            dependencies: [
+                "Lab", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
+                // Sites run the program as their agents, and some tests run it as another engine.
+                "perilune",
+            ],
             swiftSettings: strict),
     ]
 )

@@ -1,0 +1,9 @@
+-- Globals of the API. The table read_globals is what Perilune's declarations say: a test compares.
+std = "lua54"
+max_line_length = 120
+read_globals = {
+   "help",
+   recovery = { fields = { "vault", "now", "log" } },
+   task = { fields = { "all", "map", "race", "sleep", "timeout" } },
+   lab = { fields = { "site", "guest", "console", "lose", "restore" } },
+}

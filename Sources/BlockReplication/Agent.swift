@@ -1,0 +1,61 @@
+package import SiteModel
+
+/// What the engine asks of the agent at one host.
+///
+/// The agent moves the blocks and keeps the points; the engine opens no disk.
+///
+/// The calls go over the agent's control socket (`AgentClient`), or straight to an `AgentService` in the same process.
+/// Errors are `ReplicationError`.
+package protocol Agent: Sendable {
+    func status() async throws -> AgentStatus
+
+    // Ownership
+    /// Records who owns the VM. Refused (`staleEpoch`) when the host has a record with a higher epoch, or another owner
+    /// at the same one.
+    func recordOwnership(_ record: OwnershipRecord) async throws
+    func ownership(relationship: String) async throws -> OwnershipRecord?
+
+    // Points, at a target
+    /// Makes ready to receive one point; whatever an earlier attempt left behind is thrown away.
+    func openPoint(_ request: OpenPoint) async throws -> PointTicket
+    /// Makes the received point whole, for good. Repeating it for a generation that is there returns the same.
+    func sealPoint(_ request: SealPoint) async throws -> PointSummary
+    /// Throws away what was received of a point that is not sealed. Nothing happens when there is none.
+    func abandonPoint(relationship: String, generation: String) async throws
+    /// The points that are whole at this host, oldest first.
+    func points(relationship: String) async throws -> [PointSummary]
+    /// Drops the oldest points beyond `newest` and merges what lies between. Points in `pinned` stay.
+    func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary]
+    /// Drops every point but this one; their extent maps stay until the first reversed point is whole.
+    func dropPoints(relationship: String, allBut generation: String) async throws
+    /// Domain XML as it was at that point.
+    func domainXML(relationship: String, generation: String) async throws -> String
+    /// Removes all that this host keeps for a relationship, but never a disk that a VM had before protection.
+    func forget(relationship: String) async throws
+
+    // Failover images
+    /// An overlay on a point for each disk, which a VM can write. Repeating it for the same epoch returns the same.
+    func createBootImages(relationship: String, generation: String, epoch: Int) async throws -> [BootImage]
+    func discardBootImages(relationship: String, epoch: Int) async throws
+    /// Makes the disks that a VM last wrote at this host the base of the points to come: the reversed direction.
+    func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws
+
+    // Sending, at a source
+    /// Reads the disks as told and sends them to the target agent; ends when the target has all of it on stable
+    /// storage.
+    func sendPoint(
+        _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> TransferSummary
+    /// Extents changed since the persistent bitmap was begun, from a disk that no process has open for writing;
+    /// nil when there is no usable bitmap of that name (QEMU was killed, or something else wrote the file).
+    ///
+    /// A long list is made shorter by joining near neighbours: the answer covers all that changed, and may cover more.
+    func changedExtents(image: DiskImage, bitmap: String) async throws -> [ByteRange]?
+    /// What points newer than this one changed at this host, by disk; also of points whose data has been dropped.
+    ///
+    /// May cover more than changed, as `changedExtents` may. `notFound` when nothing is known of the generation.
+    func extentsNewer(relationship: String, than generation: String) async throws -> [String: [ByteRange]]
+
+    // Looking at a guest from its site
+    func probe(_ request: HTTPProbe) async throws -> HTTPProbeResult
+}

@@ -1,0 +1,108 @@
+import Foundation
+import SiteModel
+
+/// One call of the control protocol: its name, what it takes and what it answers.
+struct AgentCall<Body: Codable & Sendable, Answer: Codable & Sendable>: Sendable {
+    let name: String
+    /// How long a client waits for the answer; nil for work that takes as long as it takes.
+    let deadlineSeconds: Double?
+
+    init(_ name: String, deadlineSeconds: Double? = 30) {
+        self.name = name
+        self.deadlineSeconds = deadlineSeconds
+    }
+}
+
+/// An answer that says only that the call succeeded, or a call that takes nothing.
+struct Nothing: Codable, Hashable, Sendable {}
+
+/// A relationship and one of its generations.
+struct GenerationReference: Codable, Sendable {
+    var relationship: String
+    var generation: String
+}
+
+/// Every call of the control protocol, one for each method of `Agent`.
+enum AgentCalls {
+    struct Keep: Codable, Sendable {
+        var relationship: String
+        var newest: Int
+        var pinned: [String]
+    }
+
+    struct BootRequest: Codable, Sendable {
+        var relationship: String
+        var generation: String
+        var epoch: Int
+    }
+
+    struct Discard: Codable, Sendable {
+        var relationship: String
+        var epoch: Int
+    }
+
+    struct Adopt: Codable, Sendable {
+        var relationship: String
+        var vm: VMIdentity
+        var disks: [AdoptedDisk]
+    }
+
+    struct Bitmap: Codable, Sendable {
+        var image: DiskImage
+        var bitmap: String
+    }
+
+    static let status = AgentCall<Nothing, AgentStatus>("status")
+    static let recordOwnership = AgentCall<OwnershipRecord, Nothing>("recordOwnership")
+    static let ownership = AgentCall<String, OwnershipRecord?>("ownership")
+    static let openPoint = AgentCall<OpenPoint, PointTicket>("openPoint")
+    static let sealPoint = AgentCall<SealPoint, PointSummary>("sealPoint")
+    static let abandonPoint = AgentCall<GenerationReference, Nothing>("abandonPoint")
+    static let points = AgentCall<String, [PointSummary]>("points")
+    static let keepPoints = AgentCall<Keep, [PointSummary]>("keepPoints", deadlineSeconds: nil)
+    static let dropPoints = AgentCall<GenerationReference, Nothing>("dropPoints", deadlineSeconds: nil)
+    static let domainXML = AgentCall<GenerationReference, String>("domainXML")
+    static let forget = AgentCall<String, Nothing>("forget", deadlineSeconds: nil)
+    static let createBootImages = AgentCall<BootRequest, [BootImage]>("createBootImages")
+    static let discardBootImages = AgentCall<Discard, Nothing>("discardBootImages")
+    static let adoptDisks = AgentCall<Adopt, Nothing>("adoptDisks")
+    static let sendPoint = AgentCall<SendPoint, TransferSummary>("sendPoint", deadlineSeconds: nil)
+    static let changedExtents = AgentCall<Bitmap, [ByteRange]?>("changedExtents", deadlineSeconds: nil)
+    static let extentsNewer = AgentCall<GenerationReference, [String: [ByteRange]]>("extentsNewer")
+    static let probe = AgentCall<HTTPProbe, HTTPProbeResult>("probe", deadlineSeconds: 120)
+    /// Ends the running call of that number on the same connection.
+    static let cancel = AgentCall<UInt64, Nothing>("cancel")
+}
+
+/// A message from a client.
+struct ControlRequest<Body: Codable>: Codable {
+    var id: UInt64
+    var call: String
+    var body: Body
+}
+
+/// The part of a client's message that says which call it is.
+struct ControlRequestHead: Codable {
+    var id: UInt64
+    var call: String
+}
+
+/// A message to a client: any number with progress, then one with a result or an error.
+struct ControlResponse<Answer: Codable>: Codable {
+    var id: UInt64
+    var progress: TransferProgress?
+    var result: Answer?
+    var error: WireFailure?
+}
+
+/// The part of a message to a client that says what it is; the result is decoded by who asked.
+struct ControlResponseHead: Codable {
+    var id: UInt64
+    var progress: TransferProgress?
+    var error: WireFailure?
+}
+
+/// Wraps an answer, so that a missing optional is an answer too.
+struct Answered<Value: Codable>: Codable {
+    var value: Value
+}

@@ -1,0 +1,102 @@
+import Foundation
+package import SiteModel
+
+/// An agent reached over its control socket.
+///
+/// Connects when first used, and again when the agent was started anew.
+package final class AgentClient: Agent {
+    private let link: ControlLink
+
+    /// Makes a client for the agent at that control socket; nothing is connected yet.
+    package init(controlSocket: String) {
+        link = ControlLink(path: controlSocket)
+    }
+
+    /// Ends the connection, and with it whatever the agent is doing for this client.
+    package func close() { link.close() }
+
+    package func status() async throws -> AgentStatus { try await link.ask(AgentCalls.status, Nothing()) }
+
+    package func recordOwnership(_ record: OwnershipRecord) async throws {
+        _ = try await link.ask(AgentCalls.recordOwnership, record)
+    }
+
+    package func ownership(relationship: String) async throws -> OwnershipRecord? {
+        try await link.ask(AgentCalls.ownership, relationship)
+    }
+
+    package func openPoint(_ request: OpenPoint) async throws -> PointTicket {
+        try await link.ask(AgentCalls.openPoint, request)
+    }
+
+    package func sealPoint(_ request: SealPoint) async throws -> PointSummary {
+        try await link.ask(AgentCalls.sealPoint, request)
+    }
+
+    package func abandonPoint(relationship: String, generation: String) async throws {
+        _ = try await link.ask(
+            AgentCalls.abandonPoint, GenerationReference(relationship: relationship, generation: generation))
+    }
+
+    package func points(relationship: String) async throws -> [PointSummary] {
+        try await link.ask(AgentCalls.points, relationship)
+    }
+
+    package func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+        try await link.ask(
+            AgentCalls.keepPoints, AgentCalls.Keep(relationship: relationship, newest: newest, pinned: pinned))
+    }
+
+    package func dropPoints(relationship: String, allBut generation: String) async throws {
+        _ = try await link.ask(
+            AgentCalls.dropPoints, GenerationReference(relationship: relationship, generation: generation))
+    }
+
+    package func domainXML(relationship: String, generation: String) async throws -> String {
+        try await link.ask(
+            AgentCalls.domainXML, GenerationReference(relationship: relationship, generation: generation))
+    }
+
+    package func forget(relationship: String) async throws {
+        _ = try await link.ask(AgentCalls.forget, relationship)
+    }
+
+    package func createBootImages(
+        relationship: String, generation: String, epoch: Int
+    ) async throws -> [BootImage] {
+        try await link.ask(
+            AgentCalls.createBootImages,
+            AgentCalls.BootRequest(relationship: relationship, generation: generation, epoch: epoch))
+    }
+
+    package func discardBootImages(relationship: String, epoch: Int) async throws {
+        _ = try await link.ask(
+            AgentCalls.discardBootImages, AgentCalls.Discard(relationship: relationship, epoch: epoch))
+    }
+
+    package func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws {
+        _ = try await link.ask(
+            AgentCalls.adoptDisks, AgentCalls.Adopt(relationship: relationship, vm: vm, disks: disks))
+    }
+
+    package func sendPoint(
+        _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> TransferSummary {
+        try await link.ask(AgentCalls.sendPoint, request, progress: progress)
+    }
+
+    package func changedExtents(image: DiskImage, bitmap: String) async throws -> [ByteRange]? {
+        try await link.ask(AgentCalls.changedExtents, AgentCalls.Bitmap(image: image, bitmap: bitmap))
+    }
+
+    package func extentsNewer(
+        relationship: String, than generation: String
+    ) async throws -> [String: [ByteRange]] {
+        try await link.ask(
+            AgentCalls.extentsNewer, GenerationReference(relationship: relationship, generation: generation))
+    }
+
+    package func probe(_ request: HTTPProbe) async throws -> HTTPProbeResult {
+        try await link.ask(AgentCalls.probe, request)
+    }
+}

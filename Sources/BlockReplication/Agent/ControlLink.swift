@@ -1,0 +1,193 @@
+import Foundation
+import SiteModel
+import Synchronization
+
+/// The client's end of a control connection: numbers requests, and brings each answer to who asked.
+final class ControlLink: Sendable {
+    /// How long a cancelled request waits for the agent to have tidied up.
+    private static let cancelPatienceSeconds = 10.0
+
+    private struct Waiting: Sendable {
+        let finish: @Sendable (Result<Data, any Error>) -> Void
+        let progress: @Sendable (TransferProgress) -> Void
+    }
+
+    private struct Open: Sendable {
+        let connection: ControlConnection
+        let interrupt: Interrupt
+    }
+
+    private struct State {
+        var open: Open?
+        var nextNumber: UInt64 = 1
+        var waiting: [UInt64: Waiting] = [:]
+    }
+
+    private let path: String
+    private let state = Mutex(State())
+
+    init(path: String) {
+        self.path = path
+    }
+
+    deinit { close() }
+
+    /// Ends the connection; requests under way fail.
+    func close() {
+        let (open, waiting) = state.withLock { state in
+            defer {
+                state.open = nil
+                state.waiting = [:]
+            }
+            return (state.open, Array(state.waiting.values))
+        }
+        let reason = unreachable("the connection was closed here")
+        open?.connection.end()
+        open?.interrupt.trigger(reason)
+        for entry in waiting { entry.finish(.failure(reason)) }
+    }
+
+    /// Asks, and waits for the answer, the call's deadline or the task's cancellation.
+    func ask<Body: Codable & Sendable, Answer: Codable & Sendable>(
+        _ call: AgentCall<Body, Answer>, _ body: Body,
+        progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
+    ) async throws -> Answer {
+        try Task.checkCancellation()
+        let connection = try connected()
+        let number = state.withLock { state in
+            defer { state.nextNumber += 1 }
+            return state.nextNumber
+        }
+        let message = try JSONEncoder().encode(ControlRequest(id: number, call: call.name, body: body))
+        let deadline = call.deadlineSeconds.map { seconds in
+            after(seconds) { [self] in
+                end(number, .failure(tooLate(call.name, seconds)))
+                try? cancel(number, connection)
+            }
+        }
+        defer { deadline?.cancel() }
+        let answer = try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Data, any Error>) in
+                let waiting = Waiting(finish: { continuation.resume(with: $0) }, progress: progress)
+                state.withLock { $0.waiting[number] = waiting }
+                do {
+                    try connection.write(message)
+                    // The reader may have seen the end before this request was entered.
+                    if state.withLock({ $0.open?.connection !== connection }) {
+                        end(number, .failure(unreachable("it closed the connection")))
+                    }
+                    if Task.isCancelled { try cancel(number, connection) }
+                } catch {
+                    end(number, .failure(error))
+                }
+            }
+        } onCancel: {
+            try? cancel(number, connection)
+            after(Self.cancelPatienceSeconds) { [weak self] in
+                self?.end(number, .failure(ReplicationError.givenUp))
+            }
+        }
+        do {
+            return try JSONDecoder().decode(ControlResponse<Answered<Answer>>.self, from: answer).requireResult().value
+        } catch let error as ReplicationError { throw error } catch {
+            throw ReplicationError(
+                .protocolViolation, "the agent's answer to '\(call.name)' cannot be read",
+                hint: "run the same version of perilune in the engine and at the host", cause: error)
+        }
+    }
+
+    private func cancel(_ number: UInt64, _ connection: ControlConnection) throws {
+        let own = state.withLock { state in
+            defer { state.nextNumber += 1 }
+            return state.nextNumber
+        }
+        try connection.write(
+            try JSONEncoder().encode(ControlRequest(id: own, call: AgentCalls.cancel.name, body: number)))
+    }
+
+    private func connected() throws -> ControlConnection {
+        try state.withLock { state in
+            if let open = state.open { return open.connection }
+            let interrupt = try Interrupt()
+            let socket: StreamSocket
+            do {
+                guard path.hasPrefix("/") else { throw unreachable("its path is not absolute") }
+                socket = try StreamSocket.connect(
+                    to: try SocketAddress(path), interrupt: interrupt, timeoutSeconds: 5)
+            } catch let error as ReplicationError where error.code == .disconnected {
+                throw unreachable("nothing answers there", cause: error)
+            }
+            let connection = ControlConnection(socket)
+            state.open = Open(connection: connection, interrupt: interrupt)
+            let thread = Thread { [weak self] in
+                do {
+                    while true {
+                        let message = try connection.read()
+                        guard let self else { return }
+                        self.deliver(message)
+                    }
+                } catch {
+                    self?.lost(connection, error)
+                }
+            }
+            thread.name = "agent-client"
+            thread.start()
+            return connection
+        }
+    }
+
+    private func deliver(_ message: Data) {
+        guard let head = try? JSONDecoder().decode(ControlResponseHead.self, from: message) else { return }
+        if let progress = head.progress {
+            state.withLock { $0.waiting[head.id] }?.progress(progress)
+        } else if let failure = head.error {
+            end(head.id, .failure(failure.error))
+        } else {
+            end(head.id, .success(message))
+        }
+    }
+
+    private func lost(_ connection: ControlConnection, _ error: any Error) {
+        connection.end()
+        let waiting = state.withLock { state -> [Waiting] in
+            guard state.open?.connection === connection else { return [] }
+            state.open = nil
+            defer { state.waiting = [:] }
+            return Array(state.waiting.values)
+        }
+        for entry in waiting { entry.finish(.failure(unreachable("it closed the connection", cause: error))) }
+    }
+
+    private func end(_ number: UInt64, _ result: Result<Data, any Error>) {
+        state.withLock { $0.waiting.removeValue(forKey: number) }?.finish(result)
+    }
+
+    private func unreachable(_ reason: String, cause: (any Error)? = nil) -> ReplicationError {
+        ReplicationError(
+            .disconnected, "the agent at \(path) cannot be reached: \(reason)",
+            hint: "start it at that host: perilune agent --control \(path)", context: ["socket": path], cause: cause)
+    }
+
+    private func tooLate(_ call: String, _ seconds: Double) -> ReplicationError {
+        ReplicationError(
+            .timedOut, "the agent at \(path) did not answer '\(call)' within \(Int(seconds)) seconds",
+            hint: "check the load and the storage of that host, then try again", context: ["socket": path])
+    }
+}
+
+/// Does something later, unless cancelled before.
+@discardableResult
+private func after(_ seconds: Double, _ body: @escaping @Sendable () -> Void) -> Task<Void, Never> {
+    Task {
+        do { try await Task.sleep(for: .seconds(seconds)) } catch { return }
+        body()
+    }
+}
+
+extension ControlResponse {
+    /// The result, which a response without an error has.
+    func requireResult() throws -> Answer {
+        guard let result else { throw ReplicationError.malformed("the agent's answer holds no result") }
+        return result
+    }
+}

@@ -1,0 +1,95 @@
+import Glibc
+import SiteModel
+
+/// Receives one disk of a point: checks each frame before it is written, and the sum of all at the end.
+struct DiskReceiver {
+    let writer: any PointImageWriter
+    /// The newest state of the disk here, against which hashes are compared; nil when there is none: all zeros.
+    let newest: DiskImage?
+    let interrupt: Interrupt
+
+    /// Takes frames until the end; returns what came once it is on stable storage.
+    ///
+    /// The caller confirms it.
+    func run(_ channel: WireChannel) throws -> FrameSummary {
+        var frames = FrameCounter()
+        var comparison: Comparison?
+        defer { comparison?.source?.close() }
+        var hasData = false
+        while true {
+            // Content bytes of a frame that counts.
+            var counted: Int?
+            let end = try channel.receiveMessage { header, payload -> FrameSummary? in
+                switch header.kind {
+                case .data:
+                    hasData = true
+                    counted = payload.count
+                    try writer.write(payload, at: header.offset)
+                case .zero:
+                    hasData = true
+                    counted = 0
+                    try writer.zero(offset: header.offset, length: header.length)
+                case .hashKey where comparison == nil && !hasData && payload.count == KeyedHasher.keySize:
+                    comparison = Comparison(
+                        hasher: KeyedHasher(key: Array(payload)),
+                        source: try newest.map { try openImage($0, interrupt: interrupt) }, interrupt)
+                case .hashRequest where !hasData:
+                    guard let comparison else { throw WireChannel.unexpected(header.kind) }
+                    try answer(header, comparison, channel)
+                case .end:
+                    return try FrameSummary(payload)
+                default:
+                    throw WireChannel.unexpected(header.kind)
+                }
+                return nil
+            }
+            if let end {
+                guard end == frames.summary else {
+                    throw ReplicationError(
+                        .checksumMismatch, "the frames received do not add up to those sent",
+                        hint: "start the cycle again; if it happens twice, check the network between the sites")
+                }
+                try makeDurable(writer.path)
+                return end
+            }
+            if let counted { channel.withLastHeader { frames.count($0, bytes: counted) } }
+        }
+    }
+
+    /// Puts the content on stable storage; sealing then has only tables left to write.
+    private func makeDurable(_ path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw ReplicationError.system("opening an image", path: path, errno: errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else {
+            throw ReplicationError.system("flushing an image", path: path, errno: errno)
+        }
+    }
+
+    private func answer(_ header: FrameHeader, _ comparison: Comparison, _ channel: WireChannel) throws {
+        guard header.offset % BlockHashes.block == 0, header.length <= BlockHashes.range, header.length > 0,
+            header.offset + header.length <= writer.size,
+            header.length % BlockHashes.block == 0 || header.offset + header.length == writer.size
+        else { throw ReplicationError.malformed("hashes were asked for of a range that is not on the disk's grid") }
+        var hashes = [Hash128](repeating: .zero, count: BlockHashes.count(header.length))
+        if let source = comparison.source {
+            hashes = try BlockHashes.hash(
+                source, offset: header.offset, length: header.length, hasher: comparison.hasher,
+                pool: comparison.pool)
+        }
+        try hashes.flatMap(\.bytes).withUnsafeBytes { try channel.send(.hashReply, offset: header.offset, $0) }
+    }
+
+    /// What is needed to answer questions for hashes.
+    private struct Comparison {
+        let hasher: KeyedHasher
+        let source: (any ExtentSource)?
+        let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
+
+        init(hasher: KeyedHasher, source: (any ExtentSource)?, _ interrupt: Interrupt) {
+            self.hasher = hasher
+            self.source = source
+            interrupt.onTrigger { [weak pool] in pool?.wake() }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+import Synchronization
+
+/// The points that are being received at this host, one at most for a relationship.
+final class IncomingPoints: Sendable {
+    private let points = Mutex<[String: IncomingPoint]>([:])
+    /// Called when a point that was being received can only be thrown away.
+    private let failed: @Sendable (IncomingPoint) -> Void
+
+    init(failed: @escaping @Sendable (IncomingPoint) -> Void) {
+        self.failed = failed
+    }
+
+    subscript(relationship: String) -> IncomingPoint? { points.withLock { $0[relationship] } }
+
+    /// Every point that is being received.
+    var all: [IncomingPoint] { points.withLock { Array($0.values) } }
+
+    func put(_ point: IncomingPoint) { points.withLock { $0[point.relationship] = point } }
+
+    /// Forgets a point, unless another has taken its place.
+    func remove(_ point: IncomingPoint) {
+        points.withLock { points in
+            if points[point.relationship] === point { points[point.relationship] = nil }
+        }
+    }
+
+    /// Serves one data connection from its first frame to its end.
+    ///
+    /// Blocks: each connection has its own thread.
+    func serve(_ socket: StreamSocket) {
+        // A stranger that says nothing is put out sooner than a sender that works.
+        socket.setIdleLimit(seconds: 10)
+        let channel = WireChannel(socket)
+        var point: IncomingPoint?
+        do {
+            let hello = try channel.receive { header, payload in
+                guard header.kind == .hello else { throw WireChannel.unexpected(header.kind) }
+                return try WireHello(payload)
+            }
+            let admitted = try admit(hello)
+            point = admitted
+            socket.setIdleLimit(seconds: StreamSocket.idleLimitSeconds)
+            try admitted.receive(hello, over: channel)
+            channel.end(lingering: 5)
+        } catch {
+            channel.fail(with: error)
+            // A refused second connection with a good ticket is no failure of the point itself.
+            if let point, point.hasFailed { failed(point) }
+        }
+    }
+
+    /// The point that the hello's token is the ticket of.
+    ///
+    /// Unknown points and wrong tokens look the same to the sender.
+    private func admit(_ hello: WireHello) throws -> IncomingPoint {
+        let point = self[hello.relationship]
+        let token = point?.token ?? [UInt8](repeating: 0, count: WireHello.tokenSize)
+        guard equalInConstantTime(token, hello.token), let point, point.generation == hello.generation else {
+            throw ReplicationError.refusedTicket("no point that is open here has it")
+        }
+        return point
+    }
+}

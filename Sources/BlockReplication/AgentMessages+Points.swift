@@ -1,0 +1,101 @@
+// Making a recovery point at its target: open, receive, seal.
+
+package import SiteModel
+
+package struct OpenPoint: Codable, Hashable, Sendable {
+    package var relationship: String
+    package var vm: VMIdentity
+    package var generation: String
+    /// Generation that it is built on: the newest point here.
+    ///
+    /// Nil: a first copy, or the first point on adopted disks.
+    package var previous: String?
+    package var disks: [DiskGeometry]
+
+    package init(
+        relationship: String, vm: VMIdentity, generation: String, previous: String?, disks: [DiskGeometry]
+    ) {
+        self.relationship = relationship
+        self.vm = vm
+        self.generation = generation
+        self.previous = previous
+        self.disks = disks
+    }
+}
+
+package struct DiskGeometry: Codable, Hashable, Sendable {
+    package var target: String
+    package var size: UInt64
+
+    package init(target: String, size: UInt64) {
+        self.target = target
+        self.size = size
+    }
+}
+
+/// Leave to send one point: shown by the sender on its data connections, good for one transfer.
+package struct PointTicket: Codable, Hashable, Sendable {
+    package var relationship: String
+    package var generation: String
+    /// 32 random bytes in hexadecimal.
+    ///
+    /// Never logged.
+    package var token: String
+    /// `host:port` of the receiver.
+    package var address: String
+
+    package init(relationship: String, generation: String, token: String, address: String) {
+        self.relationship = relationship
+        self.generation = generation
+        self.token = token
+        self.address = address
+    }
+}
+
+package struct SealPoint: Codable, Hashable, Sendable {
+    package var relationship: String
+    package var generation: String
+    package var number: Int
+    package var cause: PointKind
+    package var at: Timestamp
+    package var epoch: Int
+    package var owner: String
+    package var domainXML: String
+    package var checksums: [String: String]
+
+    package init(
+        relationship: String, generation: String, number: Int, cause: PointKind, at: Timestamp, epoch: Int,
+        owner: String, domainXML: String, checksums: [String: String]
+    ) {
+        self.relationship = relationship
+        self.generation = generation
+        self.number = number
+        self.cause = cause
+        self.at = at
+        self.epoch = epoch
+        self.owner = owner
+        self.domainXML = domainXML
+        self.checksums = checksums
+    }
+}
+
+/// A point that is whole at a host.
+package struct PointSummary: Codable, Hashable, Sendable {
+    package var generation: String
+    package var previous: String?
+    package var number: Int
+    package var cause: PointKind
+    package var at: Timestamp
+    package var bytes: UInt64
+
+    package init(
+        generation: String, previous: String?, number: Int, cause: PointKind, at: Timestamp, bytes: UInt64
+    ) {
+        self.generation = generation
+        self.previous = previous
+        self.number = number
+        self.cause = cause
+        self.at = at
+        self.bytes = bytes
+    }
+}

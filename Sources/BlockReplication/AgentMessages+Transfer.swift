@@ -1,0 +1,66 @@
+// Sending a point from its source.
+
+package import SiteModel
+
+package struct SendPoint: Codable, Hashable, Sendable {
+    package var ticket: PointTicket
+    package var disks: [SourceDisk]
+
+    package init(ticket: PointTicket, disks: [SourceDisk]) {
+        self.ticket = ticket
+        self.disks = disks
+    }
+}
+
+/// A disk to read: where from, and which of its extents travel.
+package struct SourceDisk: Codable, Hashable, Sendable {
+    package var target: String
+    package var size: UInt64
+    package var from: Origin
+    package var extents: Selection
+
+    package enum Origin: Codable, Hashable, Sendable {
+        /// The pull backup of a running VM: the export of that name on a local Unix socket.
+        case export(socket: String, name: String)
+        /// A file that no process has open for writing.
+        case image(DiskImage)
+    }
+
+    package enum Selection: Codable, Hashable, Sendable {
+        /// All that is allocated: a first copy.
+        case everything
+        /// What a dirty bitmap says, united with `also`. For an export the context is
+        /// `qemu:dirty-bitmap:backup-<target>` when
+        /// `bitmap` is nil. A missing bitmap is an error (`noUsableBitmap`), never an empty set.
+        case changed(bitmap: String?, also: [ByteRange])
+        /// Exactly these.
+        case listed([ByteRange])
+        /// What differs from the newest state at the target, found by keyed hashes on both sides.
+        case differing
+    }
+
+    package init(target: String, size: UInt64, from: Origin, extents: Selection) {
+        self.target = target
+        self.size = size
+        self.from = from
+        self.extents = extents
+    }
+}
+
+/// What one transfer moved.
+package struct TransferSummary: Codable, Hashable, Sendable {
+    /// Bytes of disk content sent (before any framing); zero runs are not counted.
+    package var bytes: UInt64
+    /// Bytes of disk that were looked at (hashed or read).
+    package var scanned: UInt64
+    package var seconds: Double
+    /// XXH3-128 over the frames of each disk in order of sending, checked by the receiver.
+    package var checksums: [String: String]
+
+    package init(bytes: UInt64, scanned: UInt64, seconds: Double, checksums: [String: String]) {
+        self.bytes = bytes
+        self.scanned = scanned
+        self.seconds = seconds
+        self.checksums = checksums
+    }
+}

@@ -1,0 +1,105 @@
+// What the engine and the agents tell each other besides points: status, ownership, images, probes.
+
+package import SiteModel
+
+package struct AgentStatus: Codable, Hashable, Sendable {
+    package var site: String
+    package var version: String
+    package var processID: Int32
+    package var store: String
+    package var freeBytes: UInt64
+
+    package init(site: String, version: String, processID: Int32, store: String, freeBytes: UInt64) {
+        self.site = site
+        self.version = version
+        self.processID = processID
+        self.store = store
+        self.freeBytes = freeBytes
+    }
+}
+
+/// The agent's own record of who may write a VM's disks.
+package struct OwnershipRecord: Codable, Hashable, Sendable {
+    package var relationship: String
+    package var vmUUID: String
+    package var owner: String
+    package var epoch: Int
+
+    package init(relationship: String, vmUUID: String, owner: String, epoch: Int) {
+        self.relationship = relationship
+        self.vmUUID = vmUUID
+        self.owner = owner
+        self.epoch = epoch
+    }
+}
+
+package struct VMIdentity: Codable, Hashable, Sendable {
+    package var name: String
+    package var uuid: String
+
+    package init(name: String, uuid: String) {
+        self.name = name
+        self.uuid = uuid
+    }
+}
+
+/// Bytes `offset ..< offset + length` of a disk.
+package struct ByteRange: Codable, Hashable, Sendable {
+    package var offset: UInt64
+    package var length: UInt64
+
+    package init(offset: UInt64, length: UInt64) {
+        self.offset = offset
+        self.length = length
+    }
+}
+
+/// The file that a failed-over VM writes, with the chain under it.
+package struct BootImage: Codable, Hashable, Sendable {
+    package var target: String
+    /// Newest first; the first is the file that the VM writes.
+    package var chain: [DiskImage]
+
+    package init(target: String, chain: [DiskImage]) {
+        self.target = target
+        self.chain = chain
+    }
+}
+
+package struct AdoptedDisk: Codable, Hashable, Sendable {
+    package var target: String
+    package var size: UInt64
+    package var image: DiskImage
+
+    package init(target: String, size: UInt64, image: DiskImage) {
+        self.target = target
+        self.size = size
+        self.image = image
+    }
+}
+
+/// A plain HTTP GET that the agent makes from its site.
+package struct HTTPProbe: Codable, Hashable, Sendable {
+    package var host: String
+    package var port: UInt16
+    package var path: String
+    package var timeoutSeconds: Double
+
+    package init(host: String, port: UInt16, path: String, timeoutSeconds: Double) {
+        self.host = host
+        self.port = port
+        self.path = path
+        self.timeoutSeconds = timeoutSeconds
+    }
+}
+
+package struct HTTPProbeResult: Codable, Hashable, Sendable {
+    package var status: Int
+    /// At most 64 KiB.
+    package var body: String
+
+    package init(status: Int, body: String) {
+        self.status = status
+        self.body = body
+    }
+}

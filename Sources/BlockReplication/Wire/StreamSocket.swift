@@ -1,0 +1,186 @@
+import Glibc
+import Synchronization
+
+/// A connected stream socket for threads: every wait heeds an interrupt and a limit of silence.
+///
+/// TLS goes here and nowhere else: `send` and `receive` are the only two places where bytes of a connection between
+/// agents pass.
+final class StreamSocket: Sendable {
+    /// A peer that is silent for longer is gone; heartbeats come every `heartbeatInterval`.
+    static let idleLimitSeconds = 30.0
+    static let heartbeatIntervalSeconds = 10.0
+
+    let descriptor: Int32
+    let interrupt: Interrupt
+    private let idleLimit: Mutex<Double>
+
+    /// Takes over a connected socket and closes it at its own end.
+    init(descriptor: Int32, interrupt: Interrupt, idleLimitSeconds: Double = StreamSocket.idleLimitSeconds) {
+        self.descriptor = descriptor
+        self.interrupt = interrupt
+        idleLimit = Mutex(idleLimitSeconds)
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        var yes: Int32 = 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        // Both fail on Unix sockets, where there is nothing to set.
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, size)
+        setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &yes, size)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Changes how long the peer may be silent.
+    func setIdleLimit(seconds: Double) { idleLimit.withLock { $0 = seconds } }
+
+    /// Connects to an agent; gives up after `timeoutSeconds`.
+    static func connect(to address: SocketAddress, interrupt: Interrupt, timeoutSeconds: Double) throws -> StreamSocket
+    {
+        var failure = ECONNREFUSED
+        let socket = try address.forEachResolved(passive: false) { family, pointer, length -> StreamSocket? in
+            let descriptor = Glibc.socket(
+                family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+            guard descriptor >= 0 else { throw ReplicationError.system("making a socket", errno: errno) }
+            let socket = StreamSocket(descriptor: descriptor, interrupt: interrupt)
+            if Glibc.connect(descriptor, pointer, length) == 0 { return socket }
+            guard errno == EINPROGRESS else {
+                failure = errno
+                return nil
+            }
+            guard try socket.wait(for: Int16(POLLOUT), seconds: timeoutSeconds) else {
+                failure = ETIMEDOUT
+                return nil
+            }
+            var status: Int32 = 0
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &status, &size)
+            failure = status
+            return status == 0 ? socket : nil
+        }
+        guard let socket else {
+            throw ReplicationError(
+                .disconnected, "the agent at \(address) does not answer: \(String(cString: strerror(failure)))",
+                hint:
+                    "start `perilune agent` there, and check that the network between the sites lets its port through",
+                context: ["address": address.description, "errno": String(failure)])
+        }
+        return socket
+    }
+
+    /// Whether there is something to read at once.
+    func hasInput() -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 0) == 1
+    }
+
+    /// Fills the buffer, or throws.
+    func receive(_ buffer: UnsafeMutableRawBufferPointer) throws {
+        var done = 0
+        while done < buffer.count {
+            done += try receiveSome(UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+        }
+    }
+
+    /// Receives at least one byte.
+    func receiveSome(_ buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        while true {
+            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            if count > 0 { return count }
+            if count == 0 { throw Self.gone("the peer closed the connection") }
+            if errno == EINTR { continue }
+            guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
+            guard try wait(for: Int16(POLLIN), seconds: idleLimit.withLock { $0 }) else { throw Self.silent }
+        }
+    }
+
+    /// Sends a header and its payload with one call where the socket takes them.
+    func send(_ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) throws {
+        var done = 0
+        let total = header.count + payload.count
+        while done < total {
+            var parts = (iovec(), iovec())
+            var count = 0
+            if done < header.count {
+                parts.0 = iovec(
+                    iov_base: UnsafeMutableRawPointer(mutating: header.baseAddress.map { $0 + done }),
+                    iov_len: header.count - done)
+                count = 1
+            }
+            let sent = max(0, done - header.count)
+            if sent < payload.count {
+                let part = iovec(
+                    iov_base: UnsafeMutableRawPointer(mutating: payload.baseAddress.map { $0 + sent }),
+                    iov_len: payload.count - sent)
+                if count == 0 { parts.0 = part } else { parts.1 = part }
+                count += 1
+            }
+            let written = withUnsafeMutablePointer(to: &parts) { parts in
+                parts.withMemoryRebound(to: iovec.self, capacity: 2) { vector -> Int in
+                    var message = msghdr()
+                    message.msg_iov = vector
+                    message.msg_iovlen = count
+                    return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+                }
+            }
+            if written >= 0 {
+                done += written
+                continue
+            }
+            if errno == EINTR { continue }
+            guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
+            guard try wait(for: Int16(POLLOUT), seconds: idleLimit.withLock { $0 }) else { throw Self.silent }
+        }
+    }
+
+    /// Says goodbye in a way that lets the peer read the last words: no more is sent, and what still comes is dropped
+    /// until the peer closes or `seconds` have passed.
+    func linger(seconds: Double) {
+        shutdown(descriptor, Int32(SHUT_WR))
+        let limit = ContinuousClock.now + .seconds(seconds)
+        withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
+            while ContinuousClock.now < limit {
+                var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                guard poll(&entry, 1, 200) >= 0 else { return }
+                guard entry.revents != 0 else { continue }
+                let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+                if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { return }
+            }
+        }
+    }
+
+    /// Ends the connection for both directions; a thread that waits on it wakes.
+    func shutDown() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+
+    /// Waits for the socket; false when the time is over.
+    ///
+    /// Throws the interrupt's reason.
+    private func wait(for events: Int16, seconds: Double) throws -> Bool {
+        let limit = ContinuousClock.now + .seconds(seconds)
+        while true {
+            try interrupt.check()
+            let left = limit - ContinuousClock.now
+            guard left > .zero else { return false }
+            var entries = (
+                pollfd(fd: descriptor, events: events, revents: 0),
+                pollfd(fd: interrupt.descriptor, events: Int16(POLLIN), revents: 0)
+            )
+            let milliseconds = Int32(min(left / .milliseconds(1), 60_000)) + 1
+            let ready = withUnsafeMutablePointer(to: &entries) {
+                $0.withMemoryRebound(to: pollfd.self, capacity: 2) { poll($0, 2, milliseconds) }
+            }
+            if ready > 0, entries.0.revents != 0 { return true }
+        }
+    }
+
+    private static func gone(_ reason: String) -> ReplicationError {
+        ReplicationError(
+            .disconnected, "the connection between the agents broke: \(reason)",
+            hint: "check the other agent and the network, then start the cycle again; earlier points are intact")
+    }
+
+    private static var silent: ReplicationError {
+        ReplicationError(
+            .disconnected, "the other agent was silent for longer than it may be",
+            hint: "check that the other site is up and reachable, then start the cycle again; earlier points are intact"
+        )
+    }
+}

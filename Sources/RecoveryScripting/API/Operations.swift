@@ -1,0 +1,202 @@
+import LuaHost
+import RecoveryEngine
+import SiteModel
+
+/// Methods that items, relationships and VMs have in common: the operations, and questions about them.
+enum Operations {
+    /// The methods, with examples that call them on an object of that type.
+    static func methods(of type: String) -> [FunctionDeclaration] {
+        [
+            plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
+            plain("pause", .pause, "Holds replication back.", .changes, type),
+            plain("resume", .resume, "Lets paused or failed replication go on.", .changes, type),
+            plain("resync", .resync, "Compares the disks of both sides and sends what differs.", .changes, type),
+            failover(type), changePoint(type),
+            plain(
+                "undo", .undo, "Goes back to where the VM ran before a failover that is not committed.", .changes, type),
+            plain(
+                "commit", .commit, "Makes a failover final and keeps only the chosen point.", .cannotBeUndone, type),
+            plain(
+                "reverse", .reverse, "Replicates a committed VM the other way and waits for the first point.", .changes,
+                type),
+            testFailover(type),
+            plain("clean_up_test", .cleanUpTest, "Removes the test VM.", .changes, type),
+            plain(
+                "unprotect", .unprotect, "Ends replication; the VM stays where it runs, its points are removed.",
+                .cannotBeUndone, type),
+            can(type), next(type), points(type), ProbeMethod.probe(type),
+        ]
+    }
+
+    private static let job = ResultDeclaration("job", .record("job"), "what was done")
+    private static let errors = [
+        ErrorDeclaration("refused", "a rule forbids it: e.rule names the rule, and nothing was changed"),
+        ErrorDeclaration("failed", "a stage failed; the message says what state is left"),
+        ErrorDeclaration("unreachable", "a host or an agent that is needed does not answer"),
+    ]
+
+    private static let point = ValueType.either([.choice(["latest"]), .integer, .record("point")])
+
+    /// An operation without options.
+    private static func plain(
+        _ name: String, _ operation: Operation, _ doc: String, _ effect: Effect, _ type: String
+    ) -> FunctionDeclaration {
+        FunctionDeclaration(
+            name, doc, results: [job], errors: errors, effect: effect, example: "local job = \(type):\(name)()",
+            .waiting { call in try await perform(operation, call) })
+    }
+
+    private static func failover(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "failover",
+            "Starts the VM at the other side. Planned: it is shut down first and nothing is lost. Unplanned: it starts "
+                + "from a recovery point, once its source is known to be down.",
+            named: [
+                .required("kind", .choice(["planned", "unplanned"]), "which"),
+                .optional("point", point, "unplanned only: the recovery point; \"latest\" if left out"),
+                .optional(
+                    "source", .choice(["fence", "declared lost"]),
+                    "unplanned only: how it becomes certain that the source is down; \"fence\" if left out"),
+                .optional(
+                    "shutdown_limit", .duration, "how long the guest may take to shut down", range: 1...86_400),
+            ],
+            results: [job],
+            errors: errors + [
+                ErrorDeclaration("source-not-down", "nobody knows whether the source still runs"),
+                ErrorDeclaration("shutdown-timed-out", "the guest did not shut down; it runs on at its source"),
+            ],
+            effect: .changes,
+            example: "\(type):failover { kind = \"unplanned\", point = \"latest\", source = \"fence\" }",
+            .waiting { call in
+                let planned = call.arguments.text("kind") == "planned"
+                var options = engineArguments(call, from: ["source", "shutdown_limit"])
+                options["point"] = try pointArgument(call)
+                if planned {
+                    for name in ["point", "source"] where options[name] != nil {
+                        throw LuaError(
+                            .argument, "\(call.context.function): '\(name)' has no meaning in a planned failover",
+                            hint: "it shuts the VM down and always takes the last point; leave '\(name)' out")
+                    }
+                } else if options["source"] == nil {
+                    options["source"] = "fence"
+                }
+                return try await perform(planned ? .plannedFailover : .unplannedFailover, call, options)
+            })
+    }
+
+    private static func changePoint(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "change_point", "Starts the failed-over VM anew from another recovery point, before commit.",
+            named: [.required("point", point, "the recovery point")], results: [job], errors: errors, effect: .changes,
+            example: "\(type):change_point { point = 3 }",
+            .waiting { call in
+                try await perform(.changePoint, call, ["point": pointArgument(call) ?? "latest"])
+            })
+    }
+
+    private static func testFailover(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "test_failover",
+            "Starts a copy of the VM from a recovery point, beside production and outside every cloud.",
+            named: [
+                .optional("point", point, "the recovery point", default: "latest"),
+                .optional("network", .text, "where the copy is connected; nowhere if left out"),
+            ],
+            results: [job], errors: errors, effect: .changes,
+            example: "\(type):test_failover { network = \"test-net\" }",
+            .waiting { call in
+                var options = engineArguments(call, from: ["network"])
+                options["point"] = try pointArgument(call)
+                return try await perform(.testFailover, call, options)
+            })
+    }
+
+    private static func can(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "can", "Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.",
+            positional: [
+                .required(
+                    "operation", .choice(Operation.allCases.map(\.rawValue)), "as rules and status name it")
+            ],
+            results: [
+                ResultDeclaration("allowed", .boolean, "whether it may"),
+                ResultDeclaration("refusal", .record("refusal"), "why not", optional: true),
+            ],
+            effect: .reads, example: "local allowed, why = \(type):can(\"reverse\")",
+            .waiting { call in
+                let relationship = try await call.session.relationship(of: call.receiver)
+                let asked = call.arguments.text("operation")
+                let refusal = try await call.session.engine.verdicts(on: relationship)
+                    .first { $0.0.rawValue == asked }?.1
+                guard let refusal else { return [true] }
+                return [false, Records.value(refusal)]
+            })
+    }
+
+    private static func next(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "next", "Says which operations may begin now, and for each other one why not.",
+            results: [ResultDeclaration("next", .record("next"), "both lists")], effect: .reads,
+            example: "print(table.concat(\(type):next().allowed, \", \"))",
+            .waiting { call in
+                let relationship = try await call.session.relationship(of: call.receiver)
+                let verdicts = try await call.session.engine.verdicts(on: relationship)
+                let allowed = verdicts.filter { $0.1 == nil }.map { LuaValue($0.0.rawValue) }
+                return [
+                    .table(
+                        LuaTable([
+                            "allowed": .list(allowed), "refused": .list(verdicts.compactMap(\.1).map(Records.value)),
+                        ]))
+                ]
+            })
+    }
+
+    private static func points(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "points", "Lists the recovery points, oldest first.",
+            results: [ResultDeclaration("points", .list(.record("point")), "the points")], effect: .reads,
+            example: "for _, point in ipairs(\(type):points()) do print(point.number, point.kind) end",
+            .waiting { call in
+                let relationship = try await call.session.relationship(of: call.receiver)
+                return [.list(try await call.session.points(of: relationship).map(Records.value))]
+            })
+    }
+
+    // MARK: How
+
+    /// Runs an operation while the Lua task waits, and returns its job.
+    private static func perform(
+        _ operation: Operation, _ call: Call, _ arguments: [String: String] = [:]
+    ) async throws -> [LuaValue] {
+        let session = call.session
+        let relationship = try await session.relationship(of: call.receiver)
+        let job = try await session.operations.wait(for: "\(operation.rawValue) of \(relationship.name)") {
+            try await session.engine.perform(operation, on: relationship.id, arguments: arguments, run: session.run)
+        }
+        session.note(try await session.engine.relationship(relationship.id).state, of: call.receiver)
+        return [Records.value(job)]
+    }
+
+    /// Options in the engine's form: text, durations in seconds.
+    private static func engineArguments(_ call: Call, from names: [String]) -> [String: String] {
+        var options: [String: String] = [:]
+        for name in names {
+            options[name] = call.arguments.optionalText(name) ?? call.arguments.optionalNumber(name).map { "\($0)" }
+        }
+        return options
+    }
+
+    /// "latest" or the number of a point, from what the script named it by.
+    private static func pointArgument(_ call: Call) throws(LuaError) -> String? {
+        switch call.arguments["point"] {
+        case .string(let text)?: return text.description
+        case .integer(let number)?: return "\(number)"
+        case .table(let point)?:
+            if let number = point["number"].integer { return "\(number)" }
+            throw LuaError(
+                .argument, "\(call.context.function): 'point' is a table without 'number'",
+                hint: "pass a point of item:points(), its number, or \"latest\"")
+        default: return nil
+        }
+    }
+}

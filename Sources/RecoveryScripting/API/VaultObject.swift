@@ -1,0 +1,196 @@
+import LuaHost
+import RecoveryEngine
+import SiteModel
+import VaultStore
+
+/// `vault`: the record of what exists and what was done.
+enum VaultObject {
+    static let type = TypeDeclaration(
+        "vault",
+        "The record of what exists and what was done. Methods that take a table make the vault say what it says.",
+        fields: [],
+        methods: [host, server, policy, hosts, servers, policies, items, relationships, replicated, events])
+
+    private static let unknown = ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")
+
+    static let host = FunctionDeclaration(
+        "host", "Registers a hypervisor with the agent beside it, or looks one up by name.",
+        named: [
+            .required("name", .text, "unique among hosts"),
+            .required("site", .text, "the place that fails as a whole"),
+            .required("uri", .text, "libvirt connection URI"),
+            .required("agent", .text, "path of the agent's control socket"),
+            .required("address", .text, "where the agent receives data, as host:port"),
+            .required("store", .text, "folder at the host for recovery points"),
+            .optional(
+                "fence", .list(.text),
+                "command that ends the host for certain; exit status 0 is proof; kept if left out"),
+        ],
+        lookup: .required("name", .text, "name of a registered host"),
+        results: [ResultDeclaration("host", .object("host"), "the host")], errors: [unknown], effect: .changes,
+        example: """
+            vault:host {
+              name = "b1", site = "b", uri = "qemu+unix:///system?socket=/run/b/libvirt-sock",
+              agent = "/run/b/agent.sock", address = "10.99.0.2:7731", store = "/srv/points",
+            }
+            """,
+        .waiting { call in
+            let (arguments, name) = (call.arguments, call.arguments.text("name"))
+            if arguments.isLookup { return [.object(Handle.host(try await call.session.host(Handle.host(name)).name))] }
+            try Handle.check(name, of: "host")
+            let engine = call.session.engine
+            let present = try await engine.vault.read { try $0.object(Host.self, named: name, parent: nil)?.value }
+            let host = try await engine.ensureHost(
+                Host(
+                    id: engine.dependencies.identifiers.next(), name: name, site: arguments.text("site"),
+                    uri: arguments.text("uri"), agentSocket: arguments.text("agent"),
+                    agentAddress: arguments.text("address"), store: arguments.text("store"),
+                    fence: arguments.texts("fence") ?? present?.fence ?? []))
+            return [.object(Handle.host(host.name))]
+        })
+
+    static let server = FunctionDeclaration(
+        "server", "Registers a management server, or looks one up by name.",
+        named: [
+            .required("name", .text, "unique among servers"),
+            .optional("vm", .text, "name of the VM that the server runs in, if it runs in one; kept if left out"),
+        ],
+        lookup: .required("name", .text, "name of a registered server"),
+        results: [ResultDeclaration("server", .object("server"), "the server")], errors: [unknown], effect: .changes,
+        example: "local vmm = vault:server { name = \"vmm01\", vm = \"vmm01\" }",
+        .waiting { call in
+            let name = call.arguments.text("name")
+            if call.arguments.isLookup {
+                return [.object(Handle.server(try await call.session.server(Handle.server(name)).name))]
+            }
+            try Handle.check(name, of: "server")
+            let engine = call.session.engine
+            let present = try await engine.vault.read { try $0.object(Server.self, named: name, parent: nil)?.value }
+            let server = try await engine.ensureServer(
+                name: name, managementVM: call.arguments.optionalText("vm") ?? present?.managementVM)
+            return [.object(Handle.server(server.name))]
+        })
+
+    static let policy = FunctionDeclaration(
+        "policy", "Makes or changes a policy, or looks one up by name. What is left out stays as it is.",
+        named: [
+            .required("name", .text, "unique among policies"),
+            .optional("copy_frequency", .duration, "time between cycles: 30s, 5min or 15min; 5min for a new policy"),
+            .optional("recovery_points", .integer, "points kept besides the newest, 0 to 24; 0 for a new policy"),
+            .optional("app_consistent", .duration, "time between application-consistent points, 1h to 12h"),
+            .optional("compression", .boolean, "compress what travels; false for a new policy"),
+            .optional(
+                "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "when; \"now\" for a new policy"),
+        ],
+        lookup: .required("name", .text, "name of a policy"),
+        results: [ResultDeclaration("policy", .object("policy"), "the policy")],
+        errors: [unknown, ErrorDeclaration("invalid", "a value is not one of those that are allowed")],
+        effect: .changes,
+        example: "local fast = vault:policy { name = \"fast\", copy_frequency = \"30s\", recovery_points = 4 }",
+        .waiting { call in
+            let name = call.arguments.text("name")
+            if call.arguments.isLookup {
+                return [.object(Handle.policy(try await call.session.policy(Handle.policy(name)).name))]
+            }
+            try Handle.check(name, of: "policy")
+            let wanted = try await wantedPolicy(name, call)
+            return [.object(Handle.policy(try await call.session.engine.ensurePolicy(wanted).name))]
+        })
+
+    static let hosts = list("hosts", "host", "Lists the registered hosts, by name.", Host.self) {
+        Handle.host($0.name)
+    }
+    static let servers = list("servers", "server", "Lists the registered servers, by name.", Server.self) {
+        Handle.server($0.name)
+    }
+    static let policies = list("policies", "policy", "Lists the policies, by name.", Policy.self) {
+        Handle.policy($0.name)
+    }
+
+    static let items = FunctionDeclaration(
+        "items", "Lists the protected items, by name.",
+        results: [ResultDeclaration("items", .list(.object("item")), "the items")], effect: .reads,
+        example: "for _, item in ipairs(vault:items()) do print(item, item.state) end",
+        .waiting { call in [try await handles(call) { $0.item != nil && $0.state != .unprotected }] })
+
+    static let relationships = FunctionDeclaration(
+        "relationships", "Lists the VMs that the hosts replicate outside every cloud, by name.",
+        results: [ResultDeclaration("relationships", .list(.object("relationship")), "the relationships")],
+        effect: .reads, example: "for _, own in ipairs(vault:relationships()) do print(own, own.owner) end",
+        .waiting { call in [try await handles(call) { $0.item == nil && $0.state != .unprotected }] })
+
+    static let replicated = FunctionDeclaration(
+        "replicated", "Returns what replicates a VM: its protected item, or its relationship outside every cloud.",
+        positional: [.required("vm", .text, "name of the VM")],
+        results: [
+            ResultDeclaration("replication", .either([.object("item"), .object("relationship")]), "either of them")
+        ],
+        errors: [ErrorDeclaration("unknown", "no VM of that name is replicated; the hint has the nearest")],
+        effect: .reads, example: "print(vault:replicated(\"orders\").state)",
+        .waiting { call in
+            let found = try await call.session.find(
+                Relationship.self, named: call.arguments.text("vm"), as: "replicated VM")
+            return [.object(call.session.handle(of: found))]
+        })
+
+    static let events = FunctionDeclaration(
+        "events", "Lists what happened, newest first.",
+        named: [.optional("limit", .integer, "how many at most", default: 50, range: 1...10_000)],
+        results: [ResultDeclaration("events", .list(.record("event")), "the events")], effect: .reads,
+        example: "for _, event in ipairs(vault:events { limit = 5 }) do print(event.text) end",
+        .waiting { call in
+            let limit = call.arguments.integer("limit")
+            let events = try await call.session.engine.vault.read { try $0.events(about: nil, limit: limit) }
+            return [.list(events.map(Records.value))]
+        })
+
+    // MARK: How
+
+    private static func list<Object: SiteObject>(
+        _ name: String, _ element: String, _ doc: String, _ type: Object.Type,
+        _ handle: @escaping @Sendable (Object) -> LuaObject
+    ) -> FunctionDeclaration {
+        FunctionDeclaration(
+            name, doc, results: [ResultDeclaration(name, .list(.object(element)), "handles")], effect: .reads,
+            example: "for _, each in ipairs(vault:\(name)()) do print(each.name) end",
+            .waiting { call in
+                let found = try await call.session.engine.vault.read { try $0.objects(type).map(\.value) }
+                return [.list(found.map { .object(handle($0)) })]
+            })
+    }
+
+    private static func handles(
+        _ call: Call, _ wanted: @escaping @Sendable (Relationship) -> Bool
+    ) async throws -> LuaValue {
+        let found = try await call.session.engine.vault.read { vault in
+            try vault.objects(Relationship.self).map(\.value).filter(wanted)
+        }
+        return .list(found.map { .object(call.session.handle(of: $0)) })
+    }
+
+    /// The policy as it is, or a new one, with what was given.
+    private static func wantedPolicy(_ name: String, _ call: Call) async throws -> Policy {
+        let (engine, arguments) = (call.session.engine, call.arguments)
+        let present = try await engine.vault.read { try $0.object(Policy.self, named: name, parent: nil)?.value }
+        var policy = present ?? Policy(id: engine.dependencies.identifiers.next(), name: name)
+        if let seconds = arguments.optionalNumber("copy_frequency") {
+            policy.copyFrequencySeconds = try whole(seconds, "copy_frequency", "seconds", call)
+        }
+        if let points = arguments.optionalInteger("recovery_points") { policy.recoveryPoints = points }
+        if let seconds = arguments.optionalNumber("app_consistent") {
+            policy.applicationConsistentHours = try whole(seconds / 3600, "app_consistent", "hours", call)
+        }
+        if let compression = arguments.optionalBoolean("compression") { policy.compression = compression }
+        if let first = arguments.optionalText("first_copy").flatMap(Policy.FirstCopy.init(rawValue:)) {
+            policy.firstCopy = first
+        }
+        return policy
+    }
+
+    private static func whole(_ number: Double, _ name: String, _ unit: String, _ call: Call) throws(LuaError) -> Int {
+        guard let whole = Int(exactly: number) else {
+            throw LuaError(.argument, "\(call.context.function): '\(name)' must be a whole number of \(unit)")
+        }
+        return whole
+    }
+}

@@ -1,0 +1,82 @@
+import SiteModel
+
+/// What `help()` prints.
+package enum HelpText {
+    /// The overview: modules, objects, and how to go on.
+    package static var overview: String {
+        var lines = ["Modules"]
+        lines += LuaAPI.modules.map { "  \(pad($0.name, 14)) \($0.doc)" }
+        lines += ["", "Objects"]
+        lines += LuaAPI.types.map { "  \(pad($0.name, 14)) \($0.doc)" }
+        lines += [
+            "",
+            "help(\"vault\") lists a module or an object, help(\"vault:host\") or help(recovery.log) explains a function.",
+        ]
+        return lines.joined(separator: "\n")
+    }
+
+    /// Help on a module, an object type, a record or a function; nil when there is none of that name.
+    package static func text(for topic: String) -> String? {
+        if let module = LuaAPI.modules.first(where: { $0.name == topic }) { return text(module) }
+        if let type = LuaAPI.types.first(where: { $0.name == topic }) { return text(type) }
+        if let record = LuaAPI.records.first(where: { $0.name == topic }) { return text(record) }
+        let dotted = topic.replacing(".", with: ":")
+        let function = LuaAPI.functions.first {
+            $0.publicName == topic || $0.publicName.replacing(".", with: ":") == dotted
+        }
+        return function.map(text)
+    }
+
+    /// Names that `help` knows, for "did you mean".
+    package static var topics: [String] {
+        LuaAPI.modules.map(\.name) + LuaAPI.types.map(\.name) + LuaAPI.records.map(\.name)
+            + LuaAPI.functions.map(\.publicName)
+    }
+
+    private static func text(_ module: ModuleDeclaration) -> String {
+        var lines = ["\(module.name): \(module.doc)", ""]
+        lines += module.functions.map { "  \($0.signature(as: "\(module.name).\($0.name)"))\n      \($0.doc)" }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func text(_ type: TypeDeclaration) -> String {
+        var lines = ["\(type.name): \(type.doc)"]
+        if !type.fields.isEmpty { lines += ["", "Fields"] }
+        lines += type.fields.map {
+            "  \(pad($0.name, 16)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+        }
+        if !type.methods.isEmpty { lines += ["", "Methods"] }
+        lines += type.methods.map { "  \($0.signature(as: "\(type.name):\($0.name)"))\n      \($0.doc)" }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func text(_ record: RecordDeclaration) -> String {
+        var lines = ["\(record.name): \(record.doc)", ""]
+        lines += record.fields.map {
+            "  \(pad($0.name, 16)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func text(_ function: DeclaredFunction) -> String {
+        let declaration = function.declaration
+        var lines = declaration.signatures(as: function.publicName)
+        lines += ["  \(declaration.doc)"]
+        let parameters = declaration.positional + declaration.named
+        if !parameters.isEmpty { lines += ["", "Arguments"] }
+        lines += parameters.map { "  \(pad($0.name, 16)) \($0.doc) (\($0.summary))" }
+        if !declaration.results.isEmpty { lines += ["", "Returns"] }
+        lines += declaration.results.map {
+            "  \(pad($0.name, 16)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+        }
+        if !declaration.errors.isEmpty { lines += ["", "Errors"] }
+        lines += declaration.errors.map { "  \(pad($0.kind, 16)) \($0.when)" }
+        lines += ["", "Effect: \(declaration.effect.rawValue). Since \(declaration.since).", "", "Example"]
+        lines += declaration.example.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)" }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func pad(_ word: String, _ width: Int) -> String {
+        word + String(repeating: " ", count: max(0, width - word.count))
+    }
+}

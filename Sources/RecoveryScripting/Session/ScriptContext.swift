@@ -1,0 +1,43 @@
+import LuaHost
+package import RecoveryEngine
+import SiteModel
+import Synchronization
+
+/// What the functions of one run work with: the engine, the run's id, and the powers granted to it.
+package final class ScriptContext: Sendable {
+    package let engine: RecoveryEngine
+    /// Id of the run, recorded with every job that it starts.
+    package let run: String
+    package let powers: Set<Power>
+    package let labPower: (any LabPower)?
+    /// States as the script last read them, by object: `tostring` cannot wait for the vault.
+    private let states = Mutex<[LuaObject: String]>([:])
+    /// Operations that the engine still drives, also those whose waiting task was cancelled.
+    let operations = RunningOperations()
+
+    package init(engine: RecoveryEngine, run: String, powers: Set<Power>, labPower: (any LabPower)?) {
+        self.engine = engine
+        self.run = run
+        self.powers = powers
+        self.labPower = labPower
+    }
+
+    /// Refuses what the run was not granted.
+    func require(_ power: Power, for function: String) throws(LuaError) {
+        guard !powers.contains(power) else { return }
+        throw LuaError(
+            .notGranted, "\(function): this run was not granted the power '\(power.rawValue)'",
+            hint: "run it with --grant \(power.rawValue)")
+    }
+
+    /// Keeps the state of an object as just read, for `tostring`.
+    func note(_ state: ReplicationState, of object: LuaObject) {
+        states.withLock { $0[object] = state.rawValue }
+    }
+
+    /// What `tostring` shows: the name, and the state as the script last read it.
+    func label(of object: LuaObject) -> String {
+        let state = states.withLock { $0[object] }
+        return "\(object.type)<\(Handle.name(of: object))\(state.map { ", \($0)" } ?? "")>"
+    }
+}

@@ -1,0 +1,26 @@
+import LuaHost
+import RecoveryEngine
+
+/// Builds the Lua host's configuration from the API's declarations.
+enum ScriptEnvironment {
+    static func configuration(
+        _ context: ScriptContext, _ options: ScriptOptions, output: @escaping @Sendable (String) -> Void
+    ) -> LuaConfiguration {
+        var configuration = LuaConfiguration()
+        configuration.modules = LuaAPI.modules.compactMap(\.hostModule)
+        configuration.objectTypes = LuaAPI.types.map(\.objectType)
+        configuration.globals = LuaAPI.globals.compactMap { $0.hostFunction(isMethod: false) }
+        configuration.limits = options.limits
+        configuration.clock = EngineLuaClock(clock: context.engine.dependencies.clock)
+        configuration.seed = seed(of: context.run)
+        configuration.resolver = LibraryResolver(folders: options.moduleFolders)
+        configuration.print = output
+        configuration.userData = context
+        return configuration
+    }
+
+    /// A seed that the run's id determines, so that a repeated run draws the same numbers (FNV-1a).
+    private static func seed(of run: String) -> UInt64 {
+        run.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    }
+}

@@ -1,0 +1,102 @@
+import Foundation
+import Testing
+
+@testable import BlockReplication
+
+@Suite("Retention merges layers away and changes no point")
+struct StoreRetentionTests {
+    typealias Site = StoreSite
+
+    @Test("a retired point between two kept ones leaves no layer", arguments: [[2], [3], [2, 3], [2, 4], [1, 3]])
+    func between(_ retired: [Int]) async throws {
+        let site = try Site(seed: UInt64(retired.reduce(0) { $0 * 10 + $1 }))
+        let store = try site.open()
+        for number in 1...5 { try await site.cycle(store, number) }
+        try await store.retire(Set(retired.map(Site.generation)))
+        try await site.verify(store)
+        let manifest = await store.manifest
+        #expect(manifest.points.map(\.number) == [1, 2, 3, 4, 5].filter { !retired.contains($0) })
+        // The base is never folded, so the first point's file stays as a layer.
+        #expect(manifest.layers.map(\.number) == retired.filter { $0 == 1 })
+        #expect(try await store.collectGarbage() == [])
+        let newest = try #require(manifest.newest)
+        let chain = try await store.chain(of: .point(newest.generation), target: "vda")
+        #expect(chain.count == manifest.points.count + manifest.layers.count)
+        #expect(try await QemuImg.backingChain(of: chain[0]) == chain)
+        // A second call has nothing to do.
+        try await store.retire(Set(retired.map(Site.generation)))
+        #expect(await store.manifest == manifest)
+    }
+
+    @Test("after many cycles with few points kept, the chain stays short and the maps complete")
+    func manyCycles() async throws {
+        let site = try Site(seed: 20, sizes: ["vda": (3 << 20) + 1536])
+        let store = try site.open()
+        for number in 1...30 {
+            try await site.cycle(store, number)
+            try await store.keep(newest: 2)
+            let manifest = await store.manifest
+            #expect(manifest.points.map(\.number) == Array(max(1, number - 1)...number))
+            #expect(manifest.layers.count <= PointStore.maximumLayersBelow + 2)
+        }
+        try await site.verify(store)
+        #expect(try await store.collectGarbage() == [])
+        let maps = try await store.maps(newerThan: Site.generation(29))
+        #expect(maps == site.changes[Site.generation(30)])
+    }
+
+    @Test("maps of retired points live on in the point that took their place")
+    func mergedMaps() async throws {
+        let site = try Site(seed: 21)
+        let store = try site.open()
+        for number in 1...5 { try await site.cycle(store, number) }
+        try await store.retire([Site.generation(3), Site.generation(4)])
+        let maps = try await store.maps(newerThan: Site.generation(2))
+        for target in ["vda", "vdb"] {
+            let expected = (3...5).reduce(ExtentMap()) {
+                $0.union(site.changes[Site.generation($1)]?[target] ?? ExtentMap())
+            }
+            #expect(maps[target] == expected)
+        }
+        let gone = await #expect(throws: ReplicationError.self) {
+            _ = try await store.maps(newerThan: Site.generation(3))
+        }
+        #expect(gone?.code == .notFound)
+    }
+
+    @Test("what a boot overlay or a pinned reader stands on is not merged; it is once they are gone")
+    func pinned() async throws {
+        let site = try Site(seed: 22)
+        let store = try site.open()
+        for number in 1...6 { try await site.cycle(store, number) }
+        _ = try await store.bootOverlay(generation: Site.generation(3), epoch: 2, purpose: .test)
+        try await store.retire(Set([2, 3, 5].map(Site.generation)), pinned: [Site.generation(6)])
+        #expect(await store.manifest.layers.map(\.number) == [2, 3, 5])
+        try await site.verify(store)
+        try await store.retire([])
+        #expect(await store.manifest.layers.map(\.number) == [2, 3])
+        try await site.verify(store)
+        try await store.discardBoot(epoch: 2, purpose: .test)
+        try await store.retire([])
+        #expect(await store.manifest.layers.isEmpty)
+        try await site.verify(store)
+    }
+
+    @Test("the newest point is never retired, and one is always kept")
+    func newest() async throws {
+        let site = try Site(seed: 23)
+        let store = try site.open()
+        for number in 1...2 { try await site.cycle(store, number) }
+        for attempt in 0..<2 {
+            let error = await #expect(throws: ReplicationError.self) {
+                if attempt == 0 {
+                    try await store.retire([Site.generation(2)])
+                } else {
+                    try await store.keep(newest: 0)
+                }
+            }
+            #expect(error?.code == .invalidArgument)
+        }
+        #expect(await store.manifest.points.count == 2)
+    }
+}

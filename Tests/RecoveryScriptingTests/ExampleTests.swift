@@ -1,0 +1,155 @@
+import Foundation
+import LuaHost
+import RecoveryScripting
+import SiteModel
+import Testing
+import VaultStore
+
+@Suite("Examples and the standard library")
+struct ExampleTests {
+    @Test("single-server.lua runs the whole scenario, also a second time on the same sites")
+    func singleServer() async throws {
+        let bench = Bench()
+        let text = try Project.text("examples/single-server.lua")
+        for _ in 1...2 {
+            let outcome = try await bench.run(text, name: "examples/single-server.lua")
+            #expect(outcome.error == nil, "\(outcome.error?.description ?? "")\n\(bench.printed.text)")
+            for name in ["vmm01", "orders", "web"] { #expect(bench.world.running(name) == ["a"]) }
+        }
+        let rows = bench.printed.text.split(separator: "\n").filter {
+            $0.contains(/^\w+ +(un)?planned failover +\d/)
+        }
+        #expect(rows.count == 12, "\(bench.printed.text)")
+        let home = rows.filter { $0.contains(#/ planned failover +0 +0.00 s/#) }
+        #expect(home.count == 6, "a planned failover loses nothing")
+    }
+
+    @Test("single-server.lua notices a guest that came up with less than its recovery point held")
+    func lyingPoint() async throws {
+        let bench = Bench()
+        let text = try Project.text("examples/single-server.lua")
+        let spoiling = Task {
+            // As soon as the site is lost, every point at the other side loses fifty records.
+            while bench.world.running("web") == ["a"] { try await Task.sleep(for: .milliseconds(1)) }
+            bench.world.change("b") { site in
+                for id in site.points.keys {
+                    for index in site.points[id, default: []].indices { site.points[id]?[index].records -= 50 }
+                }
+            }
+        }
+        let outcome = try await bench.run(text)
+        try await spoiling.value
+        #expect(
+            outcome.error?.description.contains("came up with") == true, "\(outcome.error?.description ?? "no error")")
+    }
+
+    @Test("ten-lines.lua moves one VM to the other site and leaves it protected")
+    func tenLines() async throws {
+        let bench = Bench()
+        try await bench.run(
+            Bench.setUp + "vault:host('host-a'):vm('vmm01'):replicate { to = vault:host('host-b'), policy = fast }")
+        let outcome = try await bench.run(Project.text("examples/ten-lines.lua"), grants: [])
+        #expect(outcome.error == nil, "\(outcome.error?.description ?? "")")
+        #expect(bench.world.running("web") == ["b"])
+        #expect(bench.printed.text.contains("web runs at site b with all 100 records"))
+    }
+
+    @Test(
+        "Every Lua file of the project is Lua",
+        arguments: try Project.files(in: "stdlib") + Project.files(in: "examples"))
+    func syntax(file: String) async throws {
+        try await LuaState().check(Project.text(file), chunk: file)
+    }
+
+    @Test(
+        "luacheck has nothing to say", .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/luacheck")))
+    func luacheck() throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/luacheck")
+        process.arguments = ["--no-color", "--quiet", "stdlib", "examples"]
+        process.currentDirectoryURL = URL(filePath: Project.path("."))
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0, "\(said)")
+    }
+
+    // MARK: The standard library
+
+    @Test("health.until_ tries again while the error may pass, and gives what the check returned")
+    func untilWell() async throws {
+        let outcome = try await Bench().run(
+            """
+            local health = require "health"
+            local tries = 0
+            return health.until_(function()
+              tries = tries + 1
+              if tries == 1 then error(setmetatable({ retryable = true }, { __tostring = function() return "not yet" end })) end
+              return tries == 3 and "well after " .. tries
+            end, { every = "1ms" })
+            """)
+        #expect(outcome.error == nil, "\(outcome.error?.description ?? "")")
+        #expect(outcome.values == ["well after 3"])
+    }
+
+    @Test("health.until_ ends in time and says what the last attempt said")
+    func untilTooLate() async throws {
+        let outcome = try await Bench().run(
+            """
+            local health = require "health"
+            local ok, e = pcall(health.until_, function()
+              error(setmetatable({ retryable = true }, { __tostring = function() return "no answer" end }))
+            end, { within = "2s", every = "100ms", what = "web" })
+            return ok, e.kind, tostring(e)
+            """)
+        #expect(
+            outcome.values == [false, "timeout", "web: not well within 2s (the last attempt said: no answer)"],
+            "\(outcome)")
+    }
+
+    @Test("health.until_ does not hide a mistake")
+    func untilMistake() async throws {
+        let error = try #require(
+            try await Bench().failure(of: "require('health').until_(function() return nil + 1 end, { within = '1h' })"))
+        #expect(error.description.contains("arithmetic on a nil value"), "\(error)")
+    }
+
+    @Test("health refuses an option that it does not know")
+    func unknownOption() async throws {
+        let error = try #require(try await Bench().failure(of: "require('health').until_(print, { witin = '1h' })"))
+        #expect(
+            error.message.contains("health.until_ has no option 'witin'; it takes: every, what, within"), "\(error)")
+    }
+
+    @Test("health.http waits until the guest answers")
+    func http() async throws {
+        let bench = Bench()
+        let outcome = try await bench.run(
+            Bench.setUp + """
+                local health = require "health"
+                local vm = gold:vm("web")
+                local reply = health.http { vm = vm, host = "10.77.0.12", within = "5s" }
+                local ok, e = pcall(health.http, { vm = vm, host = "10.77.0.99", within = "3s" })
+                return reply.host, reply.boot_records, ok, e.kind, e.message
+                """)
+        #expect(
+            outcome.values == ["web", 100, false, "timeout", "web at 10.77.0.99:80: not well within 3s"], "\(outcome)")
+    }
+
+    @Test("report.table aligns text left and figures right")
+    func reportTable() async throws {
+        let outcome = try await Bench().run(
+            """
+            local report = require "report"
+            return report.table({ "VM", "lost" }, { { "orders", 7 }, { "web", 1200 } }),
+              report.seconds(0.42), report.seconds(75.25), report.seconds(185), report.bytes(512), report.bytes(1.5 * 2^20)
+            """)
+        #expect(
+            outcome.values == [
+                "VM      lost\n------  ----\norders     7\nweb     1200", "0.42 s", "75.2 s", "3 min 05 s", "512 B",
+                "1.5 MiB",
+            ], "\(outcome)")
+    }
+}
