@@ -39,6 +39,8 @@ package protocol Agent: Sendable {
     func discardBootImages(relationship: String, epoch: Int) async throws
     /// Makes the disks that a VM last wrote at this host the base of the points to come: the reversed direction.
     func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws
+    /// Says that the VM runs here on these disks, flattened: the points, maps and overlays that they do not stand on are removed.
+    func settleDisks(relationship: String, disks: [AdoptedDisk]) async throws
 
     // Sending, at a source
     /// Reads the disks as told and sends them to the target agent; ends when the target has all of it on stable

@@ -77,6 +77,12 @@ struct FailoverFaultTests {
             print("lab: reverse sent \(sent) bytes of \(total)")
             #expect(sent < total / 2, "changed blocks travel, not the disks")
 
+            // The chain that the failover grew is folded under the running guest, and its change map went along.
+            let xml = try await site.engine.hosts.hypervisor(site.hostB.id).inactiveXML(uuid: uuid)
+            for disk in try DomainDefinition(xml: xml).disks {
+                #expect(disk.chain.map(\.format) == ["qcow2", "raw"], "\(disk.target)")
+            }
+
             // At rest, the newest point at a and the disks at b can be compared as they are.
             let there = try await site.engine.hosts.hypervisor(site.hostB.id)
             #expect(try await there.shutDown(uuid: uuid, limit: .seconds(60)))

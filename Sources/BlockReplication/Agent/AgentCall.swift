@@ -47,6 +47,11 @@ enum AgentCalls {
         var disks: [AdoptedDisk]
     }
 
+    struct Settle: Codable, Sendable {
+        var relationship: String
+        var disks: [AdoptedDisk]
+    }
+
     struct Bitmap: Codable, Sendable {
         var image: DiskImage
         var bitmap: String
@@ -66,6 +71,7 @@ enum AgentCalls {
     static let createBootImages = AgentCall<BootRequest, [BootImage]>("createBootImages")
     static let discardBootImages = AgentCall<Discard, Nothing>("discardBootImages")
     static let adoptDisks = AgentCall<Adopt, Nothing>("adoptDisks")
+    static let settleDisks = AgentCall<Settle, Nothing>("settleDisks", deadlineSeconds: nil)
     static let sendPoint = AgentCall<SendPoint, TransferSummary>("sendPoint", deadlineSeconds: nil)
     static let changedExtents = AgentCall<Bitmap, [ByteRange]?>("changedExtents", deadlineSeconds: nil)
     static let extentsNewer = AgentCall<GenerationReference, [String: [ByteRange]]>("extentsNewer")

@@ -79,6 +79,10 @@ package final class AgentClient: Agent {
             AgentCalls.adoptDisks, AgentCalls.Adopt(relationship: relationship, vm: vm, disks: disks))
     }
 
+    package func settleDisks(relationship: String, disks: [AdoptedDisk]) async throws {
+        _ = try await link.ask(AgentCalls.settleDisks, AgentCalls.Settle(relationship: relationship, disks: disks))
+    }
+
     package func sendPoint(
         _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> TransferSummary {

@@ -63,6 +63,10 @@ struct AgentDispatch: Sendable {
             try await agent.adoptDisks(relationship: body.relationship, vm: body.vm, disks: body.disks)
             return Nothing()
         }
+        on(AgentCalls.settleDisks) { body, _ in
+            try await agent.settleDisks(relationship: body.relationship, disks: body.disks)
+            return Nothing()
+        }
         on(AgentCalls.sendPoint) { body, progress in try await agent.sendPoint(body, progress: progress) }
         on(AgentCalls.changedExtents) { body, _ in
             try await agent.changedExtents(image: body.image, bitmap: body.bitmap)

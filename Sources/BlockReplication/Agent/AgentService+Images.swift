@@ -35,16 +35,23 @@ extension AgentService {
                     relationship: relationship, vmName: vm.name, vmUUID: vm.uuid, epoch: record?.epoch ?? 0,
                     owner: record?.owner ?? ""))
             let epoch = max(record?.epoch ?? 0, await store.manifest.epoch)
-            try await store.adoptExternalBase(
-                try disks.map { disk in
-                    guard let format = ImageFormat(rawValue: disk.image.format) else {
-                        throw ReplicationError(
-                            .unsupported, "disk \(disk.target) is of format \(disk.image.format)",
-                            hint: "convert the disk to qcow2 or raw")
-                    }
-                    return ExternalDisk(
-                        target: disk.target, path: disk.image.path, format: format, size: disk.size)
-                }, epoch: epoch)
+            try await store.adoptExternalBase(try disks.map(Self.externalDisk), epoch: epoch)
         }
+    }
+
+    package func settleDisks(relationship: String, disks: [AdoptedDisk]) async throws {
+        try await gate.pass(relationship) {
+            guard let store = try await stores.existing(relationship) else { return }
+            try await store.settle(try disks.map(Self.externalDisk))
+        }
+    }
+
+    private static func externalDisk(_ disk: AdoptedDisk) throws -> ExternalDisk {
+        guard let format = ImageFormat(rawValue: disk.image.format) else {
+            throw ReplicationError(
+                .unsupported, "disk \(disk.target) is of format \(disk.image.format)",
+                hint: "convert the disk to qcow2 or raw")
+        }
+        return ExternalDisk(target: disk.target, path: disk.image.path, format: format, size: disk.size)
     }
 }

@@ -26,19 +26,7 @@ extension PointStore {
         guard epoch >= manifest.epoch else { throw staleEpoch(epoch) }
         try checkNoDraft()
         if let generation { try StoreNames.checkGeneration(generation) }
-        guard !disks.isEmpty, Set(disks.map(\.target)).count == disks.count else {
-            throw ReplicationError(
-                .invalidArgument, "a VM has at least one disk and each disk once", hint: "correct the list of disks")
-        }
-        let stored = try disks.map { disk in
-            try StoreNames.checkTarget(disk.target)
-            try StoreNames.checkAbsolutePath(disk.path)
-            try BlockGrid.checkDisk(size: disk.size)
-            try checkReadable(disk)
-            return StoredDisk(
-                target: disk.target, size: disk.size,
-                base: BaseImage(path: StoreDirectory.canonical(disk.path), format: disk.format, external: true))
-        }
+        let stored = try checked(disks)
         if manifest.baseEpoch == epoch && manifest.disks == stored { return }
         let earlier = manifestFiles
         try commit { next in
@@ -49,6 +37,43 @@ extension PointStore {
             next.layers = []
             next.boots = []
             next.superseded = Array(earlier.subtracting([StoreNames.manifest])).sorted()
+        }
+    }
+
+    /// Ends the lineage that the site's VM has grown out of: its disks now hold everything and stand on what they name.
+    ///
+    /// Points, maps and boot overlays are no more, and files that the disks do not stand on are removed. Call it once a copy of
+    /// the VM is whole at the peer. Repeating it changes nothing.
+    package func settle(_ disks: [ExternalDisk]) throws {
+        try checkNoDraft()
+        let stored = try checked(disks)
+        let earlier = manifestFiles
+        try commit { next in
+            next.disks = stored
+            next.baseEpoch = next.epoch
+            next.baseGeneration = nil
+            next.points = []
+            next.layers = []
+            next.boots = []
+            next.retainedMaps = []
+            next.superseded = []
+        }
+        try removeUnreferenced(Array(earlier.subtracting([StoreNames.manifest])))
+    }
+
+    private func checked(_ disks: [ExternalDisk]) throws -> [StoredDisk] {
+        guard !disks.isEmpty, Set(disks.map(\.target)).count == disks.count else {
+            throw ReplicationError(
+                .invalidArgument, "a VM has at least one disk and each disk once", hint: "correct the list of disks")
+        }
+        return try disks.map { disk in
+            try StoreNames.checkTarget(disk.target)
+            try StoreNames.checkAbsolutePath(disk.path)
+            try BlockGrid.checkDisk(size: disk.size)
+            try checkReadable(disk)
+            return StoredDisk(
+                target: disk.target, size: disk.size,
+                base: BaseImage(path: StoreDirectory.canonical(disk.path), format: disk.format, external: true))
         }
     }
 

@@ -80,6 +80,7 @@ actor JobDriver {
         case .quietFormerOwner: try await quietFormerOwner()
         case .adoptDisks: try await adoptDisks()
         case .turnRound: try await turnRound()
+        case .flatten: try await flatten()
         case .createTest: try await createTest()
         case .removeTest: try await removeTest()
         case .release: try await release()

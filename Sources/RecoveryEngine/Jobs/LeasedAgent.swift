@@ -72,6 +72,11 @@ struct LeasedAgent: Agent {
         try await wrapped.adoptDisks(relationship: relationship, vm: vm, disks: disks)
     }
 
+    func settleDisks(relationship: String, disks: [AdoptedDisk]) async throws {
+        try await lease.require()
+        try await wrapped.settleDisks(relationship: relationship, disks: disks)
+    }
+
     func sendPoint(_ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void) async throws
         -> TransferSummary
     {

@@ -33,6 +33,8 @@ package enum StageName: String, Sendable, CaseIterable {
     case quietFormerOwner = "quiet-former-owner"
     case adoptDisks = "adopt-disks"
     case turnRound = "turn-round"
+    /// Fold the chain that failovers grew under the running VM.
+    case flatten
 
     case createTest = "create-test"
     case removeTest = "remove-test"
@@ -58,7 +60,7 @@ package enum StagePlan {
             [.settlePoint, .withdraw, .claimOwnership, .define, .connect, .start, .confirm]
         case .undo: [.withdraw, .returnOwnership, .startSource]
         case .commit: [.dropPoints]
-        case .reverse: [.quietFormerOwner, .adoptDisks, .turnRound, .copy, .prune]
+        case .reverse: [.quietFormerOwner, .adoptDisks, .turnRound, .copy, .prune, .flatten]
         case .testFailover: [.settlePoint, .createTest]
         case .cleanUpTest: [.removeTest]
         case .unprotect: [.release]
@@ -75,7 +77,7 @@ package enum StagePlan {
             claimed && [.claimOwnership, .define, .connect, .start, .confirm].contains(stage)
         case .changePoint: stage != .settlePoint
         case .undo, .unprotect, .commit: true
-        case .reverse: [.turnRound, .copy, .prune].contains(stage)
+        case .reverse: [.turnRound, .copy, .prune, .flatten].contains(stage)
         default: false
         }
     }

@@ -204,6 +204,25 @@ struct FakeAgent: Agent {
         }
     }
 
+    func settleDisks(relationship: String, disks: [AdoptedDisk]) async throws {
+        try await act("settle-disks", relationship) { store, state in
+            for disk in disks where state.hosts[host]?.files[disk.image.path] == nil {
+                throw ReplicationError(.notFound, "no file \(disk.image.path)", hint: "restore it")
+            }
+            for image in store.boots.values.flatMap(\.images)
+            where state.isInUse(image.chain[0].path, at: host)
+                && !disks.contains(where: { $0.image.path == image.chain[0].path })
+            {
+                state.violate("the disk of a running VM is thrown away")
+            }
+            if !state.peerHolds(relationship, besides: host) { state.violate("the last good copy is given up") }
+            store.base = [:]
+            store.points = []
+            store.retired = []
+            store.boots = [:]
+        }
+    }
+
     // MARK: Sending
 
     func sendPoint(

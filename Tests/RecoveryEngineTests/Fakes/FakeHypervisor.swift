@@ -30,6 +30,16 @@ struct FakeHypervisor: Hypervisor {
         }
     }
 
+    private func act(
+        _ name: String, uuid: String, _ body: (inout WorldState, inout FakeDomain) throws -> Void
+    ) async throws {
+        try await act(name) { state in
+            guard var domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
+            try body(&state, &domain)
+            state.hosts[host]?.domains[uuid] = domain
+        }
+    }
+
     private func unknown(_ uuid: String) -> HypervisorError {
         HypervisorError(.unknownDomain, "\(host) has no domain \(uuid)", hint: "define it")
     }
@@ -195,7 +205,16 @@ struct FakeHypervisor: Hypervisor {
     func backupIsActive(uuid: String) async throws -> Bool { try look { $0.domains[uuid]?.backup != nil } }
 
     func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws {
-        throw HypervisorError(.unsupported, "not in this world", hint: "leave the chain as it is")
+        try await act("commit-chain", uuid: uuid) { state, domain in
+            guard domain.power.isActive else {
+                throw HypervisorError(.unsupported, "the VM is off", hint: "start it")
+            }
+            guard let top = domain.disks.first(where: { $0.target == disk })?.path, top != base else { return }
+            // Content and bitmaps go down into the layer, which the VM writes from now on.
+            let file = state.hosts[host]?.files.removeValue(forKey: top)
+            state.hosts[host]?.files[base] = file
+            try domain.definition.setDisk(disk, chain: [DomainDefinition.Layer(path: base, format: "qcow2")])
+        }
     }
 }
 

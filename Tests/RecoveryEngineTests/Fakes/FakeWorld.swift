@@ -245,6 +245,11 @@ struct WorldState: Sendable {
         } ?? false
     }
 
+    /// Whether another host holds a whole point of the relationship.
+    func peerHolds(_ relationship: String, besides host: String) -> Bool {
+        hosts.contains { $0.key != host && $0.value.stores[relationship]?.points.isEmpty == false }
+    }
+
     mutating func end(_ vm: String, at host: String, clean: Bool) {
         guard hosts[host]?.domains[vm]?.power.isActive == true else { return }
         hosts[host]?.domains[vm]?.power = .off

@@ -87,6 +87,8 @@ struct FakeAgent: Agent {
         try site { $0.points[relationship] = [] }
     }
 
+    func settleDisks(relationship: String, disks: [AdoptedDisk]) async throws {}
+
     func sendPoint(
         _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> TransferSummary {
