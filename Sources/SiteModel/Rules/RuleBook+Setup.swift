@@ -34,5 +34,5 @@ extension RuleBook {
         sentence:
             "The management server's own VM is replicated by the hosts directly and belongs to no cloud.",
         source: "site-recovery 2.4 rule 6",
-        hint: "Replicate it as the server's own VM (server:vm), not as a member of the cloud.")
+        hint: "Replicate it as the server's own VM (host:vm, then vm:replicate), not as a member of the cloud.")
 }

@@ -26,8 +26,9 @@ struct OperationOptions: ParsableArguments {
                   relationship.state, relationship.owner.name))
                 """
             try await Scripts.run(
-                text, name: "=\(call.prefix { $0 != "{" && $0 != "(" })", engine: engine, display: display,
-                options: ScriptOptions(standardLibrary: StandardLibrary.locate(program: OwnProgram.path())), json: options.json)
+                text, name: Scripts.generatedName, engine: engine, display: display,
+                options: ScriptOptions(standardLibrary: StandardLibrary.locate(program: OwnProgram.path())),
+                json: options.json)
         }
     }
 }

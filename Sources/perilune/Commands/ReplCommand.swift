@@ -23,7 +23,8 @@ struct ReplCommand: AsyncParsableCommand {
             }
             let last = try await converse(session, display)
             try await session.end()
-            if let last, !Terminal.readsFromPerson { throw last }
+            // The error itself has been shown when it happened.
+            if let last, !Terminal.readsFromPerson { throw ExitCode(Failure.exitCode(for: last)) }
         }
     }
 

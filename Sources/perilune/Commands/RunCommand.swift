@@ -39,6 +39,9 @@ struct RunCommand: AsyncParsableCommand {
 
 /// Running one script and reporting how it ended.
 enum Scripts {
+    /// Name of a script that a command makes up itself.
+    static let generatedName = "perilune"
+
     static func run(
         _ text: String, name: String, arguments: [String] = [], engine: RecoveryEngine, display: JobDisplay,
         options: ScriptOptions, json: Bool

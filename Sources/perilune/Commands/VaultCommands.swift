@@ -60,7 +60,8 @@ struct VaultContents: Encodable {
     static func read(from vault: any Vault, events: Int) async throws -> VaultContents {
         try await vault.read { vault in
             VaultContents(
-                hosts: try vault.objects(SiteModel.Host.self).map(\.value), servers: try vault.objects(Server.self).map(\.value),
+                hosts: try vault.objects(SiteModel.Host.self).map(\.value),
+                servers: try vault.objects(Server.self).map(\.value),
                 clouds: try vault.objects(Cloud.self).map(\.value),
                 policies: try vault.objects(Policy.self).map(\.value),
                 pairs: try vault.objects(CloudPair.self).map(\.value),

@@ -41,9 +41,15 @@ enum Failure {
         case let error as HypervisorError: (error.message, error.hint)
         case let error as ReplicationError: (error.message, error.hint)
         case let error as LabError: (error.message, error.hint)
-        case let error as LuaError: ("\(error)", error.hint)
+        case let error as LuaError: (line(error), error.hint)
         default: ("\(error)", nil)
         }
+    }
+
+    /// A script's error without its hint, which has a line of its own; a command's own script has no position worth showing.
+    private static func line(_ error: LuaError) -> String {
+        let position = error.where.flatMap { $0.chunk == Scripts.generatedName ? nil : "\($0.chunk):\($0.line): " }
+        return (position ?? "") + error.message + (error.rule.map { " [\($0)]" } ?? "")
     }
 
     static func exitCode(for error: any Error) -> Int32 {

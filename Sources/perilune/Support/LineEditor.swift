@@ -2,7 +2,7 @@ import CEdit
 import Foundation
 import Glibc
 
-/// Reads entries with libedit on a terminal, plainly from anything else. Blocks its thread: call it from one of its own.
+/// Reads entries with libedit on a terminal, plainly from anything else.
 final class LineEditor: @unchecked Sendable {
     // libedit keeps global state; everything that touches it runs on `queue`.
     private let queue = DispatchQueue(label: "perilune.line-editor")

@@ -21,7 +21,8 @@ struct ScriptSettings: ParsableArguments {
         let grants = try Power.named(grants)
         let lab = try grants.contains(.lab) ? LabControl(root: labRoot) : nil
         return try ScriptOptions(
-            scriptFolder: scriptFolder, libraryPaths: libraries, standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),
+            scriptFolder: scriptFolder, libraryPaths: libraries,
+            standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),
             grants: grants, labPower: lab)
     }
 }

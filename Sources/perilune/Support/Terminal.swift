@@ -17,8 +17,9 @@ enum Terminal {
     }
 }
 
-/// Shows what jobs do: bars that redraw themselves on a terminal, a line a stage elsewhere. Standard error, so that
-/// a script's own output stays clean.
+/// Shows what jobs do: bars that redraw themselves on a terminal, a line a stage elsewhere.
+///
+/// All of it goes to standard error, so that a script's own output stays clean.
 final class JobDisplay: Sendable {
     private struct Shown {
         var lines: [String: String] = [:]
