@@ -52,14 +52,23 @@ struct SessionTests {
         let outcome = try await bench.run(
             Bench.setUp + """
                 vault:server { name = "vmm01" }
-                vault:policy { name = "fast", compression = true }
+                vault:policy { name = "fast", copy_frequency = "5min" }
                 vault:host { name = "host-a", site = "a", uri = "fake:///a", agent = "/run/a.sock", address = "a",
                   store = "/points" }
-                return vmm.vm, fast.compression, fast.recovery_points, fast.copy_frequency
+                return vmm.vm, fast.recovery_points, fast.copy_frequency
                 """)
-        #expect(outcome.values == ["vmm01", true, 4, 30], "\(outcome)")
+        #expect(outcome.values == ["vmm01", 4, 300], "\(outcome)")
         let host = try await bench.engine.vault.read { try $0.object(Host.self, named: "host-a", parent: nil)?.value }
         #expect(host?.fence == ["/bin/fence", "a"])
+    }
+
+    @Test(
+        "What a policy cannot keep yet is refused, not taken and forgotten",
+        arguments: ["compression = true", "first_copy = 'scheduled'", "app_consistent = '1h', recovery_points = 4"])
+    func unavailable(option: String) async throws {
+        let error = try #require(
+            try await Bench().failure(of: "recovery.vault():policy { name = 'p', \(option) }"))
+        #expect(error.kind == "invalid" && error.message.contains("does not have"), "\(error)")
     }
 
     @Test("A VM's replication is found by its name, whichever layer it belongs to")

@@ -36,6 +36,17 @@ extension RecoveryEngine {
                 .invalid, "policy '\(wanted.name)': \(violations.map { "\($0)" }.joined(separator: "; "))",
                 object: wanted.name)
         }
+        // Allowed by the table and not built yet: better refused than taken and not kept.
+        let missing = [
+            ("first_copy = \"\(wanted.firstCopy.rawValue)\"", wanted.firstCopy != .now),
+            ("app_consistent", wanted.applicationConsistentHours != nil), ("compression", wanted.compression),
+        ].filter(\.1).map(\.0)
+        guard missing.isEmpty else {
+            throw EngineError(
+                .invalid, "policy '\(wanted.name)': this version does not have \(missing.joined(separator: ", "))",
+                hint: "leave it out: the first copy is made at once, points are crash-consistent, data travels as it is",
+                object: wanted.name)
+        }
         return try await ensure(wanted) { $0.id = $1.id }
     }
 

@@ -59,9 +59,15 @@ extension JobDriver {
         } catch {
             // The next cycle starts afresh; what is left here would only take up space until then.
             try? await target.abandonPoint(relationship: relationship.id, generation: generation)
-            throw error
+            guard (error as? ReplicationError)?.code == .noUsableBitmap, !comparing else { throw error }
+            // The map turned out to be none when it was read: a ticket is good for one transfer, so begin anew without it.
+            try await setFact("comparing", "true")
+            try await copy()
         }
     }
+
+    /// Whether change maps are left aside and both sides are compared.
+    private var comparing: Bool { fact("comparing") != nil }
 
     private func copyPoint(generation: String, to target: any Agent) async throws -> PointSummary {
         let hypervisor = try await hosts.hypervisor(relationship.source)
@@ -101,7 +107,9 @@ extension JobDriver {
         let store = try await hosts.host(relationship.source).store
         let uuid = relationship.vmUUID
         let checkpoint = CheckpointName.of(generation: ticket.generation)
-        var since = try await usableCheckpoint(hypervisor)
+        var since = comparing ? nil : try await usableCheckpoint(hypervisor)
+        // Before the instant, not after it: a point never claims to be younger than it is.
+        var at = now
         func begin(since: String?) async throws {
             try await hypervisor.endBackup(uuid: uuid)
             try await hypervisor.beginBackup(
@@ -117,9 +125,9 @@ extension JobDriver {
             // QEMU was killed and the bitmap with it: find the changes by comparing instead.
             try await discardCheckpoints(hypervisor, keeping: nil)
             since = nil
+            at = now
             try await begin(since: nil)
         }
-        let at = now
         let also = try await joinedChanges()
         let disks = relationship.disks.map { disk in
             SourceDisk(
@@ -148,7 +156,7 @@ extension JobDriver {
                     .failed, "no file is known for disk \(disk.target) of \(relationship.name) at its source")
             }
             var bitmap: String?
-            if let checkpoint = relationship.checkpoint,
+            if !comparing, let checkpoint = relationship.checkpoint,
                 try await sender.changedExtents(image: image, bitmap: checkpoint) != nil
             {
                 bitmap = checkpoint

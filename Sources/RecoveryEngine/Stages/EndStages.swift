@@ -15,8 +15,18 @@ extension JobDriver {
             try await hypervisor.endBackup(uuid: relationship.vmUUID)
             try await discardCheckpoints(hypervisor, keeping: nil)
         }
-        try await hosts.reachableAgent(other)?.forget(relationship: relationship.id)
+        let forgetful = try await hosts.reachableAgent(other)
+        try await forgetful?.forget(relationship: relationship.id)
+        let store = try await hosts.host(other)
+        let now = now
         try await record { _, relationship, vault in
+            if forgetful == nil {
+                try vault.append(
+                    Event(
+                        at: now, severity: .warning, object: relationship.id,
+                        text: "\(store.name) did not answer when \(relationship.name) was unprotected: its points stay below "
+                            + "\(store.store)/points/\(relationship.id) until they are removed by hand"))
+            }
             relationship.newestGeneration = nil
             relationship.checkpoint = nil
             relationship.failover = nil
