@@ -43,7 +43,8 @@ extension RecoveryEngine {
         ].filter(\.1).map(\.0)
         guard missing.isEmpty else {
             throw EngineError(
-                .invalid, "policy '\(wanted.name)': this version does not have \(missing.joined(separator: ", "))",
+                .invalid,
+                "policy '\(wanted.name)': this version does not have \(missing.joined(separator: ", "))",
                 hint: "leave it out: the first copy is made at once, points are crash-consistent, data travels as it is",
                 object: wanted.name)
         }

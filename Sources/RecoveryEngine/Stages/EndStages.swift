@@ -24,8 +24,8 @@ extension JobDriver {
                 try vault.append(
                     Event(
                         at: now, severity: .warning, object: relationship.id,
-                        text: "\(store.name) did not answer when \(relationship.name) was unprotected: its points stay below "
-                            + "\(store.store)/points/\(relationship.id) until they are removed by hand"))
+                        text: "\(store.name) did not answer when \(relationship.name) was unprotected: "
+                            + "its points stay below \(store.store)/points/\(relationship.id) until removed by hand"))
             }
             relationship.newestGeneration = nil
             relationship.checkpoint = nil
