@@ -45,7 +45,7 @@ extension RecoveryEngine {
             throw EngineError(
                 .invalid,
                 "policy '\(wanted.name)': this version does not have \(missing.joined(separator: ", "))",
-                hint: "leave it out: the first copy is made at once, points are crash-consistent, data travels as it is",
+                hint: "leave it out: the first copy is made now, points are crash-consistent, data travels as it is",
                 object: wanted.name)
         }
         return try await ensure(wanted) { $0.id = $1.id }
