@@ -114,13 +114,14 @@ struct ReachingTests {
 
     @Test("a host without a daemon is unreachable at once, with the URI and no secret in the message")
     func absent() async throws {
-        let host = try LibvirtHypervisor(uri: "qemu+unix:///system?socket=/nonexistent/sock&keyfile=hidden")
+        let host = try LibvirtHypervisor(
+            uri: "qemu+unix:///system?socket=/nonexistent/sock&keyfile=hidden", openLimit: .seconds(120))
         let begun = ContinuousClock.now
         let error = await #expect(throws: HypervisorError.self) { try await host.domains() }
         #expect(error?.code == .unreachable)
         #expect(error?.message.contains("/nonexistent/sock") == true)
         #expect(error?.message.contains("hidden") == false)
-        #expect(ContinuousClock.now - begun < .seconds(5))
+        #expect(ContinuousClock.now - begun < .seconds(60), "it does not wait for the limit")
     }
 
     @Test("a host that takes the connection and never answers is unreachable after the limit, all callers are told")
