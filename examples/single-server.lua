@@ -4,7 +4,9 @@
 -- the hosts alone, outside every cloud, and comes up first. The steps carry the numbers of the scenario for a
 -- standalone management server: A1 to A8 set up, 1 to 7b are the outage and the way back.
 --
---    perilune run --grant lab examples/single-server.lua
+--    export PERILUNE_VAULT=/var/lib/perilune-lab/vault/vault.db
+--    perilune lab up && perilune vault create
+--    perilune run --grant hosts --grant lab examples/single-server.lua
 --
 -- Each guest keeps a checksummed log on its disks and says over HTTP how many records it found when it booted. So no
 -- figure below is taken on trust: what a recovery point held, and what a failover lost, the guests say themselves.

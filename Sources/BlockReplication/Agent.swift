@@ -31,6 +31,8 @@ package protocol Agent: Sendable {
     /// Domain XML as it was at that point.
     func domainXML(relationship: String, generation: String) async throws -> String
     /// Removes all that this host keeps for a relationship, but never a disk that a VM had before protection.
+    ///
+    /// Test and boot images go too when no process has them open; `busy`, with all left as it was, when one has.
     func forget(relationship: String) async throws
 
     // Failover images

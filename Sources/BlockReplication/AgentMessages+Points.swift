@@ -55,6 +55,7 @@ package struct PointTicket: Codable, Hashable, Sendable {
 package struct SealPoint: Codable, Hashable, Sendable {
     package var relationship: String
     package var generation: String
+    /// The least number that the point may get: one above all that the caller knows of the relationship.
     package var number: Int
     package var cause: PointKind
     package var at: Timestamp
@@ -83,6 +84,7 @@ package struct SealPoint: Codable, Hashable, Sendable {
 package struct PointSummary: Codable, Hashable, Sendable {
     package var generation: String
     package var previous: String?
+    /// The number that the point got: at least the one asked for, and never one used before.
     package var number: Int
     package var cause: PointKind
     package var at: Timestamp

@@ -33,8 +33,6 @@ package struct SourceDisk: Codable, Hashable, Sendable {
         /// `qemu:dirty-bitmap:backup-<target>` when
         /// `bitmap` is nil. A missing bitmap is an error (`noUsableBitmap`), never an empty set.
         case changed(bitmap: String?, also: [ByteRange])
-        /// Exactly these.
-        case listed([ByteRange])
         /// What differs from the newest state at the target, found by keyed hashes on both sides.
         case differing
     }

@@ -97,6 +97,16 @@ package struct DomainDefinition: Hashable, Sendable {
         }
     }
 
+    /// What the VM keeps outside its disks: UEFI variables, a TPM's state.
+    package var firmwareState: [String] {
+        let os = tree.child("os")
+        let hasVariables =
+            os?.child("nvram") != nil || os?.attributes["firmware"] == "efi"
+            || os?.child("loader")?.attributes["type"] == "pflash"
+        let hasTPM = tree.child("devices")?.child("tpm") != nil
+        return [hasVariables ? "UEFI variables" : nil, hasTPM ? "a TPM" : nil].compactMap { $0 }
+    }
+
     /// The ownership record in the definition's metadata; nil without one, or when it cannot be read.
     package var ownership: Ownership? {
         tree.child("metadata")?.children.lazy.filter(Ownership.matches).compactMap(Ownership.init(element:)).first

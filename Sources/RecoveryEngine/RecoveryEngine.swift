@@ -43,11 +43,40 @@ package final class RecoveryEngine: Sendable {
         }
         let relationship = try await relationship(relationshipID)
         if let open = try await openJob(of: relationship), open.operation == operation {
+            guard open.arguments == arguments else {
+                throw EngineError(
+                    .busy,
+                    "\(operation.rawValue) of \(relationship.name) is under way with other options "
+                        + "(job \(open.id))",
+                    hint: "it was begun with: \(Self.words(open.arguments)); repeat it so, or wait for its end",
+                    rule: RuleBook.operationInProgress.id, object: relationship.name)
+            }
             return try await drive(open.id)
         }
-        try await check(operation, on: relationship, arguments: arguments)
+        try await finishOrphan(of: relationship, before: operation)
+        let current = try await self.relationship(relationshipID)
+        try await check(operation, on: current, arguments: arguments)
         let job = try await open(operation, on: relationship, arguments: arguments, run: run)
         return try await drive(job.id)
+    }
+
+    /// Drives another operation's job to its end first, if its engine is dead: nobody else may come to do it.
+    private func finishOrphan(of relationship: Relationship, before operation: Operation) async throws {
+        guard let open = try await openJob(of: relationship), open.operation != operation,
+            !TransitionTable.ends(operation, running: open.operation),
+            try await orphanedJobs().contains(where: { $0.id == open.id })
+        else { return }
+        try await drive(open.id)
+    }
+
+    /// Waits until no job is driven by this engine: a process that ends before would leave them to the next engine.
+    package func finishDriving() async {
+        while let driver = drivers.withLock({ $0.values.first }) { _ = await driver.result }
+    }
+
+    private static func words(_ arguments: [String: String]) -> String {
+        guard !arguments.isEmpty else { return "no options" }
+        return arguments.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(separator: ", ")
     }
 
     /// Says whether the operation may begin now, and which rule forbids it if not.
@@ -102,15 +131,19 @@ package final class RecoveryEngine: Sendable {
                 try vault.update(other)
                 leftover = other.value.facts["generation"]
             }
-            guard case .allowed(let during, _) = TransitionTable.transition(from: current.value.state, operation)
-            else {
+            let during: ReplicationState
+            switch TransitionTable.transition(from: current.value.state, operation) {
+            case .allowed(let running, _): during = running
+            case .refused(let rule):
+                // Another engine's operation came in between the check and this.
                 throw EngineError(
-                    .busy, "\(relationship.name) changed meanwhile", hint: "look at its state and try again")
+                    Refusal(
+                        rule: rule, operation: operation, object: relationship.name, state: current.value.state))
             }
+            let stages = StagePlan.stages(of: operation, from: current.value.state)
             var job = Job(
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
-                origin: current.value.state, stages: StagePlan.stages(of: operation).map { Stage(name: $0.rawValue) },
-                startedAt: now, run: run)
+                origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
             job.facts["leftover"] = leftover
             try vault.insert(job)
             current.value.activeJob = id

@@ -16,7 +16,13 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [
-                    StatusCommand.self, FailoverCommand.self, TestCommand.self, CommitCommand.self, ReverseCommand.self,
+                    StatusCommand.self, FailoverCommand.self, ChangePointCommand.self, UndoCommand.self,
+                    CommitCommand.self, ReverseCommand.self, TestCommand.self, CleanUpTestCommand.self,
+                ]),
+            CommandGroup(
+                name: "Replication of one VM",
+                subcommands: [
+                    SyncCommand.self, PauseCommand.self, ResumeCommand.self, ResyncCommand.self, UnprotectCommand.self,
                 ]),
             CommandGroup(
                 name: "Services and upkeep",

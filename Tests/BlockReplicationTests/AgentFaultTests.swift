@@ -11,12 +11,12 @@ struct AgentFaultTests {
 
     /// One point is whole at B; the disk has changed since.
     private func prepared(_ sites: TwoSites) async throws -> (image: DiskImage, old: DiskImage, disks: [SourceDisk]) {
-        let image = try await sites.makeImage("disk", mebibytes: 32)
+        let image = try await sites.makeImage("disk", mebibytes: 32, bitmap: "b")
         try await sites.cycle(g[0], after: nil, [.stopped(image, mebibytes: 32, .everything)])
         let old = DiskImage(path: sites.file("old.qcow2"), format: "qcow2")
         try await runTool("cp", image.path, old.path)
         try await runTool("qemu-io", "-f", "qcow2", "-c", "write -P 7 1M 8M", image.path)
-        return (image, old, [.stopped(image, mebibytes: 32, .listed([ByteRange(offset: 1 << 20, length: 8 << 20)]))])
+        return (image, old, [.stopped(image, mebibytes: 32, .changed(bitmap: "b", also: []))])
     }
 
     /// Nothing of the failed point is left, the earlier one is as it was, and the same cycle now works.

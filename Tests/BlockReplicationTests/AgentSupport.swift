@@ -38,17 +38,18 @@ final class TwoSites: Sendable {
     let vm = VMIdentity(name: "orders", uuid: "5f7e2f7e-6b50-4e33-9d5c-1f2b9a3d6c11")
 
     /// Starts both agents; `storeB` puts the second one's store elsewhere.
-    init(storeB: String? = nil) throws {
+    init(storeB: String? = nil, limits: AgentLimits = AgentLimits()) throws {
         var template = Array("/tmp/perilune-agents-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else {
             throw ReplicationError.system("making a scratch folder", errno: errno)
         }
         folder = String(cString: made)
         a = try AgentServer(
-            site: "a", controlSocket: folder + "/a/control", listen: "127.0.0.1:0", store: folder + "/a/store")
+            site: "a", controlSocket: folder + "/a/control", listen: "127.0.0.1:0", store: folder + "/a/store",
+            limits: limits)
         b = try AgentServer(
             site: "b", controlSocket: folder + "/b/control", listen: "127.0.0.1:0",
-            store: storeB ?? folder + "/b/store")
+            store: storeB ?? folder + "/b/store", limits: limits)
         clientA = AgentClient(controlSocket: folder + "/a/control")
         clientB = AgentClient(controlSocket: folder + "/b/control")
     }
@@ -64,9 +65,9 @@ final class TwoSites: Sendable {
 
     /// Runs a test's body, and ends the sites whatever comes of it.
     static func with<Value: Sendable>(
-        storeB: String? = nil, _ body: (TwoSites) async throws -> Value
+        storeB: String? = nil, limits: AgentLimits = AgentLimits(), _ body: (TwoSites) async throws -> Value
     ) async throws -> Value {
-        let sites = try TwoSites(storeB: storeB)
+        let sites = try TwoSites(storeB: storeB, limits: limits)
         do {
             let value = try await body(sites)
             await sites.end()
@@ -112,7 +113,7 @@ final class TwoSites: Sendable {
     ) async throws -> (sealed: PointSummary, moved: TransferSummary) {
         let ticket = try await open(generation, after: previous, disks)
         let moved = try await clientA.sendPoint(SendPoint(ticket: ticket, disks: disks)) { _ in }
-        return (try await seal(generation, moved.checksums, epoch: epoch), moved)
+        return (try await seal(generation, moved.checksums, number: number, epoch: epoch), moved)
     }
 
     func open(_ generation: String, after previous: String?, _ disks: [SourceDisk]) async throws -> PointTicket {
@@ -122,10 +123,12 @@ final class TwoSites: Sendable {
                 disks: disks.map { DiskGeometry(target: $0.target, size: $0.size) }))
     }
 
-    func seal(_ generation: String, _ checksums: [String: String], epoch: Int = 1) async throws -> PointSummary {
+    func seal(_ generation: String, _ checksums: [String: String], number: Int = 1, epoch: Int = 1) async throws
+        -> PointSummary
+    {
         try await clientB.sealPoint(
             SealPoint(
-                relationship: relationship, generation: generation, number: 1, cause: .crashConsistent,
+                relationship: relationship, generation: generation, number: number, cause: .crashConsistent,
                 at: Timestamp(milliseconds: 1_700_000_000_000), epoch: epoch, owner: "a",
                 domainXML: "<domain/>", checksums: checksums))
     }
@@ -168,8 +171,8 @@ func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
     let limit = ContinuousClock.now + .seconds(20)
     while ContinuousClock.now < limit {
         if try await condition() { return true }
-        await Task.yield()
-        usleep(5000)
+        // Not by blocking: the tasks that bring the condition about share these threads.
+        do { try await Task.sleep(for: .milliseconds(5)) } catch { return false }
     }
     return false
 }

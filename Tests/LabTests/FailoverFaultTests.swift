@@ -50,6 +50,34 @@ struct FailoverFaultTests {
         }
     }
 
+    @Test("Over and back, a guest's disk is folded into its own file and never into the template beneath it")
+    func templateStays() async throws {
+        let guest = LabGuest(name: "web", address: "10.77.0.12", paused: true)
+        try await RecoveryLab.with("template", guests: [guest]) { site in
+            let hypervisor = try await site.engine.hosts.hypervisor(site.hostA.id)
+            let domain = try #require(try await hypervisor.domain(named: guest.name))
+            let disk = try #require(domain.disks.first?.path)
+            // The guest's disk becomes an overlay on what it was, as one of many VMs on a template.
+            let template = disk + ".template"
+            try await hypervisor.destroy(uuid: domain.uuid)
+            try site.run(at: .a, ["mv", disk, template])
+            try site.run(at: .a, ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", template, disk])
+            let before = try site.run(at: .a, ["sha256sum", template])
+            try await site.lab.start([guest.name], at: .a)
+
+            _ = try await site.replicate(guest)
+            for _ in 1...2 {
+                _ = try await site.perform(.plannedFailover, on: guest)
+                _ = try await site.perform(.commit, on: guest)
+                _ = try await site.perform(.reverse, on: guest)
+            }
+            #expect(try site.run(at: .a, ["sha256sum", template]) == before)
+            let folded = try DomainDefinition(xml: await hypervisor.inactiveXML(uuid: domain.uuid)).disks.first?.path
+            #expect(folded == disk)
+            #expect(try await site.power(guest, at: .a) == .running)
+        }
+    }
+
     @Test("After a failover to an older point, the reversed point equals the new owner's disks byte by byte")
     func reverseByUnion() async throws {
         let guest = LabGuest(name: "orders", address: "10.77.0.11", disks: 2, recordsPerSecond: 50, payloadKiB: 64)

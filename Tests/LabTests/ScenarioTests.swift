@@ -17,18 +17,29 @@ struct ScenarioTests {
             try output(of: [builtProgram, "vault", "create", "--vault", vault])
             let printed = try await timed("examples/single-server.lua") {
                 try output(of: [
-                    builtProgram, "run", projectFile("examples/single-server.lua"), "--vault", vault, "--grant", "lab",
+                    builtProgram, "run", projectFile("examples/single-server.lua"), "--vault", vault, "--grant",
+                    "hosts", "--grant", "lab",
                     "--lab-root", lab.configuration.root,
                 ])
             }
             print(printed)
-            let status = try output(of: [builtProgram, "status", "--vault", vault])
-            #expect(status.contains("vmm01") && status.contains("orders") && status.contains("web"))
-            for line in status.split(separator: "\n").dropFirst() {
-                #expect(line.contains("protected") && line.contains("host-a -> host-b"), "back where it began: \(line)")
+            let status = try output(of: [builtProgram, "status", "--json", "--vault", vault])
+            let rows = try JSONDecoder().decode([Row].self, from: Data(status.utf8))
+            #expect(rows.map(\.vm) == ["orders", "vmm01", "web"])
+            for row in rows {
+                // Back where it began.
+                #expect(row.state == "protected" && row.owner == "host-a" && row.target == "host-b", "\(row)")
             }
         }
     }
+}
+
+/// What `status --json` says of a VM, as far as it is looked at here.
+private struct Row: Decodable {
+    var vm: String
+    var state: String
+    var owner: String
+    var target: String
 }
 
 /// A file of the project, found from this source file.

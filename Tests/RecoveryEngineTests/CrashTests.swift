@@ -52,6 +52,8 @@ struct CrashTests {
         let calm = try await undertaking.rig(points: 2)
         try await undertaking.perform(calm, by: calm.engine("calm"))
         let expected = try await Outcome(calm)
+        var pairs = 0
+        defer { #expect(pairs >= 3) }
         for first in 1... {
             // The second one dies at its first, thirteenth, ... effect.
             for second in stride(from: 1, to: 40, by: 12) {
@@ -62,6 +64,7 @@ struct CrashTests {
                 guard one.wentOff else { return }
                 _ = try? await rig.engine("dies too", fuse: two).recoverOpenJobs()
                 guard two.wentOff else { break }
+                pairs += 1
                 let next = rig.engine("next")
                 try await next.recoverOpenJobs()
                 if try await !undertaking.isDone(rig, since: earlier) { try await undertaking.perform(rig, by: next) }
@@ -78,19 +81,40 @@ struct CrashTests {
     @Test(arguments: Undertaking.allCases, Failure.allCases)
     func everyFailedCallCanBeRepeated(_ undertaking: Undertaking, _ failure: Failure) async throws {
         let calm = try await undertaking.rig(points: 20)
-        try await undertaking.perform(calm, by: calm.engine("calm"))
+        let undisturbed = Fuse()
+        try await undertaking.perform(calm, by: calm.engine("calm", fuse: undisturbed))
         let expected = try await Outcome(calm)
-        for number in 1... {
+        var failures = 0
+        while true {
+            let number = failures + 1
             let rig = try await undertaking.rig(points: 20)
             let earlier = try await undertaking.jobsBefore(rig)
             let fuse = Fuse(failure == .call ? .failEffect(number) : .loseAnswer(number))
             let engine = rig.engine("meets a failure", fuse: fuse)
             try? await undertaking.perform(rig, by: engine)
             guard fuse.wentOff else { break }
+            failures += 1
             #expect(rig.world.violations == [])
             if try await !undertaking.isDone(rig, since: earlier) { try await undertaking.perform(rig, by: engine) }
-            #expect(try await Outcome(rig) == expected, "failure of effect \(number), \(fuse.effects[number - 1])")
+            let failed = fuse.effects[number - 1]
+            var outcome = try await Outcome(rig)
+            if Self.isRecordAtStandby(failed, undertaking, outcome) {
+                // A side that does not take the record holds up nothing: it is said, and made good by the next reversal.
+                let events = try await rig.vault.read { try $0.events(about: nil, limit: 10_000) }
+                #expect(events.contains { $0.severity == .warning && $0.text.contains("did not take") })
+                outcome.recordedOwners = expected.recordedOwners
+            }
+            #expect(outcome == expected, "failure of effect \(number), \(failed)")
         }
+        #expect(failures > 0 && failures == undisturbed.effects.count)
+    }
+
+    private static func isRecordAtStandby(
+        _ effect: String, _ undertaking: Undertaking, _ outcome: Outcome
+    ) -> Bool {
+        let standby = outcome.owner == "a" ? "b" : "a"
+        return undertaking.operation != .reverse && outcome.epoch > 1
+            && ["\(standby).record-ownership", "\(standby).set-ownership"].contains(effect)
     }
 
     /// A failover that could not be made gave the guest back to its source, and its engine died before it could say so.

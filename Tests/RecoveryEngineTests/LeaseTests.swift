@@ -8,7 +8,12 @@ import VaultStore
 struct LeaseTests {
     @Test(arguments: [Undertaking.sync, .plannedFailover, .unplannedFailover, .changePoint, .undo, .commit, .reverse])
     func suspendedEngineStopsBeforeItsNextEffect(_ undertaking: Undertaking) async throws {
-        for number in 1... {
+        let calm = try await undertaking.rig(points: 4)
+        let undisturbed = Fuse()
+        try await undertaking.perform(calm, by: calm.engine("calm", fuse: undisturbed))
+        var suspensions = 0
+        while true {
+            let number = suspensions + 1
             let rig = try await undertaking.rig(points: 4)
             let fuse = Fuse(.suspendAfterEffect(number))
             let first = rig.engine("suspended", fuse: fuse)
@@ -21,6 +26,7 @@ struct LeaseTests {
                 try await attempt.value
                 break
             }
+            suspensions += 1
             let done = fuse.effects.count
 
             let recovered = try await rig.engine("second").recoverOpenJobs()
@@ -35,6 +41,7 @@ struct LeaseTests {
             #expect(rig.disks(at: state.owner) == disks)
             #expect(rig.world.violations == [])
         }
+        #expect(suspensions > 0 && suspensions == undisturbed.effects.count)
     }
 
     @Test func oneOfTwoDrivesAndBothHearOfIt() async throws {

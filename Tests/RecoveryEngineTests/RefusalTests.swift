@@ -119,6 +119,25 @@ struct RefusalTests {
         #expect(rig.world.violations == [])
     }
 
+    /// What a VM keeps outside its disks would be missed after a failover.
+    @Test(arguments: [
+        ["<os><nvram>/var/lib/libvirt/qemu/nvram/uefi_VARS.fd</nvram></os>", "", "UEFI"],
+        ["", "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>", "TPM"],
+    ])
+    func stateOutsideTheDisksIsNotProtected(_ row: [String]) async throws {
+        let rig = try await rig()
+        try rig.world.addVM(
+            "uefi", at: "a", disks: ["vda": [0: 1]], network: "prod-a", os: row[0], extraDevices: row[1])
+        let before = try await Contents(rig)
+        let error = try await engineError { try await rig.protect("uefi") }
+        #expect(error.kind == .invalid)
+        #expect(error.message.contains(row[2]))
+        #expect(error.hint?.isEmpty == false)
+        #expect(error.object == "uefi")
+        #expect(try await Contents(rig) == before)
+        #expect(rig.world.domain("uefi", at: "a")?.autostart == true)
+    }
+
     @Test func secondOperationWhileOneIsOpen() async throws {
         let rig = try await rig()
         let fuse = Fuse(.dieAfterEffect(2))

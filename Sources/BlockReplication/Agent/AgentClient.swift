@@ -7,9 +7,14 @@ package import SiteModel
 package final class AgentClient: Agent {
     private let link: ControlLink
 
+    private let transferSilenceSeconds: Double
+
     /// Makes a client for the agent at that control socket; nothing is connected yet.
-    package init(controlSocket: String) {
+    ///
+    /// A transfer of which nothing is heard for `transferSilenceSeconds` is given up (`timedOut`).
+    package init(controlSocket: String, transferSilenceSeconds: Double = 120) {
         link = ControlLink(path: controlSocket)
+        self.transferSilenceSeconds = transferSilenceSeconds
     }
 
     /// Ends the connection, and with it whatever the agent is doing for this client.
@@ -86,7 +91,8 @@ package final class AgentClient: Agent {
     package func sendPoint(
         _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> TransferSummary {
-        try await link.ask(AgentCalls.sendPoint, request, progress: progress)
+        try await link.ask(
+            AgentCalls.sendPoint, request, silenceSeconds: transferSilenceSeconds, progress: progress)
     }
 
     package func changedExtents(image: DiskImage, bitmap: String) async throws -> [ByteRange]? {

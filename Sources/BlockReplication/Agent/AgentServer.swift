@@ -16,15 +16,18 @@ package final class AgentServer: Sendable {
     ///
     /// Errors: `busy` when an agent serves the control socket already, `invalidArgument` when its folder may be written
     /// by everybody, `io` when the data address cannot be had.
-    package init(site: String, controlSocket: String, listen: String, store: String) throws {
+    package init(
+        site: String, controlSocket: String, listen: String, store: String, limits: AgentLimits = AgentLimits()
+    ) throws {
         let interrupt = try Interrupt()
         lock = try ControlSocketLock(controlSocket)
-        let data = try SocketListener(try SocketAddress(listen), interrupt: interrupt)
-        let service = try AgentService(site: site, store: store, address: data.address)
-        let control = try SocketListener(try SocketAddress(controlSocket), interrupt: interrupt)
+        let data = try SocketListener(try SocketAddress(listen), interrupt: interrupt, limit: limits.connections)
+        let service = try AgentService(site: site, store: store, address: data.address, limits: limits)
+        let control = try SocketListener(
+            try SocketAddress(controlSocket), interrupt: interrupt, limit: limits.connections)
         let dispatch = AgentDispatch(service)
         threads = [
-            data.start("agent-data") { service.incoming.serve($0) },
+            data.start("agent-data", toStrangers: { service.incoming.serve($0, known: $1) }),
             control.start("agent-control") { socket in
                 guard ControlSocketLock.mayAsk(socket.descriptor) else { return }
                 ControlSession(ControlConnection(socket), dispatch, interrupt: socket.interrupt).run()
@@ -54,8 +57,11 @@ package final class AgentServer: Sendable {
 }
 
 /// Runs the agent of a site until SIGTERM or SIGINT, or until the task is cancelled.
-package func runAgent(site: String, controlSocket: String, listen: String, store: String) async throws {
-    let server = try AgentServer(site: site, controlSocket: controlSocket, listen: listen, store: store)
+package func runAgent(
+    site: String, controlSocket: String, listen: String, store: String, limits: AgentLimits = AgentLimits()
+) async throws {
+    let server = try AgentServer(
+        site: site, controlSocket: controlSocket, listen: listen, store: store, limits: limits)
     for await _ in endingSignals() { break }
     await server.stop()
 }

@@ -58,7 +58,8 @@ extension AgentService {
             let record: RecoveryPointRecord
             do {
                 record = try await point.draft.seal(
-                    domainXML: request.domainXML, kind: request.cause, time: request.at, checksums: received)
+                    domainXML: request.domainXML, kind: request.cause, time: request.at,
+                    number: request.number, checksums: received)
             } catch {
                 // A draft that failed to seal can only be thrown away.
                 incoming.remove(point)

@@ -12,16 +12,40 @@ extension AgentService {
                 .invalidArgument, "a point has at least one disk and each disk once", hint: "correct the list of disks")
         }
         let meter = TransferMeter(report: progress)
-        var checksums: [String: String] = [:]
+        // Who asked hears that we live, also while nothing moves: a scan, or a target that is slow to take in.
+        let ticker = Task { [seconds = limits.progressSeconds] in
+            while (try? await Task.sleep(for: .seconds(seconds))) != nil { meter.reportNow() }
+        }
+        defer { ticker.cancel() }
+        let held = try await HeldDisks.open(request.disks)
+        let checksums: [String: String]
+        do {
+            checksums = try await send(held, request.ticket, meter)
+        } catch {
+            await held.close()
+            throw error
+        }
+        await held.close()
+        meter.reportNow()
+        let totals = meter.totals
+        return TransferSummary(
+            bytes: totals.sent, scanned: totals.scanned, seconds: meter.seconds, checksums: checksums)
+    }
+
+    /// Sends the disks, some at a time; returns the checksum of each.
+    private func send(
+        _ held: HeldDisks, _ ticket: PointTicket, _ meter: TransferMeter
+    ) async throws -> [String: String] {
         try await withThrowingTaskGroup(of: (String, Hash128).self) { group in
-            var waiting = request.disks[...]
+            var checksums: [String: String] = [:]
+            var waiting = held.disks[...]
             func startNext() {
-                guard let disk = waiting.popFirst() else { return }
+                guard let entry = waiting.popFirst() else { return }
+                let sender = DiskSender(
+                    ticket: ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds)
                 group.addTask {
-                    let interrupt = try Interrupt()
-                    let sender = DiskSender(ticket: request.ticket, disk: disk, meter: meter, interrupt: interrupt)
-                    return try await onThread("agent-send-\(disk.target)", interrupt: interrupt) {
-                        (disk.target, try sender.run())
+                    try await onThread("agent-send-\(entry.disk.target)", interrupt: entry.interrupt) {
+                        (entry.disk.target, try sender.run())
                     }
                 }
             }
@@ -31,11 +55,8 @@ extension AgentService {
                 checksums[target] = checksum.hexadecimal
                 startNext()
             }
+            return checksums
         }
-        meter.reportNow()
-        let totals = meter.totals
-        return TransferSummary(
-            bytes: totals.sent, scanned: totals.scanned, seconds: meter.seconds, checksums: checksums)
     }
 
     package func changedExtents(image: DiskImage, bitmap: String) async throws -> [ByteRange]? {

@@ -15,10 +15,11 @@ package final class AgentService: Agent {
     let incoming: IncomingPoints
     /// One change at a time to each relationship.
     let gate = Gate()
+    let limits: AgentLimits
     private let address: String
 
     /// Makes the service; `address` is where senders reach this host's data listener.
-    package init(site: String, store: String, address: String) throws {
+    package init(site: String, store: String, address: String, limits: AgentLimits = AgentLimits()) throws {
         guard store.hasPrefix("/") else {
             throw ReplicationError(
                 .invalidArgument, "the store \(store) is no absolute path", hint: "give the folder's whole path")
@@ -26,6 +27,7 @@ package final class AgentService: Agent {
         self.site = site
         self.store = store
         self.address = address
+        self.limits = limits
         // QEMU, which may run under a user of its own, passes through these to the images that it is given.
         try makeFolder(store, rights: 0o711)
         try makeFolder(store + "/points", rights: 0o711)
@@ -33,7 +35,7 @@ package final class AgentService: Agent {
         records = try OwnershipRecords(store: store)
         stores = PointStores(root: store + "/points")
         // A point that failed holds space and a name: both are given back at once, off the connection's thread.
-        incoming = IncomingPoints { point in
+        incoming = IncomingPoints(helloSeconds: limits.helloSeconds) { point in
             Task { await Self.throwAway(point) }
         }
     }

@@ -9,8 +9,10 @@ final class ControlConnection: Sendable {
     private let socket: StreamSocket
     private let output = Mutex(())
 
-    init(_ socket: StreamSocket) {
+    /// Takes the socket over; a peer that reads nothing for `writeLimitSeconds` is gone.
+    init(_ socket: StreamSocket, writeLimitSeconds: Double = 1e9) {
         self.socket = socket
+        socket.setWriteLimit(seconds: writeLimitSeconds)
         // Nobody needs to speak on a control connection; its end is seen at once, for it never leaves the machine.
         socket.setIdleLimit(seconds: 1e9)
     }
@@ -46,7 +48,11 @@ final class ControlConnection: Sendable {
         let length = UInt32(message.count).bigEndian
         try output.withLock { _ in
             try withUnsafeBytes(of: length) { header in
-                try message.withUnsafeBytes { try socket.send(header, $0) }
+                do { try message.withUnsafeBytes { try socket.send(header, $0) } } catch {
+                    // Half a message may be out: nothing after it could be understood.
+                    socket.shutDown()
+                    throw error
+                }
             }
         }
     }

@@ -7,7 +7,11 @@ final class ControlLink: Sendable {
     /// How long a cancelled request waits for the agent to have tidied up.
     private static let cancelPatienceSeconds = 10.0
 
+    /// An agent that takes in nothing for so long hangs: requests are small.
+    private static let writePatienceSeconds = 30.0
+
     private struct Waiting: Sendable {
+        var heardAt = ContinuousClock.now
         let finish: @Sendable (Result<Data, any Error>) -> Void
         let progress: @Sendable (TransferProgress) -> Void
     }
@@ -48,8 +52,11 @@ final class ControlLink: Sendable {
     }
 
     /// Asks, and waits for the answer, the call's deadline or the task's cancellation.
+    ///
+    /// With `silenceSeconds`, the call is given up and cancelled at the agent when neither progress nor an answer has
+    /// come for so long.
     func ask<Body: Codable & Sendable, Answer: Codable & Sendable>(
-        _ call: AgentCall<Body, Answer>, _ body: Body,
+        _ call: AgentCall<Body, Answer>, _ body: Body, silenceSeconds: Double? = nil,
         progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
     ) async throws -> Answer {
         try Task.checkCancellation()
@@ -65,7 +72,17 @@ final class ControlLink: Sendable {
                 try? cancel(number, connection)
             }
         }
-        defer { deadline?.cancel() }
+        let watch = silenceSeconds.map { seconds in
+            Task { [self] in
+                guard await isSilent(number, for: seconds) else { return }
+                end(number, .failure(tooSilent(call.name, seconds)))
+                try? cancel(number, connection)
+            }
+        }
+        defer {
+            deadline?.cancel()
+            watch?.cancel()
+        }
         let answer = try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Data, any Error>) in
                 let waiting = Waiting(finish: { continuation.resume(with: $0) }, progress: progress)
@@ -117,7 +134,7 @@ final class ControlLink: Sendable {
             } catch let error as ReplicationError where error.code == .disconnected {
                 throw unreachable("nothing answers there", cause: error)
             }
-            let connection = ControlConnection(socket)
+            let connection = ControlConnection(socket, writeLimitSeconds: Self.writePatienceSeconds)
             state.open = Open(connection: connection, interrupt: interrupt)
             let thread = Thread { [weak self] in
                 do {
@@ -139,7 +156,11 @@ final class ControlLink: Sendable {
     private func deliver(_ message: Data) {
         guard let head = try? JSONDecoder().decode(ControlResponseHead.self, from: message) else { return }
         if let progress = head.progress {
-            state.withLock { $0.waiting[head.id] }?.progress(progress)
+            let waiting = state.withLock { state in
+                state.waiting[head.id]?.heardAt = .now
+                return state.waiting[head.id]
+            }
+            waiting?.progress(progress)
         } else if let failure = head.error {
             end(head.id, .failure(failure.error))
         } else {
@@ -158,6 +179,18 @@ final class ControlLink: Sendable {
         for entry in waiting { entry.finish(.failure(unreachable("it closed the connection", cause: error))) }
     }
 
+    /// Returns true when nothing has been heard of a request for so long; false when it has ended or the task was
+    /// cancelled.
+    private func isSilent(_ number: UInt64, for seconds: Double) async -> Bool {
+        var limit = ContinuousClock.now + .seconds(seconds)
+        while ContinuousClock.now < limit {
+            do { try await Task.sleep(until: limit, clock: .continuous) } catch { return false }
+            guard let heardAt = state.withLock({ $0.waiting[number]?.heardAt }) else { return false }
+            limit = heardAt + .seconds(seconds)
+        }
+        return true
+    }
+
     private func end(_ number: UInt64, _ result: Result<Data, any Error>) {
         state.withLock { $0.waiting.removeValue(forKey: number) }?.finish(result)
     }
@@ -166,6 +199,14 @@ final class ControlLink: Sendable {
         ReplicationError(
             .disconnected, "the agent at \(path) cannot be reached: \(reason)",
             hint: "start it at that host: perilune agent --control \(path)", context: ["socket": path], cause: cause)
+    }
+
+    private func tooSilent(_ call: String, _ seconds: Double) -> ReplicationError {
+        ReplicationError(
+            .timedOut, "nothing was heard of '\(call)' from the agent at \(path) for \(Int(seconds)) seconds",
+            hint: "the agent hangs, or its host's storage does: check that host, start the agent again, and begin the"
+                + " cycle again; earlier points are intact",
+            context: ["socket": path])
     }
 
     private func tooLate(_ call: String, _ seconds: Double) -> ReplicationError {

@@ -37,6 +37,8 @@ final class ControlSocketLock: Sendable {
         descriptor.withLock { descriptor in
             guard descriptor >= 0 else { return }
             unlink(path)
+            // A helper that is just being started may still hold a copy of the descriptor.
+            flock(descriptor, LOCK_UN)
             close(descriptor)
             descriptor = -1
         }

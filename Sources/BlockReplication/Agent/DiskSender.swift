@@ -6,17 +6,22 @@ struct DiskSender: Sendable {
     private static let hashesAhead = 2
 
     let ticket: PointTicket
-    let disk: SourceDisk
+    let held: HeldDisks.Disk
     let meter: TransferMeter
-    let interrupt: Interrupt
+    let writeLimitSeconds: Double
+
+    private var disk: SourceDisk { held.disk }
+    private var interrupt: Interrupt { held.interrupt }
 
     /// Sends the disk; returns the running checksum when the receiver has all of it on stable storage.
+    ///
+    /// The source stays open: who opened it closes it.
     func run() throws -> Hash128 {
-        let source = try disk.open(interrupt)
-        defer { source.close() }
-        let channel = WireChannel(
-            try StreamSocket.connect(
-                to: try SocketAddress(ticket.address), interrupt: interrupt, timeoutSeconds: 10))
+        let source = held.source
+        let socket = try StreamSocket.connect(
+            to: try SocketAddress(ticket.address), interrupt: interrupt, timeoutSeconds: 10)
+        socket.setWriteLimit(seconds: writeLimitSeconds)
+        let channel = WireChannel(socket)
         let peer = PeerState()
         do {
             try greet(channel, peer)

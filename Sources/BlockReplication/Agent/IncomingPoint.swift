@@ -70,12 +70,12 @@ final class IncomingPoint: @unchecked Sendable {  // `disks`, `underWay` and `fa
         try condition.withLock {
             if let failure { throw failure }
             var result: [String: String] = [:]
-            for (target, disk) in disks {
+            for (target, disk) in disks.sorted(by: { $0.key < $1.key }) {
                 guard case .received(let checksum) = disk.state else {
                     throw ReplicationError(
                         .invalidArgument, "disk \(target) of the point has not been received whole",
                         hint: "send all disks of the point, and seal it after that",
-                        context: ["relationship": relationship, "generation": generation])
+                        context: ["relationship": relationship, "generation": generation, "disk": target])
                 }
                 result[target] = checksum.hexadecimal
             }

@@ -6,7 +6,10 @@ final class IncomingPoints: Sendable {
     /// Called when a point that was being received can only be thrown away.
     private let failed: @Sendable (IncomingPoint) -> Void
 
-    init(failed: @escaping @Sendable (IncomingPoint) -> Void) {
+    private let helloSeconds: Double
+
+    init(helloSeconds: Double, failed: @escaping @Sendable (IncomingPoint) -> Void) {
+        self.helloSeconds = helloSeconds
         self.failed = failed
     }
 
@@ -26,10 +29,10 @@ final class IncomingPoints: Sendable {
 
     /// Serves one data connection from its first frame to its end.
     ///
-    /// Blocks: each connection has its own thread.
-    func serve(_ socket: StreamSocket) {
-        // A stranger that says nothing is put out sooner than a sender that works.
-        socket.setIdleLimit(seconds: 10)
+    /// `known` is called when it has shown a ticket; false when it had to make room before. Blocks: each connection has its own thread.
+    func serve(_ socket: StreamSocket, known: () -> Bool) {
+        // A stranger has little time in all, however busily it talks.
+        socket.setDeadline(.now + .seconds(helloSeconds))
         let channel = WireChannel(socket)
         var point: IncomingPoint?
         do {
@@ -38,8 +41,10 @@ final class IncomingPoints: Sendable {
                 return try WireHello(payload)
             }
             let admitted = try admit(hello)
+            // One that was put out meanwhile must not touch the point, which its sender may try again.
+            guard known() else { throw ReplicationError.crowdedOut }
             point = admitted
-            socket.setIdleLimit(seconds: StreamSocket.idleLimitSeconds)
+            socket.setDeadline(nil)
             try admitted.receive(hello, over: channel)
             channel.end(lingering: 5)
         } catch {

@@ -4,7 +4,8 @@ import Synchronization
 
 /// The host's own records of who may write which VM: `STORE/ownership/<relationship>.json`.
 ///
-/// The record lies outside the points, for it outlives them and is read by libvirt's hook when no agent runs.
+/// The record lies outside the points, for it outlives them. The agent alone reads it today; it is a plain file so that a
+/// libvirt `qemu` hook, which does not exist yet, can read it when no agent runs.
 final class OwnershipRecords: Sendable {
     private static let sizeLimit = 64 << 10
 

@@ -3,16 +3,27 @@ import Synchronization
 
 /// Listens on one address and gives each connection a thread of its own.
 final class SocketListener: Sendable {
-    private static let connectionLimit = 128
+    /// Connections that are served, by number; the lowest number came first.
+    private struct Served {
+        var next: UInt64 = 0
+        var all: [UInt64: StreamSocket] = [:]
+        /// Those that have not yet shown who they are.
+        var strangers: Set<UInt64> = []
+        /// Threads, also of strangers that were put out and have not ended yet.
+        var threads = 0
+    }
 
     /// The address that peers connect to; with the port that the system chose when it was asked for any.
     let address: String
     private let descriptor: Int32
     private let interrupt: Interrupt
-    private let open = Mutex(0)
+    private let limit: Int
+    private let served = Mutex(Served())
 
     /// Listens at once; accepts from `start` on.
-    init(_ address: SocketAddress, interrupt: Interrupt) throws {
+    ///
+    /// At most `limit` connections are served at once.
+    init(_ address: SocketAddress, interrupt: Interrupt, limit: Int = AgentLimits().connections) throws {
         var failure: Int32 = EADDRNOTAVAIL
         let descriptor = try address.forEachResolved(passive: true) { family, pointer, length -> Int32? in
             let descriptor = socket(
@@ -36,6 +47,7 @@ final class SocketListener: Sendable {
         }
         self.descriptor = descriptor
         self.interrupt = interrupt
+        self.limit = limit
         self.address = Self.boundAddress(descriptor, address)
     }
 
@@ -43,8 +55,25 @@ final class SocketListener: Sendable {
 
     /// Accepts connections until the interrupt is triggered.
     ///
-    /// The thread holds this listener.
+    /// The thread holds this listener. When all places are taken, a new connection is refused.
     func start(_ name: String, _ serve: @escaping @Sendable (StreamSocket) -> Void) -> WorkerThread<Void> {
+        start(name, asStrangers: false) { socket, _ in serve(socket) }
+    }
+
+    /// Accepts connections as `start` does, each a stranger until it calls what it is given as second argument,
+    /// which answers false when the stranger has been put out.
+    ///
+    /// When all places are taken, the stranger that came first gives its place to a new connection: so strangers that
+    /// say nothing, however many, keep nobody out who has something to say.
+    func start(
+        _ name: String, toStrangers serve: @escaping @Sendable (StreamSocket, () -> Bool) -> Void
+    ) -> WorkerThread<Void> {
+        start(name, asStrangers: true, serve)
+    }
+
+    private func start(
+        _ name: String, asStrangers: Bool, _ serve: @escaping @Sendable (StreamSocket, () -> Bool) -> Void
+    ) -> WorkerThread<Void> {
         WorkerThread(name) { [self] in
             while interrupt.reason == nil {
                 var entries = [
@@ -60,7 +89,7 @@ final class SocketListener: Sendable {
                     continue
                 }
                 _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
-                takeIn(accepted, name, serve)
+                takeIn(accepted, name, asStranger: asStrangers, serve)
             }
         }
     }
@@ -68,23 +97,54 @@ final class SocketListener: Sendable {
     /// Waits until all connections have ended, at most for `seconds`; blocks.
     func waitUntilIdle(seconds: Double) {
         let limit = ContinuousClock.now + .seconds(seconds)
-        while open.withLock({ $0 > 0 }), ContinuousClock.now < limit { usleep(5000) }
+        while served.withLock({ $0.threads > 0 }), ContinuousClock.now < limit { usleep(5000) }
     }
 
-    private func takeIn(_ accepted: Int32, _ name: String, _ serve: @escaping @Sendable (StreamSocket) -> Void) {
-        guard open.withLock({ $0 < Self.connectionLimit }), let own = try? Interrupt() else {
+    private func takeIn(
+        _ accepted: Int32, _ name: String, asStranger: Bool,
+        _ serve: @escaping @Sendable (StreamSocket, () -> Bool) -> Void
+    ) {
+        guard let own = try? Interrupt(), let number = takePlace() else {
             close(accepted)
             return
         }
-        open.withLock { $0 += 1 }
         interrupt.pass(to: own)
         let socket = StreamSocket(descriptor: accepted, interrupt: own)
+        served.withLock { served in
+            served.all[number] = socket
+            served.threads += 1
+            if asStranger { served.strangers.insert(number) }
+        }
         let thread = Thread { [self] in
-            serve(socket)
-            open.withLock { $0 -= 1 }
+            serve(socket) { served.withLock { $0.strangers.remove(number) != nil } }
+            served.withLock { served in
+                served.all[number] = nil
+                served.strangers.remove(number)
+                served.threads -= 1
+            }
         }
         thread.name = name + "-connection"
         thread.start()
+    }
+
+    /// A number for a new connection, for which a stranger may have to go; nil when no place can be had.
+    private func takePlace() -> UInt64? {
+        let (number, evicted) = served.withLock { served -> (UInt64?, StreamSocket?) in
+            var evicted: StreamSocket?
+            if served.all.count >= limit {
+                guard let oldest = served.strangers.min() else { return (nil, nil) }
+                served.strangers.remove(oldest)
+                evicted = served.all.removeValue(forKey: oldest)
+            }
+            // A thread that was told to go ends soon; should many not, nobody is taken in until they have.
+            guard served.threads < 4 * limit else { return (nil, evicted) }
+            defer { served.next += 1 }
+            return (served.next, evicted)
+        }
+        // Whatever its thread does, also the last words to the peer, ends with the connection.
+        evicted?.interrupt.trigger(ReplicationError.crowdedOut)
+        evicted?.shutDown()
+        return number
     }
 
     /// 0600 for a Unix socket; true when there is nothing to do, or it is done.
@@ -104,5 +164,13 @@ final class SocketListener: Sendable {
         // The port stands at the same place in both families' addresses.
         let number = withUnsafeBytes(of: &storage) { UInt16(bigEndian: $0.load(fromByteOffset: 2, as: UInt16.self)) }
         return host.contains(":") ? "[\(host)]:\(number)" : "\(host):\(number)"
+    }
+}
+
+extension ReplicationError {
+    /// A connection that had not shown a ticket made room for another.
+    static var crowdedOut: ReplicationError {
+        ReplicationError(
+            .busy, "the agent has too many connections", hint: "show a ticket at once, or connect again later")
     }
 }

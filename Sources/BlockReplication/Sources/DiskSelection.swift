@@ -35,8 +35,6 @@ extension SourceDisk {
             ranges = .whole(size)
         case .changed(let bitmap, let also):
             ranges = try source.changes(bitmap: bitmap ?? "backup-" + target).union(try ExtentMap(checked: also))
-        case .listed(let listed):
-            ranges = try ExtentMap(checked: listed)
         case .differing:
             return nil
         }

@@ -131,6 +131,17 @@ enum ImageReadLock {
         guard question.l_type == Int16(F_UNLCK) else { throw ReplicationError.imageInUse(path) }
     }
 
+    /// As `take`, and throws `busy` also when a QEMU reads the image: for one that shall be removed.
+    static func takeUnused(_ descriptor: Int32, path: String) throws {
+        try take(descriptor, path: path)
+        // Our own locks are on this descriptor, and never in our own way.
+        var question = lock(readPermission, type: F_WRLCK)
+        guard fcntl(descriptor, getLock, &question) == 0 else {
+            throw ReplicationError.system("asking for an image's locks", path: path, errno: errno)
+        }
+        guard question.l_type == Int16(F_UNLCK) else { throw ReplicationError.imageInUse(path) }
+    }
+
     private static func lock(_ byte: Int64, type: Int32) -> flock {
         var lock = flock()
         lock.l_type = Int16(type)

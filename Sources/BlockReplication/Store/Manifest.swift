@@ -28,7 +28,7 @@ package struct Manifest: Codable, Sendable, Equatable {
     package var boots: [BootOverlay] = []
     /// Files of an earlier lineage, kept until a point of the present one is whole.
     package var superseded: [String] = []
-    /// The number that the next point gets.
+    /// The least number that the next point may get; above all that were used here, across changes of direction too.
     package var nextNumber = 1
     /// Counts up with every file that may have to replace one of the same purpose.
     package var serial = 1

@@ -45,11 +45,14 @@ package final class PointDraft: Sendable {
 
     /// Makes the point: flushes the images, puts them in place, and names them in the manifest, which is the instant that counts.
     ///
-    /// `checksums` are the data path's xxh128 of what it transferred, by target. After an error the draft can only be abandoned.
+    /// `number` is the least that the point may get; it gets a higher one when the store has used that already, so that no
+    /// number is used twice in a relationship, whichever site its points lie at. `checksums` are the data path's xxh128 of
+    /// what it transferred, by target. After an error the draft can only be abandoned.
     package func seal(
-        domainXML: String, kind: PointKind, time: Timestamp, checksums: [String: String] = [:]
+        domainXML: String, kind: PointKind, time: Timestamp, number: Int = 1, checksums: [String: String] = [:]
     ) async throws -> RecoveryPointRecord {
-        try await store.seal(self, domainXML: domainXML, kind: kind, time: time, checksums: checksums)
+        try await store.seal(
+            self, domainXML: domainXML, kind: kind, time: time, number: number, checksums: checksums)
     }
 
     /// Throws away what was written; the points before are as they were.
@@ -60,9 +63,12 @@ package final class PointDraft: Sendable {
 
 extension PointStore {
     static let maximumDomainXML = 4 << 20
+    /// Far above any real count of points, and exact in every reader of JSON.
+    static let maximumNumber = 1 << 53
 
     func seal(
-        _ draft: PointDraft, domainXML: String, kind: PointKind, time: Timestamp, checksums: [String: String]
+        _ draft: PointDraft, domainXML: String, kind: PointKind, time: Timestamp, number: Int,
+        checksums: [String: String]
     ) throws -> RecoveryPointRecord {
         // A caller that did not see the answer to its first call asks again.
         if let sealed = manifest.point(draft.generation) { return sealed }
@@ -73,6 +79,11 @@ extension PointStore {
         guard domainXML.utf8.count <= Self.maximumDomainXML else {
             throw ReplicationError(
                 .invalidArgument, "the domain XML is longer than 4 MiB", hint: "give the inactive XML of the domain")
+        }
+        guard (0..<Self.maximumNumber).contains(number) else {
+            throw ReplicationError(
+                .invalidArgument, "a point cannot have the number \(number)",
+                hint: "give the number after the newest point's", context: ["relationship": manifest.relationship])
         }
         let summaries = try draft.disks.map { try $0.writer.finish() }
         try hook(.imagesFinished)
@@ -96,7 +107,8 @@ extension PointStore {
         // The names must be durable before the manifest speaks of them.
         try directory.sync()
         let record = RecoveryPointRecord(
-            generation: draft.generation, parent: draft.parent, number: manifest.nextNumber, time: time, kind: kind,
+            generation: draft.generation, parent: draft.parent, number: max(manifest.nextNumber, number), time: time,
+            kind: kind,
             disks: disks, over: manifest.newest?.generation, domainXML: domain)
         let superseded = manifest.superseded
         try commit { next in
@@ -109,7 +121,7 @@ extension PointStore {
             }
             next.points.append(record)
             next.superseded = []
-            next.nextNumber += 1
+            next.nextNumber = record.number + 1
             next.serial += 1
         }
         self.draft = nil

@@ -22,20 +22,25 @@ extension PointStore {
 
     /// Ends the relationship at this site: removes every file of the store, but not one that lies outside of it.
     ///
-    /// A former boot overlay that was adopted as a base lies inside, and goes too. Refused while a VM has its disks here, or
-    /// when a disk outside stands on a file of the store.
+    /// Test and boot overlays go too, and so does a former boot overlay that was adopted as a base. Refused (`busy`), with
+    /// nothing changed, while a process has one of these open, or when a disk outside stands on a file of the store.
     package func destroy() throws {
         try checkNoDraft()
-        let outside = manifest.disks.filter(\.base.external).map {
+        let adopted = manifest.disks.filter(\.base.external).map {
             ImageLayer(path: $0.base.path, format: $0.base.format)
-        }.filter { name(inside: $0.path) == nil }
-        guard manifest.boots.isEmpty, try filesBeneath(outside).isEmpty else {
+        }
+        let outside = adopted.filter { name(inside: $0.path) == nil }
+        guard try filesBeneath(outside).isEmpty else {
             throw ReplicationError(
                 .busy, "a VM's own disks are in this store",
                 hint: "move or discard the VM's disks before its replication is removed",
                 context: ["relationship": manifest.relationship, "path": directory.path])
         }
+        let own = manifest.boots.flatMap { $0.disks.map { directory.path($0.file) } }
+        let held = try UnusedImages(own + adopted.map(\.path).filter { name(inside: $0) != nil })
+        defer { withExtendedLifetime(held) {} }
         try commit {
+            $0.boots = []
             $0.points = []
             $0.layers = []
             $0.retainedMaps = []

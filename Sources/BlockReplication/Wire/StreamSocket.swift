@@ -9,16 +9,24 @@ final class StreamSocket: Sendable {
     /// A peer that is silent for longer is gone; heartbeats come every `heartbeatInterval`.
     static let idleLimitSeconds = 30.0
     static let heartbeatIntervalSeconds = 10.0
+    /// A peer that lives but reads nothing for longer is given up: its storage hangs.
+    static let writeLimitSeconds = 120.0
+
+    private struct Limits {
+        var idle: Double
+        var write = StreamSocket.writeLimitSeconds
+        var deadline: ContinuousClock.Instant?
+    }
 
     let descriptor: Int32
     let interrupt: Interrupt
-    private let idleLimit: Mutex<Double>
+    private let limits: Mutex<Limits>
 
     /// Takes over a connected socket and closes it at its own end.
     init(descriptor: Int32, interrupt: Interrupt, idleLimitSeconds: Double = StreamSocket.idleLimitSeconds) {
         self.descriptor = descriptor
         self.interrupt = interrupt
-        idleLimit = Mutex(idleLimitSeconds)
+        limits = Mutex(Limits(idle: idleLimitSeconds))
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
         var yes: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
@@ -30,7 +38,13 @@ final class StreamSocket: Sendable {
     deinit { close(descriptor) }
 
     /// Changes how long the peer may be silent.
-    func setIdleLimit(seconds: Double) { idleLimit.withLock { $0 = seconds } }
+    func setIdleLimit(seconds: Double) { limits.withLock { $0.idle = seconds } }
+
+    /// Changes how long the peer may take in nothing while it is not silent.
+    func setWriteLimit(seconds: Double) { limits.withLock { $0.write = seconds } }
+
+    /// Sets the instant at which all reading ends, whatever has come until then.
+    func setDeadline(_ deadline: ContinuousClock.Instant?) { limits.withLock { $0.deadline = deadline } }
 
     /// Connects to an agent; gives up after `timeoutSeconds`.
     static func connect(to address: SocketAddress, interrupt: Interrupt, timeoutSeconds: Double) throws -> StreamSocket
@@ -88,7 +102,9 @@ final class StreamSocket: Sendable {
             if count == 0 { throw Self.gone("the peer closed the connection") }
             if errno == EINTR { continue }
             guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
-            guard try wait(for: Int16(POLLIN), seconds: idleLimit.withLock { $0 }) else { throw Self.silent }
+            let (idle, deadline) = limits.withLock { ($0.idle, $0.deadline) }
+            let left = deadline.map { ($0 - .now) / .seconds(1) } ?? idle
+            guard try wait(for: Int16(POLLIN), seconds: min(idle, left)) else { throw Self.silent }
         }
     }
 
@@ -127,7 +143,7 @@ final class StreamSocket: Sendable {
             }
             if errno == EINTR { continue }
             guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
-            guard try wait(for: Int16(POLLOUT), seconds: idleLimit.withLock { $0 }) else { throw Self.silent }
+            try waitForRoom()
         }
     }
 
@@ -169,6 +185,43 @@ final class StreamSocket: Sendable {
             }
             if ready > 0, entries.0.revents != 0 { return true }
         }
+    }
+
+    /// Waits until the peer takes in more.
+    ///
+    /// What it sends meanwhile stays unread, and shows that it lives: without it the limit of silence holds, with it the
+    /// longer one for writing.
+    private func waitForRoom() throws {
+        let (idle, write) = limits.withLock { ($0.idle, $0.write) }
+        let limit = ContinuousClock.now + .seconds(write)
+        var heardAt = ContinuousClock.now
+        var unread = unreadCount
+        while true {
+            let silenceEnds = heardAt + .seconds(idle)
+            let until = min(silenceEnds, limit, .now + .seconds(1))
+            if try wait(for: Int16(POLLOUT), seconds: (until - .now) / .seconds(1)) { return }
+            let count = unreadCount
+            if count != unread {
+                unread = count
+                heardAt = .now
+            } else if ContinuousClock.now >= silenceEnds {
+                throw Self.silent
+            }
+            if ContinuousClock.now >= limit { throw Self.stuck(write) }
+        }
+    }
+
+    /// Bytes that have come and were not read.
+    private var unreadCount: Int32 {
+        var count: Int32 = 0
+        return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? count : 0
+    }
+
+    private static func stuck(_ seconds: Double) -> ReplicationError {
+        ReplicationError(
+            .timedOut, "the other agent lives, but took in nothing for \(Int(seconds)) seconds",
+            hint: "check the storage and the load of the other host, then start the cycle again; earlier points are"
+                + " intact")
     }
 
     private static func gone(_ reason: String) -> ReplicationError {

@@ -13,9 +13,11 @@ extension LibvirtHypervisor {
             let now = try await onDomain(uuid) { try Self.driveCommit($0, disk: disk, into: base) }
             if case .pivoted = now { return }
             guard waited < limit else {
+                // Left alone, the job would keep every later backup of the VM from beginning.
+                try await onDomain(uuid) { try Self.abortCommit($0, disk: disk) }
                 throw HypervisorError(
                     .timedOut, "the chain of disk '\(disk)' is not folded within \(limit)",
-                    hint: "the host goes on with it: call again to wait for its end")
+                    hint: "the chain is as it was: try again when the guest writes less")
             }
             try await clock.sleep(for: pause)
             waited += pause
@@ -60,10 +62,17 @@ extension LibvirtHypervisor {
                 .busy, "another block job is under way on disk '\(target)' of VM '\(definition.name)'",
                 hint: "wait for its end or abort it, then try again")
         }
-        // libvirt reports cur == end only once QEMU can switch over.
         guard job.end > 0, job.cur == job.end else { return .copying }
         let flags = VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT.rawValue
-        try LibvirtLibrary.check(virDomainBlockJobAbort(domain, target, flags), doing)
+        guard virDomainBlockJobAbort(domain, target, flags) < 0 else { return .copying }
+        // All may be copied a moment before QEMU says that it can switch over, most of all on a busy host: ask again.
+        if virGetLastErrorCode() == Int32(VIR_ERR_BLOCK_COPY_ACTIVE.rawValue) { return .copying }
+        try LibvirtLibrary.check(-1, doing)
         return .copying
+    }
+
+    private static func abortCommit(_ domain: OpaquePointer, disk target: String) throws {
+        try LibvirtLibrary.check(
+            virDomainBlockJobAbort(domain, target, 0), "give up folding the chain of disk '\(target)'")
     }
 }

@@ -151,7 +151,7 @@ actor JobDriver {
             job.endedAt = now
             relationship.state = after
             relationship.activeJob = nil
-            relationship.lastError = nil
+            relationship.lastError = job.facts["warning"]
             try vault.append(
                 Event(
                     at: now, severity: .info, object: relationship.id,

@@ -47,18 +47,20 @@ package enum StageName: String, Sendable, CaseIterable {
 ///     unplanned failover:  fence-source -> settle-point -> claim-ownership -> define -> connect -> start -> confirm
 ///                          '----- may be given up ----'    '------------- is driven to its end -------------'
 package enum StagePlan {
-    package static func stages(of operation: Operation) -> [StageName] {
+    package static func stages(of operation: Operation, from origin: ReplicationState) -> [StageName] {
         switch operation {
         case .protect, .startFirstCopy: [.prepare, .copy, .prune]
         case .sync, .resync: [.copy, .prune]
-        case .pause, .resume: []
+        // A resync that was held is taken up by comparing anew; else the next cycle sends all that changed meanwhile.
+        case .resume: origin == .resyncPaused ? [.copy, .prune] : []
+        case .pause: []
         case .plannedFailover:
             [.shutDownSource, .copy, .settlePoint, .claimOwnership, .define, .connect, .start, .confirm]
         case .unplannedFailover:
             [.fenceSource, .settlePoint, .claimOwnership, .define, .connect, .start, .confirm]
         case .changePoint:
             [.settlePoint, .withdraw, .claimOwnership, .define, .connect, .start, .confirm]
-        case .undo: [.withdraw, .returnOwnership, .startSource]
+        case .undo: [.returnOwnership, .withdraw, .startSource]
         case .commit: [.dropPoints]
         case .reverse: [.quietFormerOwner, .adoptDisks, .turnRound, .copy, .prune, .flatten]
         case .testFailover: [.settlePoint, .createTest]
@@ -76,7 +78,8 @@ package enum StagePlan {
         case .unplannedFailover, .plannedFailover:
             claimed && [.claimOwnership, .define, .connect, .start, .confirm].contains(stage)
         case .changePoint: stage != .settlePoint
-        case .undo, .unprotect, .commit: true
+        case .undo: claimed
+        case .unprotect, .commit: true
         case .reverse: [.turnRound, .copy, .prune, .flatten].contains(stage)
         default: false
         }

@@ -61,7 +61,11 @@ extension RecoveryEngine {
             _ = try await agent
             return (false, nil)
         }
-        return (try await agent != nil, try await hypervisor.domain(uuid: vm)?.power)
+        do {
+            return (try await agent != nil, try await hypervisor.domain(uuid: vm)?.power)
+        } catch is HypervisorError {
+            return (false, nil)
+        }
     }
 
     private func managementRunsAnywhere(for item: ProtectedItem?) async throws -> Bool {
@@ -78,7 +82,7 @@ extension RecoveryEngine {
     private func isRunning(_ vm: String, at candidates: [String]) async throws -> Bool {
         for host in candidates {
             if let hypervisor = try await hosts.reachableHypervisor(host),
-                try await hypervisor.domain(named: vm)?.power == .running
+                (try? await hypervisor.domain(named: vm))??.power == .running
             {
                 return true
             }

@@ -24,23 +24,25 @@ package struct HostDirectory: Sendable {
     }
 
     /// The hypervisor if it answers, else nil.
+    ///
+    /// One that answers with an error only (its disks are dead, its daemon hangs) is as good as none.
     package func reachableHypervisor(_ id: String) async throws -> (any Hypervisor)? {
         let hypervisor = try await hypervisor(id)
         do {
             _ = try await hypervisor.information()
             return hypervisor
-        } catch let error as HypervisorError where error.code == .unreachable {
+        } catch is HypervisorError {
             return nil
         }
     }
 
-    /// The agent if it answers, else nil.
+    /// The agent if it answers, else nil; see `reachableHypervisor`.
     package func reachableAgent(_ id: String) async throws -> (any Agent)? {
         let agent = try await agent(id)
         do {
             _ = try await agent.status()
             return agent
-        } catch let error as ReplicationError where error.code == .disconnected {
+        } catch is ReplicationError {
             return nil
         }
     }

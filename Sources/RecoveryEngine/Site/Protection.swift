@@ -29,6 +29,7 @@ extension RecoveryEngine {
                 .invalid, "the recovery cloud of \(cloud.name) has no host", hint: "add one to it", object: cloud.name)
         }
         let (domain, source) = try await find(vm: name, on: cloud.hosts, where: "cloud \(cloud.name)")
+        try await checkReplicable(domain, at: source)
         let itemID = dependencies.identifiers.next()
         var relationship = try newRelationship(domain, source: source, target: target, policy: pair.policy)
         relationship.item = itemID
@@ -55,6 +56,7 @@ extension RecoveryEngine {
             return try await self.relationship(existing.id)
         }
         let (domain, _) = try await find(vm: name, on: [source.id], where: "host \(source.name)")
+        try await checkReplicable(domain, at: source.id)
         var relationship = try newRelationship(domain, source: source.id, target: target.id, policy: policy.id)
         relationship.networks = networks
         try await insert(relationship, nil)
@@ -75,6 +77,17 @@ extension RecoveryEngine {
             .unknown, "\(place) has no VM '\(name)'",
             hint: nearest.map { "did you mean '\($0)'?" } ?? "it has: \(known.sorted().joined(separator: ", "))",
             object: name)
+    }
+
+    /// Refuses a VM whose state is more than its disks: what is not replicated must not be missed after a failover.
+    private func checkReplicable(_ domain: Domain, at host: String) async throws {
+        let definition = try DomainDefinition(xml: await hosts.hypervisor(host).inactiveXML(uuid: domain.uuid))
+        guard definition.firmwareState.isEmpty else {
+            throw EngineError(
+                .invalid, "\(domain.name) keeps state in \(definition.firmwareState.joined(separator: " and "))",
+                hint: "this version replicates disks only: protect a VM that boots by BIOS and has no TPM",
+                object: domain.name)
+        }
     }
 
     private func insert(_ relationship: Relationship, _ item: ProtectedItem?) async throws {

@@ -14,6 +14,10 @@ package struct VMStatus: Sendable {
     package var points: Int
     package var job: Job?
     package var verdicts: [Guards.Verdict]
+    /// Hosts at which the VM runs though they do not own it: two copies may be written.
+    package var runsWithoutOwnership: [Host]
+    /// Whether the VM runs at its owner; nil when the owner does not answer.
+    package var runsAtOwner: Bool?
 }
 
 extension RecoveryEngine {
@@ -34,12 +38,18 @@ extension RecoveryEngine {
             )
         }
         func host(_ id: String) -> Host? { hosts.first { $0.id == id } }
-        let verdicts = try await verdicts(on: relationship)
+        let item = try await item(of: relationship)
+        let facts = try await facts(for: relationship, item: item)
+        let running = facts.runningAt ?? []
+        let ownerAnswers =
+            relationship.owner == relationship.source ? facts.sourceReachable : facts.targetReachable
         return VMStatus(
-            relationship: relationship, item: try await item(of: relationship), owner: host(relationship.owner),
+            relationship: relationship, item: item, owner: host(relationship.owner),
             source: host(relationship.source), target: host(relationship.target),
             newestPoint: points.max { $0.number < $1.number }, points: points.count,
             job: job.flatMap { $0.state.isOpen ? $0 : nil },
-            verdicts: verdicts)
+            verdicts: Guards.verdicts(for: relationship, item: item, facts: facts),
+            runsWithoutOwnership: running.filter { $0 != relationship.owner }.compactMap(host),
+            runsAtOwner: ownerAnswers == true ? running.contains(relationship.owner) : nil)
     }
 }

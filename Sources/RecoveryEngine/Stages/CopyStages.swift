@@ -39,7 +39,7 @@ extension JobDriver {
     /// A point that an earlier attempt sealed is taken as it is; anything else it left is thrown away and made again.
     func copy() async throws {
         // A failover that was taken up again may find that its guest was started meanwhile.
-        if job.operation == .plannedFailover { try await shutDownSource() }
+        if job.operation == .plannedFailover { try await shutDownAgain() }
         try await checkOwnership(of: relationship.source)
         let target = try await hosts.agent(relationship.target)
         if let generation = fact("generation") {
@@ -69,6 +69,14 @@ extension JobDriver {
     /// Whether change maps are left aside and both sides are compared.
     private var comparing: Bool { fact("comparing") != nil }
 
+    /// Makes sure that the source is still down; a guest that ran meanwhile wrote, so what was sealed is not its last point.
+    private func shutDownAgain() async throws {
+        let source = try await hosts.hypervisor(relationship.source)
+        guard try await source.domain(uuid: relationship.vmUUID)?.power.isActive == true else { return }
+        try await shutDownSource()
+        try await setFact("generation", nil)
+    }
+
     private func copyPoint(generation: String, to target: any Agent) async throws -> PointSummary {
         let hypervisor = try await hosts.hypervisor(relationship.source)
         guard let domain = try await hypervisor.domain(uuid: relationship.vmUUID) else {
@@ -76,6 +84,8 @@ extension JobDriver {
                 .unknown, "the source host does not know the VM \(relationship.name)", object: relationship.name)
         }
         try checkShape(of: domain)
+        // A map belongs to the file that was recorded; of another one nobody knows what it lacks.
+        try await noteImages(at: relationship.source) { $0.checkpoint = nil }
         let domainXML = try await hypervisor.inactiveXML(uuid: domain.uuid)
         let ticket = try await target.openPoint(
             OpenPoint(
@@ -105,6 +115,7 @@ extension JobDriver {
     ) async throws -> (Timestamp, TransferSummary, String?) {
         let sender = try await hosts.agent(relationship.source)
         let store = try await hosts.host(relationship.source).store
+        try await checkScratch(at: sender)
         let uuid = relationship.vmUUID
         let checkpoint = CheckpointName.of(generation: ticket.generation)
         var since = comparing ? nil : try await usableCheckpoint(hypervisor)
@@ -136,7 +147,7 @@ extension JobDriver {
                 extents: selection(for: disk.target, bitmap: since.map { _ in nil }, also: also))
         }
         do {
-            let summary = try await send(SendPoint(ticket: ticket, disks: disks), by: sender)
+            let summary = try await sendWatchingScratch(SendPoint(ticket: ticket, disks: disks), by: sender)
             try await hypervisor.endBackup(uuid: uuid)
             return (at, summary, checkpoint)
         } catch {
@@ -183,12 +194,12 @@ extension JobDriver {
             return .changed(bitmap: bitmap, also: ranges)
         }
         if relationship.newestGeneration == nil { return .everything }
-        if job.operation == .resync { return .differing }
+        if job.operation == .resync || job.operation == .resume { return .differing }
         guard let bitmap else { return .differing }
         return .changed(bitmap: bitmap, also: [])
     }
 
-    private func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
+    func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
         try await sender.sendPoint(request) { progress in
             Task { await self.show(progress) }
         }

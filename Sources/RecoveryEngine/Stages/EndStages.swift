@@ -41,7 +41,18 @@ extension JobDriver {
     func giveUp() async {
         if job.operation == .plannedFailover || job.operation == .unplannedFailover, fact("ran") != nil {
             // Its guest was shut down for nothing: it runs on at the source.
-            try? await hosts.hypervisor(relationship.source).start(uuid: relationship.vmUUID, paused: false)
+            do {
+                try await hosts.hypervisor(relationship.source).start(uuid: relationship.vmUUID, paused: false)
+            } catch {
+                let (now, name, what) = (now, relationship.name, Self.describe(error).message)
+                try? await record { _, relationship, vault in
+                    try vault.append(
+                        Event(
+                            at: now, severity: .critical, object: relationship.id,
+                            text: "\(name) was shut down for a failover that failed, "
+                                + "and could not be started again: \(what)"))
+                }
+            }
         }
         if job.operation == .testFailover { try? await removeTest() }
     }

@@ -27,17 +27,24 @@ extension JobDriver {
             let host = try await hosts.host(relationship.source)
             if !host.fence.isEmpty { return await dependencies.fencing.fence(host) }
         }
-        if let hypervisor = try await hosts.reachableHypervisor(relationship.source) {
+        let otherwise: SourceVerdict = argument("source") == "declared lost" ? .declared : .unknown
+        guard let hypervisor = try await hosts.reachableHypervisor(relationship.source) else { return otherwise }
+        do {
             // The hypervisor answers: ending the VM there is proof, and better than anybody's word.
-            try await noteWhetherRunning(hypervisor)
-            try await hypervisor.endBackup(uuid: relationship.vmUUID)
-            let limit = argument("shutdown_limit").flatMap(Double.init) ?? 30
-            if try await !hypervisor.shutDown(uuid: relationship.vmUUID, limit: .seconds(limit)) {
-                try await hypervisor.destroy(uuid: relationship.vmUUID)
-            }
+            try await endAtSource(hypervisor)
             return .proven
+        } catch is HypervisorError {
+            return otherwise
         }
-        return argument("source") == "declared lost" ? .declared : .unknown
+    }
+
+    private func endAtSource(_ hypervisor: any Hypervisor) async throws {
+        try await noteWhetherRunning(hypervisor)
+        try await hypervisor.endBackup(uuid: relationship.vmUUID)
+        let limit = argument("shutdown_limit").flatMap(Double.init) ?? 30
+        if try await !hypervisor.shutDown(uuid: relationship.vmUUID, limit: .seconds(limit)) {
+            try await hypervisor.destroy(uuid: relationship.vmUUID)
+        }
     }
 
     /// Shuts the VM down cleanly, so that its last point can be read at rest and its change map is written.
@@ -51,7 +58,8 @@ extension JobDriver {
             throw EngineError(
                 .shutdownTimedOut,
                 "\(relationship.name) did not shut down within \(Int(limit)) s; it still runs at its source",
-                hint: "shut it down from inside, raise shutdown_limit, or fail over unplanned",
+                hint: "its power button was pressed, so it may still go down: look at it; then shut it down "
+                    + "from inside, raise shutdown_limit, or fail over unplanned",
                 object: relationship.name)
         }
         try await setFact("verdict", SourceVerdict.proven.rawValue)
@@ -125,7 +133,7 @@ extension JobDriver {
             let runs = try await source.domain(uuid: relationship.vmUUID)?.power.isActive ?? false
             facts.runningAt = runs ? [relationship.source] : []
         } else if !verdictIsFresh, let source = try await hosts.reachableHypervisor(relationship.source),
-            try await source.domain(uuid: relationship.vmUUID)?.power.isActive == true
+            (try? await source.domain(uuid: relationship.vmUUID))??.power.isActive == true
         {
             // It came back, running, while nobody drove this job.
             try await setFact("verdict", nil)
@@ -196,6 +204,7 @@ extension JobDriver {
         let hypervisor = try await hosts.hypervisor(relationship.target)
         let uuid = relationship.vmUUID
         let checkpoint = CheckpointName.of(generation: "boot-\(relationship.epoch)")
+        try await checkOwnership(of: relationship.target)
         guard let domain = try await hypervisor.domain(uuid: uuid) else {
             throw EngineError(.failed, "\(relationship.name) is not defined at the target", object: relationship.name)
         }
@@ -210,13 +219,21 @@ extension JobDriver {
         try await record { _, relationship, _ in relationship.checkpoint = checkpoint }
     }
 
+    /// Looks whether the VM runs on.
+    ///
+    /// One that has powered itself off is failed over all the same: the way on is another point,
+    /// and that way must be open.
     func confirm() async throws {
         let hypervisor = try await hosts.hypervisor(relationship.target)
         let power = try await hypervisor.domain(uuid: relationship.vmUUID)?.power
-        guard power == .running else {
-            throw EngineError(
-                .failed, "\(relationship.name) is \(power?.rawValue ?? "not there") at the target, not running",
-                hint: "look at its log there: it may have powered itself off", object: relationship.name)
+        guard power != .running else { return }
+        let (now, name) = (now, relationship.name)
+        let what =
+            "\(name) was started at the target and is \(power?.rawValue ?? "not there") now: "
+            + "look at its log there, start it, or change its recovery point"
+        try await record { job, relationship, vault in
+            job.facts["warning"] = what
+            try vault.append(Event(at: now, severity: .critical, object: relationship.id, text: what))
         }
     }
 
@@ -227,18 +244,22 @@ extension JobDriver {
         let hypervisor = try await hosts.hypervisor(relationship.target)
         try await hypervisor.destroy(uuid: relationship.vmUUID)
         try await hypervisor.undefine(uuid: relationship.vmUUID)
-        try await hosts.agent(relationship.target).discardBootImages(
-            relationship: relationship.id, epoch: relationship.epoch)
+        // Once ownership has gone back, the images are those of the epoch before.
+        let epoch = fact("epoch").flatMap(Int.init).map { $0 - 1 } ?? relationship.epoch
+        try await hosts.agent(relationship.target).discardBootImages(relationship: relationship.id, epoch: epoch)
     }
 
     func returnOwnership() async throws {
         try await takeOwnership(for: relationship.source) { relationship in
             if let failover = relationship.failover { relationship.checkpoint = failover.sourceCheckpoint }
             relationship.failover = nil
+            // From here on the source's disks are the VM again, so that it can be failed over anew if the source is lost now.
+            relationship.state = .protected
         }
     }
 
     func startSource() async throws {
+        try await checkOwnership(of: relationship.source)
         let hypervisor = try await hosts.hypervisor(relationship.source)
         try await hypervisor.start(uuid: relationship.vmUUID, paused: false)
     }

@@ -22,22 +22,38 @@ extension JobDriver {
         }
     }
 
-    /// Writes the present ownership at these hosts; one that does not answer is an error only when `required`.
+    /// Writes the present ownership at these hosts.
+    ///
+    /// A host that does not take it is an error only when `required`: a lost side must not hold up the other.
     func recordOwnershipAtHosts(_ ids: [String], required: Bool) async throws {
+        for id in ids {
+            do {
+                try await recordOwnership(at: id)
+            } catch let error where !required && (error is ReplicationError || error is HypervisorError) {
+                let (now, name, host, what) = (
+                    now, relationship.name, try await hosts.host(id).name, Self.describe(error).message
+                )
+                try await record { _, relationship, vault in
+                    try vault.append(
+                        Event(
+                            at: now, severity: .warning, object: relationship.id,
+                            text: "\(host) did not take the new ownership of \(name): \(what)"))
+                }
+            }
+        }
+    }
+
+    private func recordOwnership(at id: String) async throws {
         let record = OwnershipRecord(
             relationship: relationship.id, vmUUID: relationship.vmUUID, owner: relationship.owner,
             epoch: relationship.epoch)
-        for id in ids {
-            let agent = required ? try await hosts.agent(id) : try await hosts.reachableAgent(id)
-            guard let agent else { continue }
-            try await agent.recordOwnership(record)
-            if let hypervisor = try await hosts.reachableHypervisor(id),
-                try await hypervisor.domain(uuid: relationship.vmUUID) != nil
-            {
-                try await hypervisor.setOwnership(
-                    uuid: relationship.vmUUID,
-                    Ownership(relationship: record.relationship, owner: record.owner, epoch: record.epoch))
-            }
+        try await hosts.agent(id).recordOwnership(record)
+        if let hypervisor = try await hosts.reachableHypervisor(id),
+            try await hypervisor.domain(uuid: relationship.vmUUID) != nil
+        {
+            try await hypervisor.setOwnership(
+                uuid: relationship.vmUUID,
+                Ownership(relationship: record.relationship, owner: record.owner, epoch: record.epoch))
         }
     }
 

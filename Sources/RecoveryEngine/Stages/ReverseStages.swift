@@ -30,6 +30,8 @@ extension JobDriver {
     /// What diverged stays in them, untouched.
     func adoptDisks() async throws {
         let host = formerOwner
+        // The former owner's map is of the file that was recorded; of another one both sides will be compared.
+        try await noteImages(at: host) { $0.failover?.sourceCheckpoint = nil }
         let disks = try relationship.disks.map { disk in
             guard let image = disk.images[host] else {
                 throw EngineError(

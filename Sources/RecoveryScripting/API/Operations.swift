@@ -56,7 +56,9 @@ enum Operations {
                 .optional("point", point, "unplanned only: the recovery point; \"latest\" if left out"),
                 .optional(
                     "source", .choice(["fence", "declared lost"]),
-                    "unplanned only: how it becomes certain that the source is down; \"fence\" if left out"),
+                    "unplanned only: how it becomes certain that the source is down. \"fence\" ends its whole host; "
+                        + "\"declared lost\" is your word. Left out, the VM is shut down there if its hypervisor answers, "
+                        + "and if it does not, the failover is refused (source-must-be-down)"),
                 .optional(
                     "shutdown_limit", .duration, "how long the guest may take to shut down", range: 1...86_400),
             ],
@@ -77,8 +79,6 @@ enum Operations {
                             .argument, "\(call.context.function): '\(name)' has no meaning in a planned failover",
                             hint: "it shuts the VM down and always takes the last point; leave '\(name)' out")
                     }
-                } else if options["source"] == nil {
-                    options["source"] = "fence"
                 }
                 return try await perform(planned ? .plannedFailover : .unplannedFailover, call, options)
             })

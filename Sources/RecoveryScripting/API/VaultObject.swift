@@ -14,7 +14,8 @@ enum VaultObject {
     private static let unknown = ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")
 
     static let host = FunctionDeclaration(
-        "host", "Registers a hypervisor with the agent beside it, or looks one up by name.",
+        "host",
+        "Registers a hypervisor with the agent beside it (needs --grant hosts), or looks one up by name.",
         named: [
             .required("name", .text, "unique among hosts"),
             .required("site", .text, "the place that fails as a whole"),
@@ -40,13 +41,14 @@ enum VaultObject {
             try Handle.check(name, of: "host")
             let engine = call.session.engine
             let present = try await engine.vault.read { try $0.object(Host.self, named: name, parent: nil)?.value }
-            let host = try await engine.ensureHost(
-                Host(
-                    id: engine.dependencies.identifiers.next(), name: name, site: arguments.text("site"),
-                    uri: arguments.text("uri"), agentSocket: arguments.text("agent"),
-                    agentAddress: arguments.text("address"), store: arguments.text("store"),
-                    fence: arguments.texts("fence") ?? present?.fence ?? []))
-            return [.object(Handle.host(host.name))]
+            let host = Host(
+                id: present?.id ?? engine.dependencies.identifiers.next(), name: name, site: arguments.text("site"),
+                uri: arguments.text("uri"), agentSocket: arguments.text("agent"),
+                agentAddress: arguments.text("address"), store: arguments.text("store"),
+                fence: arguments.texts("fence") ?? present?.fence ?? [])
+            // A fence is a program to run, and a host's store is where copies go: not every script may say what they are.
+            if host != present { try call.session.require(.hosts, for: "vault:host") }
+            return [.object(Handle.host(try await engine.ensureHost(host).name))]
         })
 
     static let server = FunctionDeclaration(

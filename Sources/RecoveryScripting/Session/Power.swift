@@ -4,6 +4,8 @@ package import LuaHost
 package enum Power: String, Sendable, CaseIterable {
     /// Lose and return the lab's sites, and read its guests' consoles.
     case lab
+    /// Register hosts or change them: where they are, and which command, run as this user, fences them.
+    case hosts
 
     /// Names that scripts may ask for and that this version has nothing behind.
     static let planned = ["exec", "http", "files"]

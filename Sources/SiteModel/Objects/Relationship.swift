@@ -84,11 +84,14 @@ package struct ReplicatedDisk: Codable, Hashable, Sendable {
     package var size: UInt64
     /// Path and format of the file that the VM writes at a host that owns or has owned it, by host id.
     package var images: [String: DiskImage]
+    /// The file that the VM had at its home when it was protected: what lies beneath it is not the relationship's.
+    package var original: DiskImage?
 
     package init(target: String, size: UInt64, images: [String: DiskImage]) {
         self.target = target
         self.size = size
         self.images = images
+        self.original = images.count == 1 ? images.values.first : nil
     }
 }
 

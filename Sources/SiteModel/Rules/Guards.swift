@@ -106,6 +106,10 @@ package enum Guards {
         switch operation {
         case .testFailover, .unplannedFailover, .changePoint:
             if relationship.newestGeneration == nil { return RuleBook.firstCopyIncomplete }
+            // Only towards the other side: in a reversal that has not turned round yet, the target is the owner itself.
+            if operation == .unplannedFailover, relationship.owner == relationship.target {
+                return RuleBook.reverseFirst
+            }
             return facts.chosenPointExists == false ? RuleBook.recoveryPointUnknown : nil
         default:
             return nil

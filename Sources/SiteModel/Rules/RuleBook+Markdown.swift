@@ -18,8 +18,8 @@ extension RuleBook {
         outstanding (`\(TransitionTable.afterFailure(of: .unprotect, from: .firstCopy).rawValue)`, \
         `\(TransitionTable.afterFailure(of: .unprotect, from: .resynchronizing).rawValue)`).
 
-        Replication that stops by itself leaves a protected VM in `\(ReplicationState.error.rawValue)`; sides that are \
-        found to have diverged leave it `\(ReplicationState.resyncRequired.rawValue)`.
+        Findings that this version does not raise yet: replication that stops by itself will leave a protected VM in `\(ReplicationState.error.rawValue)`; sides that are \
+        found to have diverged will leave it `\(ReplicationState.resyncRequired.rawValue)`.
 
         ## Refused operations
 

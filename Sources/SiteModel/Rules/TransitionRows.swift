@@ -127,7 +127,15 @@ extension TransitionTable {
         }
     }
 
-    static func reversing(_ operation: Operation) -> Transition { .refused(RuleBook.operationInProgress) }
+    /// A reversal whose sites are lost must not be the end: what it has already brought over can be failed over to, and
+    /// what it will never bring can be given up.
+    static func reversing(_ operation: Operation) -> Transition {
+        switch operation {
+        case .unplannedFailover: .allowed(during: .failingOver, after: .failedOver)
+        case .unprotect: .allowed(during: .reversing, after: .unprotected)
+        default: .refused(RuleBook.operationInProgress)
+        }
+    }
 
     /// Refuses what a row does not allow: an operation whose object is not there by the rule that says so, one that
     /// would work on the replication itself by the rule of the state.

@@ -58,6 +58,8 @@ package enum TransitionTable {
         switch origin {
         case .firstCopy: .firstCopyPending
         case .resynchronizing: .resyncRequired
+        // A failover may end a reversal only when a point of the new direction is whole.
+        case .reversing: .protected
         default: origin
         }
     }
@@ -77,8 +79,8 @@ package enum TransitionTable {
 
     /// Whether `operation` may begin while a job of `running` is open, by ending that job first.
     ///
-    /// Only copies can be ended so: the site may be lost in the middle of a cycle, and the failover must not wait for
-    /// it.
+    /// Copies can be ended so: the site may be lost in the middle of a cycle, and the failover must not wait for it. So can
+    /// a reversal, and an undo that waits for a source that is lost.
     package static func ends(_ operation: Operation, running: Operation) -> Bool {
         switch (operation, running) {
         case (.unplannedFailover, .sync), (.unplannedFailover, .resync), (.unplannedFailover, .resume): true
@@ -87,6 +89,7 @@ package enum TransitionTable {
             true
         case (.unprotect, .protect), (.unprotect, .startFirstCopy), (.unprotect, .importFirstCopy): true
         case (.unprotect, .sync), (.unprotect, .resync), (.unprotect, .resume): true
+        case (.unplannedFailover, .reverse), (.unplannedFailover, .undo), (.unprotect, .reverse): true
         default: false
         }
     }

@@ -18,18 +18,26 @@ struct DoctorCommand: AsyncParsableCommand {
             var findings = Doctor.programs()
             findings += await Doctor(path: options.path).vaultAndHosts()
             if options.json {
-                let encoder = JSONEncoder()
-                encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-                Terminal.say(String(decoding: try encoder.encode(findings), as: UTF8.self))
+                Terminal.say(try JSON.text(findings))
             } else {
-                Terminal.say(
-                    Text.table(
-                        findings.map {
-                            [$0.passed ? "ok" : "FAIL", $0.subject, $0.found + ($0.passed ? "" : ": \($0.cure)")]
-                        }))
+                Terminal.say(Self.text(findings, width: Terminal.width()))
             }
             if findings.contains(where: { !$0.passed }) { throw ExitCode(Failure.failed) }
         }
+    }
+
+    /// One line a finding, and under each that failed what to do.
+    private static func text(_ findings: [Finding], width: Int) -> String {
+        let column = findings.map(\.subject.count).max() ?? 0
+        return findings.flatMap { finding in
+            let subject = finding.subject.padding(toLength: column, withPad: " ", startingAt: 0)
+            let edge = "\(finding.passed ? "ok  " : "FAIL")  \(subject)  "
+            let indent = String(repeating: " ", count: edge.count)
+            let room = max(30, width - edge.count)
+            let found = Text.wrap(finding.found, width: room)
+            let cure = finding.passed ? [] : Text.wrap("to do: \(finding.cure)", width: room)
+            return zip([edge] + Array(repeating: indent, count: found.count + cure.count), found + cure).map(+)
+        }.joined(separator: "\n")
     }
 }
 
@@ -44,9 +52,6 @@ struct Finding: Encodable {
 
 struct Doctor {
     let path: String
-
-    /// Free space at a host below which a cycle may fail for want of scratch: a tenth of its largest VM, 256 MiB at least.
-    private static let leastScratch: UInt64 = 256 << 20
 
     static func programs() -> [Finding] {
         [
@@ -108,10 +113,9 @@ struct Doctor {
         }
         do {
             let status = try await AgentClient(controlSocket: host.agentSocket).status()
-            let largest =
+            let needed =
                 relationships.filter { [$0.source, $0.target].contains(host.id) }
-                .map { $0.disks.reduce(0) { $0 + $1.size } }.max() ?? 0
-            let needed = max(Self.leastScratch, largest / 10)
+                .map { ScratchReserve.bytes(for: $0.disks) }.max() ?? ScratchReserve.bytes(for: [])
             findings.append(
                 Finding(
                     subject: "\(host.name): agent", passed: true,

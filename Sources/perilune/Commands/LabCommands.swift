@@ -39,7 +39,14 @@ struct LabCommand: AsyncParsableCommand {
         @OptionGroup var options: Options
 
         func run() async throws {
-            try await Failure.reporting { try await options.lab().down() }
+            try await Failure.reporting {
+                let existed = FileManager.default.fileExists(atPath: options.root)
+                try await options.lab().down()
+                Terminal.say(
+                    existed
+                        ? "the lab at \(options.root) is removed: its guests, disks, points and vault"
+                        : "there was no lab at \(options.root)")
+            }
         }
     }
 
@@ -62,7 +69,11 @@ struct LabCommand: AsyncParsableCommand {
         var site: String
 
         func run() async throws {
-            try await Failure.reporting { try await options.lab().lose(SiteName(parsing: site)) }
+            try await Failure.reporting {
+                let site = try SiteName(parsing: site)
+                try await options.lab().lose(site)
+                Terminal.say("site \(site.rawValue) is lost: no guest, libvirt, agent or link is left; its disks wait")
+            }
         }
     }
 
@@ -75,7 +86,15 @@ struct LabCommand: AsyncParsableCommand {
         var site: String
 
         func run() async throws {
-            try await Failure.reporting { try await options.lab().returnSite(SiteName(parsing: site)) }
+            try await Failure.reporting {
+                let (lab, site) = (try options.lab(), try SiteName(parsing: site))
+                try await lab.returnSite(site)
+                Terminal.say(
+                    """
+                    site \(site.rawValue) is back; its guests stay off. To start one that this site owns (perilune status):
+                      virsh -c '\(lab.layout(of: site).libvirtURI)' start NAME
+                    """)
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 internal import ArgumentParser
 import Foundation
+import Glibc
 import LuaHost
 import RecoveryScripting
+import Synchronization
 
 /// Explores a site by hand.
 struct ReplCommand: AsyncParsableCommand {
@@ -15,13 +17,16 @@ struct ReplCommand: AsyncParsableCommand {
         try await Failure.reporting {
             let display = JobDisplay()
             let engine = try options.engine(display: display)
+            let shown = ReplOutput(display: display)
             let session = try await ReplSession.start(
                 engine: engine, options: settings.options(scriptFolder: FileManager.default.currentDirectoryPath)
-            ) { line in
-                display.clear()
-                Terminal.say(line)
+            ) { shown.say($0) }
+            let sources = Interruption.watch([SIGINT]) {
+                if !Terminal.readsFromPerson { Glibc.exit(Failure.interrupted) }
+                session.interrupt()
             }
-            let last = try await converse(session, display)
+            let last = try await converse(session, shown)
+            for source in sources { source.cancel() }
             try await session.end()
             // The error itself has been shown when it happened.
             if let last, !Terminal.readsFromPerson { throw ExitCode(Failure.exitCode(for: last)) }
@@ -29,20 +34,35 @@ struct ReplCommand: AsyncParsableCommand {
     }
 
     /// Reads entries until the input ends; returns the error of the last one, if it failed.
-    private func converse(_ session: ReplSession, _ display: JobDisplay) async throws -> LuaError? {
+    private func converse(_ session: ReplSession, _ shown: ReplOutput) async throws -> LuaError? {
         let home = ProcessInfo.processInfo.environment["HOME"]
         let editor = LineEditor(history: home.map { "\($0)/.perilune_history" })
-        if Terminal.readsFromPerson { Terminal.say("perilune \(Version.text): help() shows the way, Ctrl-D ends") }
+        if Terminal.readsFromPerson {
+            Terminal.say("perilune \(Version.text): help() shows the way, Ctrl-C interrupts, Ctrl-D or exit ends")
+        }
         var entry = ""
         var last: LuaError?
-        while let line = await editor.read(prompt: entry.isEmpty ? "> " : ">> ") {
-            entry += entry.isEmpty ? line : "\n" + line
+        while true {
+            switch await editor.read(prompt: entry.isEmpty ? "> " : ">> ") {
+            case .end:
+                if Terminal.readsFromPerson { Terminal.say("") }
+                return last
+            case .interrupted:
+                Terminal.say("^C")
+                entry = ""
+                continue
+            case .text(let line):
+                if entry.isEmpty, Self.endsSession(line) { return last }
+                entry += entry.isEmpty ? line : "\n" + line
+            }
             if entry.allSatisfy(\.isWhitespace) {
                 entry = ""
                 continue
             }
+            shown.wraps = entry.drop(while: \.isWhitespace).hasPrefix("help")
+            // Ctrl-C interrupts it, and the session goes on.
             let answer = try await session.evaluate(entry)
-            display.clear()
+            shown.clear()
             switch answer {
             case .incomplete: continue
             case .printed(let results):
@@ -50,11 +70,37 @@ struct ReplCommand: AsyncParsableCommand {
                 for result in results { Terminal.say(result) }
             case .failed(let error):
                 last = error
+                // The terminal has echoed the key, and stands behind it.
+                if error.kind == .cancelled, Terminal.readsFromPerson { Terminal.say("") }
                 Failure.report(error)
             }
             editor.remember(entry)
             entry = ""
         }
-        return last
+    }
+
+    private static func endsSession(_ line: String) -> Bool {
+        ["exit", "quit", "exit()", "quit()"].contains(line.trimmingCharacters(in: .whitespaces))
+    }
+}
+
+/// What a session prints: lines of help are broken at word edges on a terminal, all others stay as they are.
+private final class ReplOutput: Sendable {
+    private let display: JobDisplay
+    private let isWrapping = Mutex(false)
+
+    init(display: JobDisplay) { self.display = display }
+
+    var wraps: Bool {
+        get { isWrapping.withLock { $0 } }
+        set { isWrapping.withLock { $0 = newValue } }
+    }
+
+    func clear() { display.clear() }
+
+    func say(_ line: String) {
+        display.clear()
+        let lines = wraps && Terminal.writesToPerson ? Text.wrap(line, width: Terminal.width()) : [line]
+        for line in lines { Terminal.say(line) }
     }
 }

@@ -1,7 +1,7 @@
 internal import ArgumentParser
-import Foundation
 import RecoveryEngine
 import SiteModel
+import VaultStore
 
 /// Per VM: state, last point and its age, owner, and which operations may come next.
 struct StatusCommand: AsyncParsableCommand {
@@ -28,45 +28,100 @@ struct StatusCommand: AsyncParsableCommand {
                 }
             }
             let now = engine.dependencies.clock.now
-            Terminal.say(
-                options.json ? try StatusText.json(rows, now: now) : StatusText.text(rows, now: now, details: vm != nil)
-            )
+            let details = vm == nil ? nil : rows.first
+            let points = try await engine.vault.read { vault in
+                try details.map { try vault.objects(RecoveryPoint.self, parent: $0.relationship.id).map(\.value) } ?? []
+            }.sorted { $0.number < $1.number }
+            if options.json { return Terminal.say(try StatusText.json(rows, points, now: now)) }
+            let width = Terminal.width()
+            Terminal.say(StatusText.text(rows, now: now, width: width))
+            if let details { Terminal.say("\n" + StatusText.details(of: details, points, width: width)) }
         }
     }
 }
 
 /// The two forms of a status.
 enum StatusText {
-    static func text(_ rows: [VMStatus], now: Timestamp, details: Bool) -> String {
+    static func text(_ rows: [VMStatus], now: Timestamp, width: Int) -> String {
         guard !rows.isEmpty else { return "no VM is replicated yet" }
-        var lines = [["VM", "STATE", "OWNER", "DIRECTION", "LAST POINT", "AGE", "NEXT"]]
-        for row in rows {
-            lines.append([
-                row.relationship.name, state(row), row.owner?.name ?? "?",
-                "\(row.source?.name ?? "?") -> \(row.target?.name ?? "?")",
-                row.newestPoint.map { "\($0.number) (\(row.points) kept)" } ?? "none",
-                row.newestPoint.map { Text.age(now.seconds(since: $0.at)) } ?? "-",
-                row.verdicts.filter { $0.refusal == nil }.map(\.operation.rawValue).joined(separator: ", "),
-            ])
+        let warnings = rows.flatMap { row in
+            row.runsWithoutOwnership.map {
+                "WARNING: \(row.relationship.name) runs at \($0.name) too, which does not own it: "
+                    + "two copies are being written"
+            }
         }
-        var text = Text.table(lines)
-        for row in rows {
-            if let error = row.relationship.lastError { text += "\n\(row.relationship.name): last error: \(error)" }
-        }
-        if details, let row = rows.first {
-            text += "\n\nrefused now:\n"
-            text += Text.table(
-                row.verdicts.compactMap { verdict in
-                    verdict.refusal.map { ["  " + verdict.operation.rawValue, $0.rule.id, $0.rule.hint] }
-                })
-        }
-        return text
+        let notes = silent(rows) + rows.flatMap(notes)
+        let table = [(true, true), (false, true), (false, false)].map { self.table(rows, now, next: $0, direction: $1) }
+        let fitting = table.first { $0.split(separator: "\n").allSatisfy { $0.count <= width } } ?? table[2]
+        return (warnings + [fitting] + notes.flatMap { Text.wrap($0, width: width) }).joined(separator: "\n")
     }
 
-    private static func state(_ row: VMStatus) -> String {
-        guard let job = row.job else { return row.relationship.state.rawValue }
-        let stage = job.stages.first { $0.state == .begun }?.name
-        return row.relationship.state.rawValue + (stage.map { " (\($0))" } ?? "")
+    /// Owners that do not answer, each with its VMs.
+    private static func silent(_ rows: [VMStatus]) -> [String] {
+        let vms = Dictionary(grouping: rows.filter { $0.runsAtOwner == nil }) { $0.owner?.name ?? "the owner" }
+        return vms.sorted { $0.key < $1.key }.map { owner, rows in
+            "\(owner) does not answer: whether \(rows.map(\.relationship.name).joined(separator: ", ")) "
+                + (rows.count == 1 ? "runs is not known" : "run is not known")
+        }
+    }
+
+    /// What wants a line of its own below the table.
+    private static func notes(_ row: VMStatus) -> [String] {
+        let name = row.relationship.name
+        var notes: [String] = []
+        if let job = row.job {
+            let stage = job.stages.first { $0.state == .begun }?.name
+            notes.append("\(name): \(job.operation.rawValue) is under way" + (stage.map { ", at stage \($0)" } ?? ""))
+        }
+        if let error = row.relationship.lastError { notes.append("\(name): last error: \(error)") }
+        return notes
+    }
+
+    private static func table(_ rows: [VMStatus], _ now: Timestamp, next: Bool, direction: Bool) -> String {
+        let heading =
+            ["VM", "STATE", "OWNER", "POWER"] + (direction ? ["DIRECTION"] : []) + ["LAST POINT", "AGE"]
+            + (next ? ["NEXT"] : [])
+        return Text.table(
+            [heading]
+                + rows.map { row in
+                    var cells = [
+                        row.relationship.name, row.relationship.state.rawValue, row.owner?.name ?? "?", power(row),
+                    ]
+                    if direction { cells.append("\(row.source?.name ?? "?") -> \(row.target?.name ?? "?")") }
+                    cells.append(row.newestPoint.map { "\($0.number) (\(row.points) kept)" } ?? "none")
+                    cells.append(row.newestPoint.map { Text.age(now.seconds(since: $0.at)) } ?? "-")
+                    if next { cells.append(allowed(row).joined(separator: ", ")) }
+                    return cells
+                })
+    }
+
+    private static func power(_ row: VMStatus) -> String { row.runsAtOwner.map { $0 ? "on" : "off" } ?? "?" }
+
+    private static func allowed(_ row: VMStatus) -> [String] {
+        row.verdicts.filter { $0.refusal == nil }.map(\.operation.rawValue)
+    }
+
+    /// All about one VM: power, test VM, points, and each operation with the reason why it may not come next.
+    static func details(of row: VMStatus, _ points: [RecoveryPoint], width: Int) -> String {
+        let owner = row.owner?.name ?? "the owner"
+        let power = row.runsAtOwner.map { $0 ? "runs at \(owner)" : "off at \(owner)" } ?? "\(owner) does not answer"
+        var text = "power: \(power)\n"
+        if let test = row.relationship.test { text += "test VM: \(test.vmName) at \(row.target?.name ?? "?")\n" }
+        text += "\nrecovery points\n"
+        text +=
+            points.isEmpty
+            ? "  none"
+            : Text.table(
+                points.map { point in
+                    ["  \(point.number)", Text.time(point.at), point.cause.rawValue, Text.bytes(point.bytes)]
+                })
+        text += "\n\n" + Text.paragraph("next", allowed(row), width: width)
+        text += "\n\nrefused now\n"
+        text += row.verdicts.compactMap(\.refusal).map { refusal in
+            let hint = Text.wrap("      " + refusal.rule.hint, width: width)
+            return (["  \(refusal.operation.rawValue): \(refusal.rule.id)"] + hint).joined(separator: "\n")
+        }.joined(separator: "\n")
+        return text
     }
 
     private struct Row: Encodable {
@@ -87,27 +142,33 @@ enum StatusText {
         var points: Int
         var job: String?
         var lastError: String?
+        /// Left out when the owner does not answer.
+        var runsAtOwner: Bool?
+        var runsWithoutOwnership: [String]
+        var testVM: String?
+        /// Of the one VM that was asked for.
+        var recoveryPoints: [RecoveryPoint]?
         var next: [String]
         var refused: [Refused]
     }
 
-    static func json(_ rows: [VMStatus], now: Timestamp) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    static func json(_ rows: [VMStatus], _ points: [RecoveryPoint], now: Timestamp) throws -> String {
         let values = rows.map { row in
             Row(
                 vm: row.relationship.name, state: row.relationship.state.rawValue, owner: row.owner?.name,
                 source: row.source?.name, target: row.target?.name, epoch: row.relationship.epoch,
                 lastPoint: row.newestPoint?.number, lastPointAt: row.newestPoint?.at.milliseconds,
                 ageSeconds: row.newestPoint.map { now.seconds(since: $0.at) }, points: row.points, job: row.job?.id,
-                lastError: row.relationship.lastError,
-                next: row.verdicts.filter { $0.refusal == nil }.map(\.operation.rawValue),
+                lastError: row.relationship.lastError, runsAtOwner: row.runsAtOwner,
+                runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
+                testVM: row.relationship.test?.vmName, recoveryPoints: points.isEmpty ? nil : points,
+                next: allowed(row),
                 refused: row.verdicts.compactMap { verdict in
                     verdict.refusal.map {
                         Row.Refused(operation: verdict.operation.rawValue, rule: $0.rule.id, hint: $0.rule.hint)
                     }
                 })
         }
-        return String(decoding: try encoder.encode(values), as: UTF8.self)
+        return try JSON.text(values)
     }
 }

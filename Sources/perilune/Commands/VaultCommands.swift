@@ -17,8 +17,11 @@ struct VaultCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await Failure.reporting {
+                let existed = FileManager.default.fileExists(atPath: options.path)
                 _ = try SQLiteVault.open(path: options.path, create: true)
-                Terminal.say("vault \(options.path)")
+                Terminal.say(
+                    existed
+                        ? "vault \(options.path) exists already; nothing was changed" : "made vault \(options.path)")
             }
         }
     }
@@ -75,9 +78,7 @@ struct VaultContents: Encodable {
     }
 
     func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
+        try JSON.text(self)
     }
 
     func text() -> String {

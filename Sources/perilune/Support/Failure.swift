@@ -46,10 +46,9 @@ enum Failure {
         }
     }
 
-    /// A script's error without its hint, which has a line of its own; a command's own script has no position worth showing.
+    /// A script's error without its hint, which has a line of its own.
     private static func line(_ error: LuaError) -> String {
-        let position = error.where.flatMap { $0.chunk == Scripts.generatedName ? nil : "\($0.chunk):\($0.line): " }
-        return (position ?? "") + error.message + (error.rule.map { " [\($0)]" } ?? "")
+        (error.where.map { "\($0.chunk):\($0.line): " } ?? "") + error.message + (error.rule.map { " [\($0)]" } ?? "")
     }
 
     static func exitCode(for error: any Error) -> Int32 {

@@ -8,7 +8,7 @@ import RecoveryScripting
 struct ScriptSettings: ParsableArguments {
     @Option(
         name: .customLong("grant"), parsing: .singleValue,
-        help: "Grant a power by name (lab). Repeatable.")
+        help: "Grant a power by name (hosts, lab). Repeatable.")
     var grants: [String] = []
 
     @Option(name: .customLong("library"), parsing: .singleValue, help: "Folder of modules to require. Repeatable.")

@@ -6,7 +6,15 @@ import Synchronization
 /// Standard output and error, and whether a person is looking.
 enum Terminal {
     static let isInteractive = isatty(STDERR_FILENO) == 1
+    static let writesToPerson = isatty(STDOUT_FILENO) == 1
     static let readsFromPerson = isatty(STDIN_FILENO) == 1
+
+    /// Columns of the terminal behind a descriptor; 80 where there is none or it does not say.
+    static func width(of descriptor: Int32 = STDOUT_FILENO) -> Int {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
 
     static func complain(_ line: String) {
         FileHandle.standardError.write(Data((line + "\n").utf8))
@@ -17,14 +25,20 @@ enum Terminal {
     }
 }
 
+/// Sees each change of a job.
+protocol JobObserver: Sendable {
+    func update(_ job: Job, _ vm: String)
+}
+
 /// Shows what jobs do: bars that redraw themselves on a terminal, a line a stage elsewhere.
 ///
 /// All of it goes to standard error, so that a script's own output stays clean.
-final class JobDisplay: Sendable {
+final class JobDisplay: JobObserver {
     private struct Shown {
         var lines: [String: String] = [:]
         var drawn = 0
         var told: [String: String] = [:]
+        var ended = false
     }
 
     private let shown = Mutex(Shown())
@@ -37,6 +51,7 @@ final class JobDisplay: Sendable {
     func update(_ job: Job, _ vm: String) {
         guard !quiet else { return }
         shown.withLock { shown in
+            guard !shown.ended else { return }
             if Terminal.isInteractive { draw(job, vm, &shown) } else { tell(job, vm, &shown) }
         }
     }
@@ -47,6 +62,12 @@ final class JobDisplay: Sendable {
             guard shown.drawn > 0 else { return }
             erase(&shown)
         }
+    }
+
+    /// Takes the bars away for good: a job that goes on without the command shows nothing any more.
+    func end() {
+        clear()
+        shown.withLock { $0.ended = true }
     }
 
     private func tell(_ job: Job, _ vm: String, _ shown: inout Shown) {
@@ -72,50 +93,24 @@ final class JobDisplay: Sendable {
         shown.drawn = 0
     }
 
+    /// One line, never wider than the terminal: a line that wraps could not be taken away again.
     private static func line(_ job: Job, _ vm: String) -> String {
+        let room = Terminal.width(of: STDERR_FILENO) - 1
         let stage = job.stages.first { $0.state == .begun }?.name ?? ""
-        let name = vm.padding(toLength: 14, withPad: " ", startingAt: 0)
-        guard let progress = job.progress, progress.total > 0 else {
-            return "  \(name) \(job.operation.rawValue): \(stage)"
-        }
+        let name = vm.count < 14 ? vm.padding(toLength: 14, withPad: " ", startingAt: 0) : vm
+        let text = "  \(name) \(job.operation.rawValue): \(stage)"
+        guard let progress = job.progress, progress.total > 0 else { return String(text.prefix(room)) }
         let share = min(1, Double(progress.done) / Double(progress.total))
-        let filled = Int(share * 24)
-        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
-        let rate = Text.bytes(UInt64(progress.bytesPerSecond))
-        return "  \(name) \(job.operation.rawValue): \(stage) \(bar) \(Int(share * 100)) %  \(rate)/s"
-    }
-}
-
-/// Figures as people read them.
-enum Text {
-    static func bytes(_ count: UInt64) -> String {
-        let units = ["B", "KiB", "MiB", "GiB", "TiB"]
-        var value = Double(count)
-        var unit = 0
-        while value >= 1024, unit < units.count - 1 {
-            value /= 1024
-            unit += 1
+        let percent = " \(Int(share * 100)) %"
+        let rate = "  \(Text.bytes(UInt64(progress.bytesPerSecond)))/s"
+        // What tells least goes first when the room is short: the bar shrinks, then the rate goes, then the bar.
+        for tail in [percent + rate, percent] {
+            let width = min(24, room - text.count - tail.count - 1)
+            guard width >= 8 else { continue }
+            let filled = Int(share * Double(width))
+            let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+            return "\(text) \(bar)\(tail)"
         }
-        return unit == 0 ? "\(count) B" : String(format: "%.1f %@", value, units[unit])
-    }
-
-    static func age(_ seconds: Double) -> String {
-        switch seconds {
-        case ..<60: String(format: "%.0f s", max(0, seconds))
-        case ..<3600: String(format: "%.0f min", seconds / 60)
-        case ..<86_400: String(format: "%.1f h", seconds / 3600)
-        default: String(format: "%.1f d", seconds / 86_400)
-        }
-    }
-
-    /// Columns as wide as their widest cell, two spaces apart.
-    static func table(_ rows: [[String]]) -> String {
-        let columns = rows.map(\.count).max() ?? 0
-        let widths = (0..<columns).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
-        return rows.map { row in
-            row.enumerated().map { index, cell in
-                index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
-            }.joined(separator: "  ")
-        }.joined(separator: "\n")
+        return String(text.prefix(max(0, room - percent.count))) + percent
     }
 }

@@ -28,8 +28,10 @@ struct FakeAgent: Agent {
     }
 
     func status() async throws -> AgentStatus {
-        try look { host in
-            AgentStatus(
+        try fuse.checkAlive()
+        return try world.state.withLock { state in
+            let host = try state.answeringHost(self.host)
+            return AgentStatus(
                 site: self.host, version: "1", processID: 1, store: "/store",
                 freeBytes: UInt64(host.freeBlocks) * blockSize)
         }
@@ -80,11 +82,19 @@ struct FakeAgent: Agent {
             if draft.content != state.truth[request.generation] {
                 state.violate("point \(request.number) at \(host) is not what the source held at its instant")
             }
+            // As the store does: numbers go up at a host, whatever the vault remembers.
+            let number = max(store.nextNumber, request.number)
+            store.nextNumber = number + 1
             let summary = PointSummary(
-                generation: request.generation, previous: draft.request.previous, number: request.number,
+                generation: request.generation, previous: draft.request.previous, number: number,
                 cause: request.cause, at: request.at, bytes: UInt64(state.sent[request.generation] ?? 0) * blockSize)
-            if let newest = store.points.last, newest.summary.number >= request.number {
-                state.violate("point number \(request.number) is not above \(newest.summary.number)")
+            let previous = store.points.last
+            for (target, content) in draft.content {
+                let beneath = previous?.content[target] ?? store.base[target] ?? [:]
+                state.hosts[host]?.files[pointPath(request.relationship, request.generation, target)] = FakeFile(
+                    blocks: difference(content, over: beneath),
+                    backing: previous.map { pointPath(request.relationship, $0.summary.generation, target) }
+                        ?? store.basePaths[target])
             }
             store.points.append(
                 FakePoint(summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML))
@@ -141,7 +151,14 @@ struct FakeAgent: Agent {
     }
 
     func forget(relationship: String) async throws {
-        try await act("forget", relationship) { store, _ in store = FakeStore() }
+        try await act("forget", relationship) { store, state in
+            for image in store.boots.values.flatMap(\.images)
+            where state.standsUnderARunningVM(image.chain[0].path, at: host) {
+                throw ReplicationError(.busy, "\(image.chain[0].path) is in use", hint: "stop the VM")
+            }
+            state.removeFiles(of: relationship, besides: [], at: host)
+            store = FakeStore()
+        }
     }
 
     // MARK: Images
@@ -157,16 +174,12 @@ struct FakeAgent: Agent {
             guard let point = store.points.first(where: { $0.summary.generation == generation }) else {
                 throw ReplicationError(.notFound, "no point \(generation)", hint: "ask which there are")
             }
+            // The whole chain is named, down to what lies beneath a disk that the VM had before it was protected.
             let images = point.content.keys.sorted().map { target in
-                BootImage(
-                    target: target,
-                    chain: [
-                        DiskImage(path: "/store/\(relationship)/boot-\(epoch)-\(target).qcow2", format: "qcow2"),
-                        DiskImage(path: "/store/\(relationship)/\(generation)-\(target).qcow2", format: "qcow2"),
-                    ])
-            }
-            for image in images {
-                state.hosts[host]?.files[image.chain[0].path] = FakeFile(blocks: point.content[image.target] ?? [:])
+                let path = "/store/points/\(relationship)/boot-\(epoch)-\(target).img"
+                state.hosts[host]?.files[path] = FakeFile(
+                    blocks: [:], backing: pointPath(relationship, generation, target))
+                return BootImage(target: target, chain: state.chain(path, at: host).map { state.image($0, at: host) })
             }
             store.boots[epoch] = FakeBoot(generation: generation, images: images)
             return images
@@ -176,7 +189,7 @@ struct FakeAgent: Agent {
     func discardBootImages(relationship: String, epoch: Int) async throws {
         try await act("discard-boot", relationship) { store, state in
             for image in store.boots[epoch]?.images ?? [] {
-                if state.isInUse(image.chain[0].path, at: host) {
+                if state.standsUnderARunningVM(image.chain[0].path, at: host) {
                     state.violate("the disk of a running VM is thrown away")
                 }
                 state.hosts[host]?.files[image.chain[0].path] = nil
@@ -189,15 +202,17 @@ struct FakeAgent: Agent {
         try await act("adopt-disks", relationship) { store, state in
             var base: [String: Blocks] = [:]
             for disk in disks {
-                guard let file = state.hosts[host]?.files[disk.image.path] else {
+                guard let content = state.content(disk.image.path, at: host) else {
                     throw ReplicationError(.notFound, "no file \(disk.image.path)", hint: "restore it")
                 }
                 if state.isInUse(disk.image.path, at: host) {
                     throw ReplicationError(.busy, "\(disk.image.path) is in use", hint: "stop the VM")
                 }
-                base[disk.target] = file.blocks
+                base[disk.target] = content
             }
             store.base = base
+            store.basePaths = Dictionary(uniqueKeysWithValues: disks.map { ($0.target, $0.image.path) })
+            store.boots = [:]
             store.points = []
             store.retired = []
             store.draft = nil
@@ -209,14 +224,10 @@ struct FakeAgent: Agent {
             for disk in disks where state.hosts[host]?.files[disk.image.path] == nil {
                 throw ReplicationError(.notFound, "no file \(disk.image.path)", hint: "restore it")
             }
-            for image in store.boots.values.flatMap(\.images)
-            where state.isInUse(image.chain[0].path, at: host)
-                && !disks.contains(where: { $0.image.path == image.chain[0].path })
-            {
-                state.violate("the disk of a running VM is thrown away")
-            }
             if !state.peerHolds(relationship, besides: host) { state.violate("the last good copy is given up") }
+            state.removeFiles(of: relationship, besides: disks.map(\.image.path), at: host)
             store.base = [:]
+            store.basePaths = [:]
             store.points = []
             store.retired = []
             store.boots = [:]
@@ -238,6 +249,8 @@ struct FakeAgent: Agent {
                 return (sources, parents, state.midTransfer)
             }
             await pause?()
+            if Task.isCancelled { throw ReplicationError(.cancelled, "the transfer was ended", hint: "begin it anew") }
+            for disk in request.disks { try world.change { _ = try $0.read(disk, at: host) } }
             var moved = 0
             for (disk, source) in zip(request.disks, sources) {
                 let parent = parents[disk.target] ?? [:]
@@ -287,16 +300,44 @@ struct FakeAgent: Agent {
     }
 }
 
+private func pointPath(_ relationship: String, _ generation: String, _ target: String) -> String {
+    "/store/points/\(relationship)/\(generation)-\(target).img"
+}
+
+/// What a layer holds so that `content` is read through it: zeros where only the layer beneath has something.
+private func difference(_ content: Blocks, over beneath: Blocks) -> Blocks {
+    var own = content.filter { beneath[$0.key] != $0.value }
+    for block in beneath.keys where content[block] == nil { own[block] = 0 }
+    return own
+}
+
 private func ranges(_ blocks: Set<Int>) -> [ByteRange] {
     blocks.sorted().map { ByteRange(offset: UInt64($0) * blockSize, length: blockSize) }
 }
 
 extension WorldState {
     func agentHost(_ id: String) throws -> FakeHost {
+        let host = try answeringHost(id)
+        if host.ailments.contains(.agentCallsHang) {
+            throw ReplicationError(.timedOut, "the agent of \(id) does not come to an end", hint: "look at its disk")
+        }
+        return host
+    }
+
+    fileprivate func answeringHost(_ id: String) throws -> FakeHost {
         guard let host = hosts[id], host.isReachable else {
             throw ReplicationError(.disconnected, "the agent of \(id) does not answer", hint: "start it")
         }
+        if host.ailments.contains(.agentHangs) {
+            throw ReplicationError(.timedOut, "the agent of \(id) does not come to an end", hint: "look at its disk")
+        }
         return host
+    }
+
+    /// A file as a chain names it: the lowest one of a chain of points is raw.
+    fileprivate func image(_ path: String, at host: String) -> DiskImage {
+        let isFirstPoint = path.hasPrefix("/store/") && hosts[host]?.files[path]?.backing == nil
+        return DiskImage(path: path, format: isFirstPoint ? "raw" : "qcow2")
     }
 
     /// What a disk holds at this instant, and which of its blocks travel; nil for "those that differ".
@@ -313,15 +354,14 @@ extension WorldState {
             blocks = frozen
         case .image(let image):
             file = try agentHost(host).files[image.path]
-            guard let file, !isInUse(image.path, at: host) else {
+            guard file != nil, !isInUse(image.path, at: host) else {
                 throw ReplicationError(.busy, "\(image.path) is in use or missing", hint: "stop the VM")
             }
-            blocks = file.blocks
+            blocks = content(image.path, at: host) ?? [:]
         }
         switch disk.extents {
         case .everything: return (blocks, Set(blocks.keys))
         case .differing: return (blocks, nil)
-        case .listed(let ranges): return (blocks, Self.blocks(ranges))
         case .changed(let bitmap, let also):
             let changed = bitmap.map { file?.bitmaps[$0] } ?? backup?.changed[disk.target]
             guard let changed else {

@@ -45,8 +45,10 @@ struct FakeHypervisor: Hypervisor {
     }
 
     func information() async throws -> HypervisorInformation {
-        try look { _ in
-            HypervisorInformation(hostName: host, hostUUID: host, libraryVersion: "1", hypervisorVersion: "1")
+        try fuse.checkAlive()
+        return try world.state.withLock { state in
+            _ = try state.presentHost(host)
+            return HypervisorInformation(hostName: host, hostUUID: host, libraryVersion: "1", hypervisorVersion: "1")
         }
     }
 
@@ -114,14 +116,14 @@ struct FakeHypervisor: Hypervisor {
 
     // MARK: Power
 
-    /// The host's hook refuses a VM whose record names another owner.
+    /// Nothing at a host keeps a VM from being started there: that it may is the engine's business.
     func start(uuid: String, paused: Bool) async throws {
         try await act("start") { state in
             guard let domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
             if domain.power.isActive { return }
-            if let record = domain.definition.ownership, record.owner != host {
-                throw HypervisorError(
-                    .failed, "the hook refuses to start the VM: \(record.owner) owns it", hint: "reverse")
+            state.checkStart(uuid, at: host)
+            if state.hosts[host]?.startsFail == true {
+                throw HypervisorError(.failed, "QEMU does not start", hint: "look at its log")
             }
             for path in state.paths(vm: uuid, at: host) where state.hosts[host]?.files[path] == nil {
                 throw HypervisorError(.failed, "\(path) is missing", hint: "restore it")
@@ -132,7 +134,9 @@ struct FakeHypervisor: Hypervisor {
 
     func resume(uuid: String) async throws {
         try await act("resume") { state in
-            if state.hosts[host]?.domains[uuid]?.power == .paused { state.run(uuid, at: host) }
+            guard state.hosts[host]?.domains[uuid]?.power == .paused else { return }
+            state.checkStart(uuid, at: host)
+            state.run(uuid, at: host)
         }
     }
 
@@ -186,7 +190,7 @@ struct FakeHypervisor: Hypervisor {
             var backup = FakeBackup(request: request, frozen: [:], changed: [:])
             for disk in domain.disks {
                 guard let path = disk.path, let file = state.hosts[host]?.files[path] else { continue }
-                backup.frozen[disk.target] = file.blocks
+                backup.frozen[disk.target] = state.content(path, at: host)
                 guard let since = request.since else { continue }
                 guard domain.checkpoints.contains(since), let bitmap = file.bitmaps[since] else {
                     throw HypervisorError(.checkpointUnusable, "\(since) has no bitmap", hint: "compare instead")
@@ -210,18 +214,41 @@ struct FakeHypervisor: Hypervisor {
                 throw HypervisorError(.unsupported, "the VM is off", hint: "start it")
             }
             guard let top = domain.disks.first(where: { $0.target == disk })?.path, top != base else { return }
-            // Content and bitmaps go down into the layer, which the VM writes from now on.
-            let file = state.hosts[host]?.files.removeValue(forKey: top)
-            state.hosts[host]?.files[base] = file
-            try domain.definition.setDisk(disk, chain: [DomainDefinition.Layer(path: base, format: "qcow2")])
+            let chain = state.chain(top, at: host)
+            guard let end = chain.firstIndex(of: base) else {
+                throw HypervisorError(.failed, "\(base) is not beneath \(disk)", hint: "name a layer of its chain")
+            }
+            if state.hosts[host]?.unfoldable.contains(disk) == true {
+                throw HypervisorError(.failed, "the block job of \(disk) failed", hint: "look at the disk's log")
+            }
+            // Content and bitmaps go down into the layer, which the VM writes from now on; the files above it stay behind.
+            for layer in chain[..<end].reversed() {
+                guard let file = state.hosts[host]?.files[layer] else { continue }
+                state.hosts[host]?.files[base]?.blocks.merge(file.blocks) { $1 }
+                state.hosts[host]?.files[base]?.bitmaps.merge(file.bitmaps) { $0.union($1) }
+            }
+            let beneath = domain.disks.first { $0.target == disk }?.chain.drop { $0.path != base } ?? []
+            try domain.definition.setDisk(
+                disk, chain: beneath.isEmpty ? [DomainDefinition.Layer(path: base, format: "qcow2")] : Array(beneath))
         }
     }
 }
 
 extension WorldState {
     func host(_ id: String) throws -> FakeHost {
+        let host = try presentHost(id)
+        if host.ailments.contains(.hypervisorCallsFail) {
+            throw HypervisorError(.failed, "libvirt of \(id) cannot say", hint: "look at its log")
+        }
+        return host
+    }
+
+    fileprivate func presentHost(_ id: String) throws -> FakeHost {
         guard let host = hosts[id], host.isReachable else {
             throw HypervisorError(.unreachable, "host \(id) does not answer", hint: "bring it back")
+        }
+        if host.ailments.contains(.hypervisorFails) {
+            throw HypervisorError(.failed, "libvirt of \(id) cannot say", hint: "look at its log")
         }
         return host
     }

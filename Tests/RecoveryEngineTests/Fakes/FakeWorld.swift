@@ -37,20 +37,26 @@ final class FakeWorld: Sendable {
 
     // MARK: What happens at sites
 
-    func addVM(_ name: String, at host: String, disks: [String: Blocks], network: String, autostart: Bool = true) throws
-    {
+    /// `os` and `extraDevices` are XML; `template` is a file of the host beneath the first disk, which other VMs share.
+    func addVM(
+        _ name: String, at host: String, disks: [String: Blocks], network: String, autostart: Bool = true,
+        os: String = "", extraDevices: String = "", template: String? = nil
+    ) throws {
         let devices = disks.keys.sorted().map { target in
             "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
                 + "<source file='/images/\(name)-\(target).qcow2'/><target dev='\(target)'/></disk>"
         }.joined()
         let xml =
-            "<domain type='qemu'><name>\(name)</name><uuid>\(uuid(name))</uuid><devices>\(devices)"
+            "<domain type='qemu'><name>\(name)</name><uuid>\(uuid(name))</uuid>\(os)<devices>\(devices)\(extraDevices)"
             + "<interface type='network'><mac address='52:54:00:00:00:01'/><source network='\(network)'/></interface>"
             + "</devices></domain>"
         let definition = try DomainDefinition(xml: xml)
         change { state in
             for (target, blocks) in disks {
                 state.hosts[host]?.files["/images/\(name)-\(target).qcow2"] = FakeFile(blocks: blocks)
+            }
+            if let template, let first = disks.keys.min() {
+                state.hosts[host]?.files["/images/\(name)-\(first).qcow2"]?.backing = template
             }
             state.hosts[host]?.domains[uuid(name)] = FakeDomain(
                 definition: definition, power: .running, autostart: autostart)
@@ -76,7 +82,7 @@ final class FakeWorld: Sendable {
 
     func content(_ vm: String, at host: String, _ disk: String = "vda") -> Blocks? {
         state.withLock { state in
-            state.path(of: disk, vm: uuid(vm), at: host).flatMap { state.hosts[host]?.files[$0]?.blocks }
+            state.path(of: disk, vm: uuid(vm), at: host).flatMap { state.content($0, at: host) }
         }
     }
 
@@ -109,6 +115,40 @@ final class FakeWorld: Sendable {
         change { $0.hosts[host]?.domains[uuid(vm)]?.ignoresShutdown = value }
     }
 
+    /// A file that VMs only read: a template that they share.
+    func addFile(_ path: String, at host: String, _ blocks: Blocks) {
+        change { $0.hosts[host]?.files[path] = FakeFile(blocks: blocks) }
+    }
+
+    func file(_ path: String, at host: String) -> FakeFile? {
+        state.withLock { $0.hosts[host]?.files[path] }
+    }
+
+    /// The operator puts a disk on another file: what was in its chain is in it, and its change maps begin anew.
+    func moveDisk(_ vm: String, at host: String, disk: String = "vda", to path: String) throws {
+        try change { state in
+            guard let old = state.path(of: disk, vm: uuid(vm), at: host), let content = state.content(old, at: host)
+            else { return }
+            let names = state.hosts[host]?.files[old]?.bitmaps.keys.map { ($0, Set<Int>()) } ?? []
+            state.hosts[host]?.files[path] = FakeFile(
+                blocks: content, bitmaps: Dictionary(uniqueKeysWithValues: names))
+            try state.hosts[host]?.domains[uuid(vm)]?.definition.setDisk(
+                disk, chain: [DomainDefinition.Layer(path: path, format: "qcow2")])
+        }
+    }
+
+    /// The guest is ended without a trace in its change maps' favour, and from now on a part of the host is ill.
+    func fallIll(_ host: String, _ ailment: Ailment, ending vms: [String] = []) {
+        change { state in
+            for vm in vms { state.end(uuid(vm), at: host, clean: false) }
+            state.hosts[host]?.ailments.insert(ailment)
+        }
+    }
+
+    func recover(_ host: String) {
+        change { $0.hosts[host]?.ailments = [] }
+    }
+
     func setFreeBlocks(_ blocks: Int, at host: String) {
         change { $0.hosts[host]?.freeBlocks = blocks }
     }
@@ -118,6 +158,12 @@ final class FakeWorld: Sendable {
         change { state in
             for vm in (state.hosts[host]?.domains ?? [:]).keys { state.end(vm, at: host, clean: false) }
             state.hosts[host]?.isReachable = false
+        }
+    }
+
+    func endGuests(_ host: String) {
+        change { state in
+            for vm in (state.hosts[host]?.domains ?? [:]).keys { state.end(vm, at: host, clean: false) }
         }
     }
 
@@ -131,8 +177,30 @@ final class FakeWorld: Sendable {
     }
 }
 
+/// What can be wrong with a host that is there: it answers, and yet nothing can be done with it.
+enum Ailment: String, CaseIterable, Sendable {
+    /// Every call to the agent runs into its time limit.
+    case agentHangs
+    /// The agent says that it is well, and every other call runs into its time limit.
+    case agentCallsHang
+    /// Every call to the hypervisor fails.
+    case hypervisorFails
+    /// The hypervisor says who it is, and every other call fails.
+    case hypervisorCallsFail
+
+    /// Whether the guest there can still be ended through its hypervisor.
+    var leavesHypervisor: Bool { self == .agentHangs || self == .agentCallsHang }
+}
+
 struct FakeHost: Sendable {
     var isReachable = true
+    var ailments: Set<Ailment> = []
+    /// Starting any VM fails.
+    var startsFail = false
+    /// Guests power themselves off as soon as they run.
+    var guestsPowerOff = false
+    /// Disks whose chain cannot be folded.
+    var unfoldable: Set<String> = []
     var networks: Set<String>
     var domains: [String: FakeDomain] = [:]
     var files: [String: FakeFile] = [:]
@@ -141,9 +209,17 @@ struct FakeHost: Sendable {
 }
 
 struct FakeFile: Hashable, Sendable {
+    /// What is allocated in this file; the rest is read from `backing`.
     var blocks: Blocks
+    var backing: String?
     /// Persistent bitmaps by name.
     var bitmaps: [String: Set<Int>] = [:]
+
+    init(blocks: Blocks, backing: String? = nil, bitmaps: [String: Set<Int>] = [:]) {
+        self.blocks = blocks
+        self.backing = backing
+        self.bitmaps = bitmaps
+    }
 
     mutating func write(_ block: Int, _ value: Int) {
         blocks[block] = value
@@ -187,6 +263,10 @@ struct FakeStore: Sendable {
     /// Maps of points whose data was dropped.
     var retired: [FakePoint] = []
     var boots: [Int: FakeBoot] = [:]
+    /// Files of the adopted disks.
+    var basePaths: [String: String] = [:]
+    /// Number that the next point gets unless the one who seals it names a higher one.
+    var nextNumber = 1
 
     /// The state that the next point is built on.
     var newest: [String: Blocks] { points.last?.content ?? base }
@@ -225,6 +305,8 @@ struct WorldState: Sendable {
     private var starts = 0
     /// A fence that does not get through.
     var fenceIsBroken = false
+    /// A fence that ends the guests of a host, which goes on answering as well or as badly as before.
+    var fenceEndsGuestsOnly = false
 
     init(hosts: [String: FakeHost]) {
         self.hosts = hosts
@@ -236,6 +318,43 @@ struct WorldState: Sendable {
 
     func paths(vm: String, at host: String) -> [String] {
         hosts[host]?.domains[vm]?.disks.compactMap(\.path) ?? []
+    }
+
+    /// The file and all that it stands on, the file first.
+    func chain(_ path: String, at host: String) -> [String] {
+        var chain: [String] = []
+        var next: String? = path
+        while let path = next, let file = hosts[host]?.files[path] {
+            chain.append(path)
+            next = file.backing
+        }
+        return chain
+    }
+
+    /// What is read through a file and all that it stands on; nil when there is no such file.
+    func content(_ path: String, at host: String) -> Blocks? {
+        let chain = chain(path, at: host)
+        guard !chain.isEmpty else { return nil }
+        var content: Blocks = [:]
+        for layer in chain.reversed() { content.merge(hosts[host]?.files[layer]?.blocks ?? [:]) { $1 } }
+        return content.filter { $0.value != 0 }
+    }
+
+    /// Whether a VM that is active at the host has the file open, or reads through it.
+    func standsUnderARunningVM(_ path: String, at host: String) -> Bool {
+        hosts[host]?.domains.contains { vm, domain in
+            domain.power.isActive && paths(vm: vm, at: host).contains { chain($0, at: host).contains(path) }
+        } ?? false
+    }
+
+    /// Removes a relationship's own files, except those that these stand on.
+    mutating func removeFiles(of relationship: String, besides kept: [String], at host: String) {
+        let needed = Set(kept.flatMap { chain($0, at: host) })
+        for path in hosts[host]?.files.keys.filter({ $0.hasPrefix("/store/points/\(relationship)/") }) ?? []
+        where !needed.contains(path) {
+            if standsUnderARunningVM(path, at: host) { violate("the disk of a running VM is thrown away") }
+            hosts[host]?.files[path] = nil
+        }
     }
 
     /// Whether a VM that is active at the host has the file open.
@@ -261,8 +380,16 @@ struct WorldState: Sendable {
     mutating func run(_ vm: String, at host: String) {
         hosts[host]?.domains[vm]?.power = .running
         starts += 1
+        if hosts[host]?.guestsPowerOff == true { return end(vm, at: host, clean: true) }
         guard guestsWriteAtOnce, let path = paths(vm: vm, at: host).first else { return }
         hosts[host]?.files[path]?.write(62, starts)
+    }
+
+    /// Notes a start by an engine at a host whose own record names another owner: nothing but the engine prevents it.
+    mutating func checkStart(_ vm: String, at host: String) {
+        let record = hosts[host]?.stores.values.compactMap(\.ownership).first { $0.vmUUID == vm }
+        guard let record, record.owner != host else { return }
+        violate("\(hosts[host]?.domains[vm]?.definition.name ?? vm) is started at \(host), which is not its owner")
     }
 
     mutating func violate(_ sentence: String) {
@@ -275,9 +402,6 @@ struct WorldState: Sendable {
             for (vm, domain) in host.domains where domain.power.isActive {
                 active[vm, default: []].append(id)
                 let record = host.stores.values.compactMap(\.ownership).first { $0.vmUUID == vm }
-                if let record, record.owner != id, domain.power == .running {
-                    violate("\(domain.definition.name) runs at \(id), which is not its owner")
-                }
                 if domain.autostart, record != nil { violate("\(domain.definition.name) starts by itself at \(id)") }
             }
         }

@@ -20,6 +20,9 @@ final class Fuse: Sendable {
         case loseAnswer(Int)
         /// The effect happens, and the engine is suspended before it hears of it.
         case suspendAfterEffect(Int)
+        /// Something happens in the world right after the write, or after the first effect of that name.
+        case runAfterWrite(Int)
+        case runAfterEffect(String)
     }
 
     private struct State {
@@ -35,7 +38,11 @@ final class Fuse: Sendable {
 
     private let state: Mutex<State>
 
-    init(_ mode: Mode = .never) {
+    /// What happens in the world at the chosen place.
+    private let incident: @Sendable () -> Void
+
+    init(_ mode: Mode = .never, incident: @escaping @Sendable () -> Void = {}) {
+        self.incident = incident
         state = Mutex(State(mode: mode))
     }
 
@@ -57,7 +64,15 @@ final class Fuse: Sendable {
         }
         let number = effects.count
         if fails { throw HypervisorError(.failed, "\(name) failed", hint: "this is the test's doing") }
-        let result = try await body()
+        // A call that fails by itself is a place like any other.
+        let result: Swift.Result<Result, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        let isIncident = state.withLock { state in
+            guard state.mode == .runAfterEffect(name), !state.wentOff else { return false }
+            state.wentOff = true
+            return true
+        }
+        if isIncident { incident() }
         let suspends = try state.withLock { state in
             if state.mode == .dieAfterEffect(number) {
                 state.isDead = true
@@ -77,17 +92,22 @@ final class Fuse: Sendable {
             for watcher in take(\.watching) { watcher.resume() }
             await waitWhileSuspended()
         }
-        return result
+        return try result.get()
     }
 
     func didWrite() throws {
-        try state.withLock { state in
+        let isIncident = try state.withLock { state in
             state.writes += 1
-            guard state.mode == .dieAfterWrite(state.writes) else { return }
+            if state.mode == .runAfterWrite(state.writes) {
+                state.wentOff = true
+                return true
+            }
+            guard state.mode == .dieAfterWrite(state.writes) else { return false }
             state.isDead = true
             state.wentOff = true
             throw Died()
         }
+        if isIncident { incident() }
     }
 
     // MARK: Standing still

@@ -129,7 +129,11 @@ struct FakeFencing: Fencing {
     func fence(_ host: SiteModel.Host) async -> SourceVerdict {
         let verdict: SourceVerdict? = try? await fuse.effect("fence") {
             guard !world.state.withLock({ $0.fenceIsBroken }) else { return .unknown }
-            world.lose(host.id)
+            if world.state.withLock({ $0.fenceEndsGuestsOnly }) {
+                world.endGuests(host.id)
+            } else {
+                world.lose(host.id)
+            }
             return .proven
         }
         return verdict ?? .unknown

@@ -94,19 +94,20 @@ struct Bench: Sendable {
                 clock: FastClock(), identifiers: CountingIdentifiers(), holder: "test", leaseLifetime: 10_000))
     }
 
-    func options(grants: Set<Power> = [.lab]) -> ScriptOptions {
+    func options(grants: Set<Power> = [.lab, .hosts]) -> ScriptOptions {
         ScriptOptions(standardLibrary: Project.path("stdlib"), grants: grants, labPower: FakeLabPower(world: world))
     }
 
     @discardableResult
-    func run(_ text: String, grants: Set<Power> = [.lab], name: String = "test.lua") async throws -> RunOutcome {
+    func run(_ text: String, grants: Set<Power> = [.lab, .hosts], name: String = "test.lua") async throws -> RunOutcome
+    {
         let printed = printed
         return try await ScriptRunner(engine: engine, options: options(grants: grants))
             .run(text: text, name: name) { printed.append($0) }
     }
 
     /// Runs a script that must fail, and returns its error.
-    func failure(of text: String, grants: Set<Power> = [.lab]) async throws -> LuaError? {
+    func failure(of text: String, grants: Set<Power> = [.lab, .hosts]) async throws -> LuaError? {
         try await run(text, grants: grants).error
     }
 

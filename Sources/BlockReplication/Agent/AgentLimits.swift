@@ -1,0 +1,13 @@
+/// How long an agent waits for what, and how much it takes in at once.
+package struct AgentLimits: Sendable {
+    /// A transfer is reported at least so often while it is at work, whether or not anything moved.
+    package var progressSeconds = 5.0
+    /// How long a target may read nothing before its sender gives up; heartbeats show that it lives meanwhile.
+    package var writeSeconds = StreamSocket.writeLimitSeconds
+    /// How long a new data connection may take to say who it is.
+    package var helloSeconds = 3.0
+    /// Connections served at once on each socket.
+    package var connections = 128
+
+    package init() {}
+}

@@ -1,0 +1,138 @@
+internal import ArgumentParser
+
+/// Moves a VM to its replica, in one of three ways that the operator must choose from.
+struct FailoverCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "failover",
+        abstract: "Fails a VM over to its replica: --planned, --fence or --declared-lost.",
+        discussion: """
+            One of the three must be given:
+
+            \(ways)
+            """)
+
+    static let ways = """
+          --planned        shut the VM down, send a last point: nothing is lost
+          --fence          end the source's WHOLE HOST by its fence, use a point
+          --declared-lost  the source is lost: your word, recorded; use a point
+        """
+
+    @OptionGroup var operation: OperationOptions
+
+    @Flag(help: "Shut the VM down cleanly first; nothing is lost.")
+    var planned = false
+
+    @Flag(help: "End the source's host by its fence.")
+    var fence = false
+
+    @Flag(help: "The source is lost: your word, recorded.")
+    var declaredLost = false
+
+    @Option(help: "Recovery point: latest or a number.")
+    var point: String?
+
+    @Option(help: "How long the guest may take to shut down, as 2min.")
+    var shutdownLimit: String?
+
+    func validate() throws {
+        guard [planned, fence, declaredLost].count(where: { $0 }) == 1 else {
+            throw ValidationError("say how the source goes down, by one of these:\n\(Self.ways)")
+        }
+        if planned, point != nil {
+            throw ValidationError("a planned failover takes no --point: it sends a last one and loses nothing")
+        }
+    }
+
+    func run() async throws {
+        let source = fence ? "fence" : declaredLost ? "declared lost" : nil
+        let way = planned ? "--planned" : fence ? "--fence" : "--declared-lost"
+        try await operation.run(
+            "failover"
+                + OneOperation.table([
+                    ("kind", planned ? "planned" : "unplanned"), ("point", point), ("source", source),
+                    ("shutdown_limit", shutdownLimit),
+                ]),
+            as: ["failover", operation.vm, way] + OneOperation.words([("--point", point)]))
+    }
+}
+
+struct ChangePointCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "change-point", abstract: "Starts a failed-over VM anew from another point, before commit.")
+
+    @OptionGroup var operation: OperationOptions
+
+    @Option(help: "Recovery point: latest or a number.")
+    var point: String
+
+    func run() async throws {
+        try await operation.run(
+            "change_point" + OneOperation.table([("point", point)]),
+            as: ["change-point", operation.vm, "--point", point])
+    }
+}
+
+struct UndoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "undo", abstract: "Goes back to where the VM ran before a failover that is not committed.")
+
+    @OptionGroup var operation: OperationOptions
+
+    func run() async throws { try await operation.run("undo()", as: ["undo", operation.vm]) }
+}
+
+struct CommitCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "commit", abstract: "Makes a failover final; other recovery points are given up.")
+
+    @OptionGroup var operation: OperationOptions
+
+    func run() async throws { try await operation.run("commit()", as: ["commit", operation.vm]) }
+}
+
+struct ReverseCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reverse", abstract: "Protects a failed-over VM in the other direction.")
+
+    @OptionGroup var operation: OperationOptions
+
+    func run() async throws { try await operation.run("reverse()", as: ["reverse", operation.vm]) }
+}
+
+struct TestCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "test", abstract: "Boots a point beside production, unconnected; --clean-up ends the test.")
+
+    @OptionGroup var operation: OperationOptions
+
+    @Flag(help: "End the test and throw its VM away.")
+    var cleanUp = false
+
+    @Option(help: "Recovery point: latest or a number.")
+    var point: String?
+
+    @Option(help: "Isolated network to connect the test VM to; without one it stays unconnected.")
+    var network: String?
+
+    func validate() throws {
+        if cleanUp, point != nil || network != nil {
+            throw ValidationError("--clean-up takes no --point or --network: it ends the test that runs")
+        }
+    }
+
+    func run() async throws {
+        if cleanUp { return try await operation.run("clean_up_test()", as: ["test", operation.vm, "--clean-up"]) }
+        try await operation.run(
+            "test_failover" + OneOperation.table([("point", point), ("network", network)]),
+            as: ["test", operation.vm] + OneOperation.words([("--point", point), ("--network", network)]))
+    }
+}
+
+struct CleanUpTestCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "clean-up-test", abstract: "Ends a test and throws its VM away.")
+
+    @OptionGroup var operation: OperationOptions
+
+    func run() async throws { try await operation.run("clean_up_test()", as: ["clean-up-test", operation.vm]) }
+}

@@ -1,0 +1,79 @@
+internal import ArgumentParser
+import Foundation
+import LuaHost
+import RecoveryEngine
+import RecoveryScripting
+import SiteModel
+import VaultStore
+
+/// Running one script and reporting how it ended.
+enum Scripts {
+    /// - Parameters:
+    ///   - name: what the run is recorded under.
+    ///   - generated: whether a command made the text up itself, so that positions in it mean nothing to anybody.
+    static func run(
+        _ text: String, name: String, arguments: [String] = [], generated: Bool = false, engine: RecoveryEngine,
+        display: JobDisplay, options: ScriptOptions, json: Bool
+    ) async throws {
+        // What a dead engine left behind is driven to its end beside the script: an operation on the same VM waits for it.
+        let recovery = Task { try await engine.recoverOpenJobs() }
+        defer { recovery.cancel() }
+        let runner = ScriptRunner(engine: engine, options: options)
+        var (outcome, interrupted) = try await Interruption.cancelling {
+            try await runner.run(text: text, name: name, arguments: arguments) { line in
+                display.clear()
+                Terminal.say(line)
+            }
+        }
+        display.end()
+        if generated { outcome.error?.where = nil }
+        // A signal that comes when the script is through has interrupted nothing.
+        interrupted = interrupted && !outcome.succeeded
+        let open = interrupted ? try await openJobs(of: outcome.id, engine) : []
+        if json {
+            Terminal.say(try JSON.text(RunReport(outcome, interrupted: interrupted, openJobs: open), pretty: false))
+        } else if interrupted {
+            Terminal.complain((["interrupted"] + open).joined(separator: "\n"))
+        } else if let error = outcome.error {
+            Failure.report(error)
+        }
+        if interrupted { throw ExitCode(Failure.interrupted) }
+        if let error = outcome.error { throw ExitCode(Failure.exitCode(for: error)) }
+    }
+
+    /// The jobs that a run leaves open: each with its stage, and what drives it on.
+    private static func openJobs(of run: String, _ engine: RecoveryEngine) async throws -> [String] {
+        let (jobs, relationships) = try await engine.vault.read { vault in
+            (try vault.openJobs().map(\.value), try vault.objects(Relationship.self).map(\.value))
+        }
+        return jobs.filter { $0.run == run }.map { job in
+            let vm = relationships.first { $0.id == job.relationship }?.name ?? job.relationship
+            let stage = job.stages.first { $0.state != .done }?.name ?? "end"
+            return "\(job.operation.rawValue) of \(vm) goes on at stage \(stage): "
+                + "repeat the command, or run perilune replicate"
+        }
+    }
+}
+
+/// How a run ended, for machines.
+private struct RunReport: Encodable {
+    var run: String
+    var succeeded: Bool
+    var interrupted: Bool
+    var seconds: Double
+    var error: String?
+    var rule: String?
+    var hint: String?
+    var openJobs: [String]
+
+    init(_ outcome: RunOutcome, interrupted: Bool, openJobs: [String]) {
+        run = outcome.id
+        succeeded = outcome.succeeded
+        self.interrupted = interrupted
+        seconds = outcome.seconds
+        error = interrupted ? "interrupted" : outcome.error?.message
+        rule = interrupted ? nil : outcome.error?.rule
+        hint = interrupted ? nil : outcome.error?.hint
+        self.openJobs = openJobs
+    }
+}
