@@ -9,7 +9,7 @@ bool buffer_append(Buffer *b, const void *bytes, size_t length) {
     if (need > b->capacity) {
         size_t capacity = b->capacity ? b->capacity : 256;
         while (capacity < need) capacity *= 2;
-        uint8_t *grown = realloc(b->bytes, capacity);
+        uint8_t *grown = allocation_fails() ? NULL : realloc(b->bytes, capacity);
         if (!grown) return false;
         b->bytes = grown;
         b->capacity = capacity;

@@ -262,6 +262,8 @@ static void decode(Decoder *d, int depth) {
 }
 
 int decode_values(lua_State *L, const uint8_t *bytes, size_t length) {
+    CLuaEngine *e = engine_of(L);
+    if (e->reply_lost && bytes == e->reply.bytes) raise(L, "memory", "the host's reply does not fit into memory");
     Decoder d = {L, bytes, bytes + length};
     int count = 0;
     while (d.at < d.end) {

@@ -7,7 +7,7 @@
 
 const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, KEY_MODULES, KEY_LOADED, KEY_LOADING,
     KEY_FUNCTIONS, KEY_FUNCTION_IDS, KEY_HOST_FUNCTIONS, KEY_FROZEN, KEY_ORDER, KEY_SCOPES, KEY_TASKS, KEY_CHUNK,
-    KEY_SENTINEL;
+    KEY_SENTINEL, KEY_GLOBALS_VIEW, KEY_LENIENT;
 
 int64_t monotonic_nanoseconds(void) {
     struct timespec t;
@@ -30,6 +30,7 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
         size_t growth = new_size - old_size;
         if (growth > e->limits.memory || e->used + growth > e->hard) return NULL;
     }
+    if (new_size > old_size && allocation_fails()) return NULL;
     void *result = realloc(block, new_size);
     if (result) e->used += new_size - old_size;
     return result;
@@ -101,6 +102,21 @@ void check_abort(lua_State *L) {
 void check_cancelled(lua_State *L) {
     check_abort(L);
     if (is_ending(L)) raise_ending(L);
+}
+
+void look_at_budgets(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    e->unlooked = 0;
+    if (!e->abort) {
+        CLuaAbort verdict = budget_verdict(L, e);
+        if (verdict == CLUA_ABORT_NONE) {
+            if (e->text_fuel && e->fuel_used > e->text_fuel) luaL_error(L, "'__tostring' takes too long");
+            return;
+        }
+        begin_abort(L, verdict);
+    }
+    luaL_checkstack(L, 4, NULL);
+    raise_abort(L);
 }
 
 // Once a run is being ended, the hook runs at every instruction, line, call and return of the task: a script that
@@ -181,6 +197,7 @@ static int open_all(lua_State *L) {
     new_registry_table(L, &KEY_ORDER, "k");
     new_registry_table(L, &KEY_SCOPES, NULL);
     new_registry_table(L, &KEY_TASKS, NULL);
+    new_registry_table(L, &KEY_LENIENT, NULL);
     open_errors(L);
     lua_newtable(L);
     lua_pushvalue(L, -1);
@@ -196,7 +213,7 @@ static int open_all(lua_State *L) {
 }
 
 CLuaEngine *clua_open(const CLuaLimits *limits, const CLuaHost *host) {
-    CLuaEngine *e = calloc(1, sizeof *e);
+    CLuaEngine *e = allocation_fails() ? NULL : calloc(1, sizeof *e);
     if (!e) return NULL;
     e->limits = *limits;
     e->host = *host;
@@ -223,6 +240,8 @@ void clua_close(CLuaEngine *e) {
     buffer_free(&e->arguments);
     buffer_free(&e->reply);
     buffer_free(&e->output);
+    leaked_bytes += (long)e->used;
+    leaked_tasks += e->live_tasks;
     free(e);
 }
 
@@ -230,7 +249,7 @@ void clua_close(CLuaEngine *e) {
 
 void clua_reply_set(CLuaEngine *e, const uint8_t *bytes, size_t length) {
     buffer_clear(&e->reply);
-    if (length && !buffer_append(&e->reply, bytes, length)) buffer_clear(&e->reply);
+    e->reply_lost = length && !buffer_append(&e->reply, bytes, length);
 }
 
 const uint8_t *clua_output(CLuaEngine *e, size_t *length) {
@@ -244,6 +263,8 @@ void clua_budget_reset(CLuaEngine *e) {
     e->abort = CLUA_ABORT_NONE;
     e->abort_line = 0;
     install_hook(e->main);
+    // What the last run hoarded must not count against this one.
+    if (e->used > e->limits.memory / 4) lua_gc(e->main, LUA_GCCOLLECT);
 }
 
 CLuaUsage clua_usage(CLuaEngine *e) {

@@ -50,6 +50,9 @@ struct CLuaEngine {
     CLuaLimits limits;
     size_t used, hard;
     uint64_t fuel_used, text_fuel;  // text_fuel: where a __tostring has to be done, 0 outside of one
+    bool reply_lost;                // the last reply did not fit into memory
+    int live_tasks;
+    uint64_t unlooked;              // fuel that C functions charged since the budgets were last looked at
     int64_t time_used, slice_start;
     CLuaAbort abort;
     char abort_chunk[LUA_IDSIZE * 4];
@@ -66,7 +69,7 @@ struct CLuaEngine {
 // Registry keys: the addresses of these are what counts.
 extern const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, KEY_MODULES, KEY_LOADED, KEY_LOADING,
     KEY_FUNCTIONS, KEY_FUNCTION_IDS, KEY_HOST_FUNCTIONS, KEY_FROZEN, KEY_ORDER, KEY_SCOPES, KEY_TASKS, KEY_CHUNK,
-    KEY_SENTINEL;
+    KEY_SENTINEL, KEY_GLOBALS_VIEW, KEY_LENIENT;
 
 // The extra space of a thread holds its engine; the lowest bit says that the thread waits for the host.
 static inline CLuaEngine *engine_of(lua_State *L) {
@@ -94,6 +97,18 @@ _Noreturn void raise_abort(lua_State *L);
 _Noreturn void raise_ending(lua_State *L);
 void install_hook(lua_State *L);
 CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context);
+void look_at_budgets(lua_State *L);             // raises when one is used up
+
+// Charges what a C function does, in instructions, before or while it does it: no hook runs inside of it.
+static inline void spend(lua_State *L, size_t fuel) {
+    CLuaEngine *e = engine_of(L);
+    e->fuel_used += fuel;
+    if ((e->unlooked += fuel) >= HOOK_PERIOD) look_at_budgets(L);
+}
+
+// probe.c: what tests look at and turn
+bool allocation_fails(void);
+extern atomic_long leaked_bytes, leaked_tasks;  // what closed engines still held
 
 // buffer.c: growth fails without raising
 bool buffer_append(Buffer *b, const void *bytes, size_t length);
@@ -147,6 +162,18 @@ void push_tostring(lua_State *L, int index);
 int inspect(lua_State *L);
 void open_base(lua_State *L);       // guard_base.c: fills the table on top
 void open_libraries(lua_State *L);  // guard_libraries.c
+
+// guard_strings.c: these call Lua's own function, which is their upvalue
+int guard_rep(lua_State *L);
+int guard_format(lua_State *L);
+int guard_texts(lua_State *L);
+int guard_byte(lua_State *L);
+
+// matcher.c
+int guard_find(lua_State *L);
+int guard_match(lua_State *L);
+int guard_gmatch(lua_State *L);
+int guard_gsub(lua_State *L);
 void open_coroutine(lua_State *L);  // coroutine.c
 void open_modules(lua_State *L);    // modules.c: require
 void open_tasks(lua_State *L);      // scope.c

@@ -69,6 +69,12 @@ static int require(lua_State *L) {
     const char *chunk = lua_pushfstring(L, "@%s", lua_tostring(L, 4));
     const char *source = lua_tolstring(L, 5, &length);
     if (length > e->limits.source_bytes) raise(L, "size", "require: module '%s' is too long", name);
+    if (count > 2 && lua_toboolean(L, 6)) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_LENIENT);
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, chunk);
+    }
+    spend(L, length);
     int status = luaL_loadbufferx(L, source, length, chunk, "t");
     if (status == LUA_ERRMEM) {
         begin_abort(L, CLUA_ABORT_MEMORY);

@@ -175,8 +175,9 @@ static int start_branch(lua_State *L) {
 }
 
 static CLuaTask *make(CLuaEngine *e, lua_CFunction start, CLuaTask task, const uint8_t *arguments, size_t length) {
-    CLuaTask *made = malloc(sizeof *made);
+    CLuaTask *made = allocation_fails() ? NULL : malloc(sizeof *made);
     if (!made) return NULL;
+    e->live_tasks++;
     *made = task;
     Start s = {made, arguments, length};
     if (protect(e, start, &s) == CLUA_OK) return made;
@@ -204,6 +205,7 @@ static int forget(lua_State *L) {
 void clua_task_free(CLuaEngine *e, CLuaTask *task) {
     protect(e, forget, task);
     buffer_free(&task->report);
+    e->live_tasks--;
     free(task);
 }
 

@@ -54,7 +54,7 @@ struct FlatReader {
     private mutating func table() -> LuaValue? {
         guard let array: UInt32 = raw(), let fields: UInt32 = raw() else { return nil }
         var table = LuaTable()
-        table.array.reserveCapacity(Int(array))
+        table.array.reserveCapacity(min(Int(array), bytes.count - offset))
         for _ in 0..<array {
             guard let value = next() else { return nil }
             table.array.append(value)

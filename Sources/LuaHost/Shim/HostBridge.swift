@@ -105,7 +105,9 @@ final class HostBridge {
             guard let module = try configuration.resolver?.module(named: name) else { return reply([]) }
             chunks.insert(module.chunk)
             var writer = writer()
-            try writer.write([LuaValue(module.chunk), .string(LuaString(bytes: module.source))])
+            try writer.write([
+                LuaValue(module.chunk), .string(LuaString(bytes: module.source)), .boolean(module.isForeign),
+            ])
             return reply(writer.bytes)
         } catch {
             return fail(LuaError(wrapping: error))

@@ -128,10 +128,13 @@ extension LuaState {
         while scope.wantsBranch {
             let index = scope.next
             scope.next += 1
-            guard scheduler.tasks.count < vm.bridge.configuration.limits.tasks,
-                let pointer = clua_task_branch(vm.engine, scope.id, UInt32(index))
-            else {
+            guard scheduler.tasks.count < vm.bridge.configuration.limits.tasks else {
                 scope.timeout = LuaError(.size, "too many tasks at once", hint: "give task.map a limit")
+                close(scope)
+                break
+            }
+            guard let pointer = clua_task_branch(vm.engine, scope.id, UInt32(index)) else {
+                scope.timeout = LuaError(.memory, "a task does not fit into memory", hint: "give task.map a limit")
                 close(scope)
                 break
             }
