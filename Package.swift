@@ -33,6 +33,11 @@ let package = Package(
         .target(name: "CLuaShim", dependencies: ["CLua"]),
         .target(name: "LuaHost", dependencies: ["CLuaShim"], swiftSettings: strict),
 
+        // Figures of LuaHost beside the same work done in C against lua.h: `scripts/bench lua`.
+        .target(name: "CLuaYardstick", dependencies: ["CLua"]),
+        .executableTarget(
+            name: "luahost-bench", dependencies: ["LuaHost", "CLuaYardstick"], swiftSettings: strict),
+
         // The core: values and rules, then the parts that act.
         .target(name: "SiteModel", swiftSettings: strict),
         .target(
