@@ -7,24 +7,22 @@
 // ---- pcall and xpcall: the same results and as suspendable as Lua's, but an error that ends the run passes through
 
 // Called with the status of a protected call; the error value is on top.
-static void guard_status(lua_State *L, int status) {
-    if (status == LUA_OK || status == LUA_YIELD) return;
+static void guard_status(lua_State *L, int status, bool was_ending) {
+    leave_guard(L);
     if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
-    if (is_ending(L)) {
-        luaL_checkstack(L, 4, NULL);
-        raise_ending(L);
-    }
+    if (must_catch(L, was_ending)) raise_ending(L);
 }
 
-static int finish_pcall(lua_State *L, int status, lua_KContext extra) {
-    guard_status(L, status);
+enum { PCALL_ENDING = 1, PCALL_SKIP = 2 };  // the context: whether the end had begun, and what lies below the results
+
+static int finish_pcall(lua_State *L, int status, lua_KContext context) {
+    guard_status(L, status, context & PCALL_ENDING);
     if (status != LUA_OK && status != LUA_YIELD) {
         lua_pushboolean(L, 0);
         lua_pushvalue(L, -2);
         return 2;
     }
-    check_abort(L);
-    return lua_gettop(L) - (int)extra;
+    return lua_gettop(L) - (context & PCALL_SKIP ? 2 : 0);
 }
 
 static int guard_pcall(lua_State *L) {
@@ -32,12 +30,14 @@ static int guard_pcall(lua_State *L) {
     luaL_checkany(L, 1);
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
-    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish_pcall);
-    return finish_pcall(L, status, 0);
+    lua_KContext context = is_ending(L) ? PCALL_ENDING : 0;
+    enter_guard(L);
+    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, context, finish_pcall);
+    return finish_pcall(L, status, context);
 }
 
 static int guarded_handler(lua_State *L) {
-    if (is_ending(L)) return 1;
+    if (must_catch(L, lua_toboolean(L, lua_upvalueindex(2)))) return 1;
     luaL_checkstack(L, 4, NULL);
     lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -51,13 +51,16 @@ static int guard_xpcall(lua_State *L) {
     int n = lua_gettop(L);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_pushvalue(L, 2);
-    lua_pushcclosure(L, guarded_handler, 1);
+    lua_pushboolean(L, is_ending(L));
+    lua_pushcclosure(L, guarded_handler, 2);
     lua_replace(L, 2);
     lua_pushboolean(L, 1);
     lua_pushvalue(L, 1);
     lua_rotate(L, 3, 2);  // function, handler, true, function, arguments
-    int status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, finish_pcall);
-    return finish_pcall(L, status, 2);
+    lua_KContext context = PCALL_SKIP | (is_ending(L) ? PCALL_ENDING : 0);
+    enter_guard(L);
+    int status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, context, finish_pcall);
+    return finish_pcall(L, status, context);
 }
 
 // ---- metatables

@@ -126,6 +126,7 @@ static int after_body(lua_State *L, int status, lua_KContext context) {
 }
 
 static int task_body(lua_State *L) {
+    check_ending(L);  // a branch may be cancelled before it starts
     lua_pushcfunction(L, report_handler);
     lua_insert(L, 1);
     int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, after_body);
@@ -143,6 +144,7 @@ typedef struct {
 static lua_State *new_thread(lua_State *L, CLuaTask *task) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_TASKS);
     lua_State *co = lua_newthread(L);
+    *thread_word(co) = (uintptr_t)engine_of(L);
     install_hook(co);
     lua_rawsetp(L, -2, task);
     lua_pop(L, 1);
@@ -197,6 +199,9 @@ void clua_task_cancel(CLuaTask *task) { task->cancelled = true; }
 
 static int forget(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_TASKS);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, lua_touserdata(L, 1));
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ENDINGS);
     lua_pushnil(L);
     lua_rawsetp(L, -2, lua_touserdata(L, 1));
     return 0;
@@ -334,6 +339,10 @@ CLuaStatus clua_task_resume(CLuaEngine *e, CLuaTask *task, CLuaReply reply, cons
     e->current = task;
     e->blocked = 0;
     e->slice_start = monotonic_nanoseconds();
+    if (task->cancelled && !task->closing_fuel_end) {
+        task->closing_fuel_end = e->fuel_used + e->limits.closing_fuel;
+        task->closing_time_end = e->slice_start + e->limits.closing_time_nanoseconds;
+    }
     int count = 0, arguments = task->start_count > 0 ? task->start_count : 0;
     task->start_count = -1;
     int status = lua_resume(co, NULL, arguments, &count);

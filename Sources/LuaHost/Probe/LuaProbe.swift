@@ -46,7 +46,7 @@ extension LuaState {
     /// Reads flat bytes as the host reads arguments.
     package func read(_ bytes: [UInt8]) -> [LuaValue] {
         bytes.withUnsafeBytes { bytes in
-            var reader = FlatReader(bytes, typeNames: vm.bridge.typeNames, functionNames: [])
+            var reader = FlatReader(bytes, bridge: vm.bridge)
             return reader.readAll()
         }
     }
