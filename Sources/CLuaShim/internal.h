@@ -98,8 +98,9 @@ extern const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, 
     KEY_SENTINEL, KEY_ENDINGS, KEY_HANDLE_META, KEY_LENIENT, KEY_GLOBALS_VIEW;
 
 // The extra space of a thread holds its engine, which is aligned so that the low bits are free: whether the thread
-// waits for the host, whether who resumed it would catch its errors, and how many protected calls it is in. Lua's limit
-// on nested C calls, 200, keeps the count within its 8 bits.
+// waits for the host, whether who resumed it would catch its errors, and how many protected calls it is in. The
+// count stays at its highest value once it is there, as waits let protected calls nest without bound: the thread then
+// passes for guarded.
 enum { WORD_WAITING = 1, WORD_INHERITED = 2, WORD_GUARD = 4, WORD_GUARDS = 255 * WORD_GUARD, WORD_FLAGS = 1023 };
 
 static inline uintptr_t *thread_word(lua_State *L) { return lua_getextraspace(L); }
@@ -114,8 +115,13 @@ static inline bool is_guarded(lua_State *L) { return *thread_word(L) & (WORD_GUA
 static inline void set_inherited(lua_State *L, bool guarded) {
     *thread_word(L) = (*thread_word(L) & ~(uintptr_t)WORD_INHERITED) | (guarded ? WORD_INHERITED : 0);
 }
-static inline void enter_guard(lua_State *L) { *thread_word(L) += WORD_GUARD; }
-static inline void leave_guard(lua_State *L) { *thread_word(L) -= WORD_GUARD; }
+static inline void enter_guard(lua_State *L) {
+    if ((*thread_word(L) & WORD_GUARDS) != WORD_GUARDS) *thread_word(L) += WORD_GUARD;
+}
+static inline void leave_guard(lua_State *L) {
+    uintptr_t guards = *thread_word(L) & WORD_GUARDS;
+    if (guards != 0 && guards != WORD_GUARDS) *thread_word(L) -= WORD_GUARD;
+}
 
 // engine.c
 int64_t monotonic_nanoseconds(void);
