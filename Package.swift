@@ -33,6 +33,11 @@ let package = Package(
         .target(name: "CLuaShim", dependencies: ["CLua"]),
         .target(name: "LuaHost", dependencies: ["CLuaShim"], swiftSettings: strict),
 
+        // Figures of LuaHost beside the same work done in C against lua.h: `scripts/bench lua`.
+        .target(name: "CLuaYardstick", dependencies: ["CLua"]),
+        .executableTarget(
+            name: "luahost-bench", dependencies: ["LuaHost", "CLuaYardstick"], swiftSettings: strict),
+
         // The core: values and rules, then the parts that act.
         .target(name: "SiteModel", swiftSettings: strict),
         .target(
@@ -73,7 +78,7 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        .testTarget(name: "LuaHostTests", dependencies: ["LuaHost"], swiftSettings: strict),
+        .testTarget(name: "LuaHostTests", dependencies: ["LuaHost"], exclude: ["Corpus"], swiftSettings: strict),
         .testTarget(name: "SiteModelTests", dependencies: ["SiteModel"], swiftSettings: strict),
         .testTarget(name: "VaultStoreTests", dependencies: ["VaultStore"], swiftSettings: strict),
         .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors"], swiftSettings: strict),

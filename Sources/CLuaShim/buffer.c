@@ -3,26 +3,25 @@
 
 #include "internal.h"
 
-bool buffer_append(Buffer *b, const void *bytes, size_t length) {
+bool buffer_reserve(Buffer *b, size_t length) {
     if (length > SIZE_MAX / 4 - b->length) return false;
     size_t need = b->length + length;
     if (need > b->capacity) {
         size_t capacity = b->capacity ? b->capacity : 256;
         while (capacity < need) capacity *= 2;
-        uint8_t *grown = realloc(b->bytes, capacity);
+        uint8_t *grown = allocation_fails() ? NULL : realloc(b->bytes, capacity);
         if (!grown) return false;
         b->bytes = grown;
         b->capacity = capacity;
     }
-    if (length) memcpy(b->bytes + b->length, bytes, length);
-    b->length = need;
     return true;
 }
 
-void buffer_clear(Buffer *b) {
-    b->length = 0;
-    // One huge call must not hold its memory for the rest of the run.
-    if (b->capacity > 1 << 20) buffer_free(b);
+bool buffer_append(Buffer *b, const void *bytes, size_t length) {
+    if (length > b->capacity - b->length && !buffer_reserve(b, length)) return false;
+    if (length) memcpy(b->bytes + b->length, bytes, length);
+    b->length += length;
+    return true;
 }
 
 void buffer_free(Buffer *b) {

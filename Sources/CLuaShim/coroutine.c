@@ -16,10 +16,18 @@ static lua_State *check_coroutine(lua_State *L, int index) {
 }
 
 enum { FAILED = -1, PASS_UP = -2 };
+enum { AS_WRAP = 1, WAS_ENDING = 2 };  // how a coroutine is resumed: errors go on; the end had begun
 
 // Resumes once. Returns how many results were moved to L, FAILED with the error on L, or PASS_UP.
-static int resume_once(lua_State *L, lua_State *co, int arguments) {
+static int resume_once(lua_State *L, lua_State *co, int arguments, int how) {
     CLuaEngine *e = engine_of(L);
+    lua_Debug ar;
+    bool starts = lua_status(co) == LUA_OK;  // then the function itself lies above coroutine_body
+    if (starts && lua_getstack(co, 0, &ar)) {
+        lua_pushliteral(L, "cannot resume non-suspended coroutine");
+        return FAILED;
+    }
+    set_inherited(co, !(how & AS_WRAP) || is_guarded(L));
     if (!lua_checkstack(co, arguments)) {
         lua_pushliteral(L, "too many arguments to resume");
         return FAILED;
@@ -28,7 +36,7 @@ static int resume_once(lua_State *L, lua_State *co, int arguments) {
     // A wait in the coroutine has to get through this frame too.
     int blocks = lua_isyieldable(L) ? 0 : 1, count = 0;
     e->blocked += blocks;
-    int status = lua_resume(co, L, arguments, &count);
+    int status = lua_resume(co, L, arguments + (starts ? 1 : 0), &count);
     e->blocked -= blocks;
     if (status == LUA_OK || status == LUA_YIELD) {
         if (status == LUA_YIELD && has_sentinel(co, count)) {
@@ -60,39 +68,26 @@ static const char *refusal(lua_State *L, lua_State *co) {
 static int after_resume(lua_State *L, int status, lua_KContext context);
 
 // For resume: the coroutine at index 1, the results above. For wrap: the same, and errors go on.
-static int finish_resume(lua_State *L, int count, bool wrap) {
+static int finish_resume(lua_State *L, int count, int how) {
+    bool wrap = how & AS_WRAP;
     if (count == PASS_UP) {
         lua_settop(L, 1);
-        return pass_wait_up(L, wrap, after_resume);
+        return pass_wait_up(L, how, after_resume);
     }
     if (count != FAILED) {
-        check_abort(L);
+        if (must_catch(L, how & WAS_ENDING)) raise_ending(L);
         if (wrap) return count;
         lua_pushboolean(L, 1);
         lua_insert(L, -(count + 1));
         return count + 1;
     }
-    // After an abort the coroutine's hooks are off for good, so none of its code may run again.
-    if (engine_of(L)->abort) raise_abort(L);
-    bool ending = is_ending(L);
-    if (!wrap && !ending) {
+    // Its close handlers have run: see coroutine_body.
+    if (must_catch(L, how & WAS_ENDING)) raise_ending(L);
+    if (!wrap) {
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
         return 2;
     }
-    lua_State *co = lua_tothread(L, 1);
-    int status = lua_status(co);
-    if (status != LUA_OK && status != LUA_YIELD) {  // it failed: close its pending variables
-        engine_of(L)->blocked++;
-        status = lua_resetthread(co);
-        engine_of(L)->blocked--;
-        if (status != LUA_OK) {
-            lua_pop(L, 1);
-            lua_xmove(co, L, 1);
-        }
-        check_abort(L);
-    }
-    if (ending) raise_ending(L);
     if (lua_type(L, -1) == LUA_TSTRING) {
         luaL_where(L, 1);
         lua_insert(L, -2);
@@ -107,7 +102,7 @@ static int after_resume(lua_State *L, int status, lua_KContext context) {
     lua_State *co = lua_tothread(L, 1);
     set_waiting(co, false);
     // No check for an abort here: the coroutine has to run on, so that it unwinds.
-    return finish_resume(L, resume_once(L, co, 0), context);
+    return finish_resume(L, resume_once(L, co, 0, (int)context), (int)context);
 }
 
 static int guard_resume(lua_State *L) {
@@ -125,7 +120,8 @@ static int guard_resume(lua_State *L) {
         lua_pushliteral(L, "cannot resume dead coroutine");
         return 2;
     }
-    return finish_resume(L, resume_once(L, co, arguments), false);
+    int how = is_ending(L) ? WAS_ENDING : 0;
+    return finish_resume(L, resume_once(L, co, arguments, how), how);
 }
 
 static int call_wrapped(lua_State *L) {
@@ -136,12 +132,27 @@ static int call_wrapped(lua_State *L) {
     const char *why = refusal(L, co);
     if (why) return luaL_error(L, "%s", why);
     if (lua_status(co) == LUA_OK && lua_gettop(co) == 0) return luaL_error(L, "cannot resume dead coroutine");
-    return finish_resume(L, resume_once(L, co, lua_gettop(L) - 1), true);
+    int how = AS_WRAP | (is_ending(L) ? WAS_ENDING : 0), arguments = lua_gettop(L) - 1;
+    return finish_resume(L, resume_once(L, co, arguments, how), how);
+}
+
+// The outermost function of a coroutine. It catches the coroutine's errors, as task_body does: hooks are on again when
+// close handlers run, and those run where the error arose, not when somebody closes the coroutine.
+static int after_coroutine(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+    return lua_gettop(L);
+}
+
+static int coroutine_body(lua_State *L) {
+    return after_coroutine(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, after_coroutine), 0);
 }
 
 static int create(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_State *co = lua_newthread(L);
+    *thread_word(co) = (uintptr_t)engine_of(L);
+    lua_pushcfunction(co, coroutine_body);
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
     return 1;
@@ -187,13 +198,14 @@ static int guard_close(lua_State *L) {
     if (co == L || is_task(co) || (status == LUA_OK && lua_getstack(co, 0, &ar)))
         return luaL_error(L, "cannot close a running coroutine");
     if (e->close_depth >= CLOSE_DEPTH) raise(L, "size", "coroutine.close: more than %d nested calls", CLOSE_DEPTH);
+    bool was_ending = is_ending(L);
     e->close_depth++;
     e->blocked++;  // nothing in a close handler can be suspended by 5.4's lua_resetthread
     status = lua_resetthread(co);
     e->blocked--;
     e->close_depth--;
     if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
-    if (is_ending(L)) raise_ending(L);
+    if (status != LUA_OK && must_catch(L, was_ending)) raise_ending(L);
     if (status == LUA_OK) {
         lua_pushboolean(L, 1);
         return 1;

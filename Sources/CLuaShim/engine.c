@@ -7,7 +7,14 @@
 
 const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, KEY_MODULES, KEY_LOADED, KEY_LOADING,
     KEY_FUNCTIONS, KEY_FUNCTION_IDS, KEY_HOST_FUNCTIONS, KEY_FROZEN, KEY_ORDER, KEY_SCOPES, KEY_TASKS, KEY_CHUNK,
-    KEY_SENTINEL;
+    KEY_SENTINEL, KEY_ENDINGS, KEY_HANDLE_META, KEY_LENIENT, KEY_GLOBALS_VIEW;
+
+// Some milliseconds late at most, and cheap: what the hook looks at.
+static int64_t coarse_nanoseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 int64_t monotonic_nanoseconds(void) {
     struct timespec t;
@@ -30,6 +37,7 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
         size_t growth = new_size - old_size;
         if (growth > e->limits.memory || e->used + growth > e->hard) return NULL;
     }
+    if (new_size > old_size && allocation_fails()) return NULL;
     void *result = realloc(block, new_size);
     if (result) e->used += new_size - old_size;
     return result;
@@ -47,6 +55,8 @@ void begin_abort(lua_State *L, CLuaAbort why) {
     CLuaEngine *e = engine_of(L);
     if (e->abort) return;
     e->abort = why;
+    e->closing_fuel_end = e->fuel_used + e->limits.closing_fuel;
+    e->closing_time_end = monotonic_nanoseconds() + e->limits.closing_time_nanoseconds;
     lua_Debug ar;
     e->abort_line = 0;
     if (find_position(L, L, 0, &ar)) {
@@ -64,13 +74,43 @@ _Noreturn void raise_abort(lua_State *L) {
     __builtin_unreachable();
 }
 
+// A cancelled wait may have told what it left behind, such as a job that goes on: then that is the error.
 _Noreturn void raise_ending(lua_State *L) {
     CLuaEngine *e = engine_of(L);
+    luaL_checkstack(L, 4, NULL);
+    CLuaTask *task = e->current;
+    if (task && task->has_ending && (!e->abort || e->abort == CLUA_ABORT_CANCELLED)) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ENDINGS);
+        lua_rawgetp(L, -1, task);
+        lua_error(L);
+    }
     if (e->abort) raise_abort(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ABORTS);
     lua_rawgeti(L, -1, CLUA_ABORT_CANCELLED);
     lua_error(L);
     __builtin_unreachable();
+}
+
+void set_ending(lua_State *L, CLuaTask *task) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ENDINGS);
+    lua_insert(L, -2);
+    lua_rawsetp(L, -2, task);
+    lua_pop(L, 1);
+    task->has_ending = true;
+}
+
+void keep_ending(lua_State *L, CLuaEngine *e) {
+    bool cancelled = e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed);
+    if (!e->current || e->current->has_ending || !(is_ending(L) || cancelled)) return;
+    luaL_checkstack(L, 10, NULL);
+    int top = lua_gettop(L);
+    if (decode_values(L, e->reply.bytes, e->reply.length) == 1 && push_error_fields(L, top + 1)) {
+        lua_getfield(L, -1, "kind");
+        bool is_cancelled = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "cancelled") == 0;
+        lua_settop(L, top + 1);
+        if (is_cancelled) set_ending(L, e->current);
+    }
+    lua_settop(L, top);
 }
 
 bool is_ending(lua_State *L) {
@@ -82,7 +122,7 @@ static CLuaAbort budget_verdict(lua_State *L, CLuaEngine *e) {
     if (e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed)) return CLUA_ABORT_CANCELLED;
     if (e->limits.fuel && e->fuel_used > e->limits.fuel) return CLUA_ABORT_FUEL;
     if (e->limits.time_nanoseconds && e->slice_start
-        && e->time_used + (monotonic_nanoseconds() - e->slice_start) > e->limits.time_nanoseconds)
+        && e->time_used + (coarse_nanoseconds() - e->slice_start) > e->limits.time_nanoseconds)
         return CLUA_ABORT_DEADLINE;
     if (e->used > e->limits.memory) {
         lua_gc(L, LUA_GCCOLLECT);  // garbage is not use
@@ -91,35 +131,71 @@ static CLuaAbort budget_verdict(lua_State *L, CLuaEngine *e) {
     return CLUA_ABORT_NONE;
 }
 
-void check_abort(lua_State *L) {
+bool is_spent(lua_State *L) {
     CLuaEngine *e = engine_of(L);
-    if (!e->abort && e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed))
-        begin_abort(L, CLUA_ABORT_CANCELLED);
-    if (e->abort) raise_abort(L);
+    return e->spent || (e->current && e->current->spent);
 }
 
-void check_cancelled(lua_State *L) {
+// A protected call that was there before the end began hands every error on. One that a close handler makes
+// meanwhile works as ever, until the time for closing is over.
+bool must_catch(lua_State *L, bool was_ending) { return is_ending(L) && (!was_ending || is_spent(L)); }
+
+void check_abort(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    if (!e->abort && e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed)) {
+        begin_abort(L, CLUA_ABORT_CANCELLED);
+        raise_ending(L);
+    }
+    if (is_spent(L)) raise_ending(L);
+}
+
+void check_ending(lua_State *L) {
     check_abort(L);
     if (is_ending(L)) raise_ending(L);
 }
 
-// Once a run is being ended, the hook runs at every instruction, line, call and return of the task: a script that
-// catches the error gets no further than its next step. The main thread is left out, as reports are made on it.
+static bool is_over(CLuaEngine *e, uint64_t fuel_end, int64_t time_end) {
+    return e->fuel_used > fuel_end || coarse_nanoseconds() > time_end;
+}
+
+// Whether the script has to be stopped here. An abort is raised once; what runs after it are close handlers, with a
+// budget of their own, and when that is used up every step raises.
+static bool must_stop(lua_State *L, CLuaEngine *e) {
+    CLuaTask *task = e->current;
+    if (e->abort) {
+        if (!e->spent && is_over(e, e->closing_fuel_end, e->closing_time_end)) e->spent = true;
+        return e->spent;
+    }
+    CLuaAbort verdict = budget_verdict(L, e);
+    if (verdict != CLUA_ABORT_NONE) {
+        begin_abort(L, verdict);
+        return true;
+    }
+    if (!task || !task->cancelled) return false;
+    if (!task->spent && is_over(e, task->closing_fuel_end, task->closing_time_end)) task->spent = true;
+    return task->spent;
+}
+
+void look_at_budgets(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    e->unlooked = 0;
+    if (must_stop(L, e)) raise_ending(L);
+    if (e->text_fuel && e->fuel_used > e->text_fuel) luaL_error(L, "'__tostring' takes too long");
+}
+
+// Once even the close handlers have used up their budget, the hook runs at every instruction, line, call and return of
+// the task. The main thread is left out, as reports are made on it.
 static void hook(lua_State *L, lua_Debug *ar) {
     CLuaEngine *e = engine_of(L);
     if (ar->event == LUA_HOOKCOUNT) e->fuel_used += (uint64_t)lua_gethookcount(L);
-    if (!e->abort) {
-        CLuaAbort verdict = budget_verdict(L, e);
-        if (verdict == CLUA_ABORT_NONE) {
-            if (e->text_fuel && e->fuel_used > e->text_fuel) luaL_error(L, "'__tostring' takes too long");
-            if (lua_gethookcount(L) != HOOK_PERIOD) install_hook(L);
-            return;
-        }
-        begin_abort(L, verdict);
+    if (!must_stop(L, e)) {
+        if (e->text_fuel && e->fuel_used > e->text_fuel) luaL_error(L, "'__tostring' takes too long");
+        if (lua_gethookcount(L) != HOOK_PERIOD) install_hook(L);
+        return;
     }
-    if (L != e->main) lua_sethook(L, hook, LUA_MASKCOUNT | LUA_MASKLINE | LUA_MASKCALL | LUA_MASKRET, 1);
-    luaL_checkstack(L, 4, NULL);
-    raise_abort(L);
+    if (is_spent(L) && L != e->main)
+        lua_sethook(L, hook, LUA_MASKCOUNT | LUA_MASKLINE | LUA_MASKCALL | LUA_MASKRET, 1);
+    raise_ending(L);
 }
 
 void install_hook(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_PERIOD); }
@@ -181,6 +257,8 @@ static int open_all(lua_State *L) {
     new_registry_table(L, &KEY_ORDER, "k");
     new_registry_table(L, &KEY_SCOPES, NULL);
     new_registry_table(L, &KEY_TASKS, NULL);
+    new_registry_table(L, &KEY_LENIENT, NULL);
+    new_registry_table(L, &KEY_ENDINGS, NULL);
     open_errors(L);
     lua_newtable(L);
     lua_pushvalue(L, -1);
@@ -196,8 +274,12 @@ static int open_all(lua_State *L) {
 }
 
 CLuaEngine *clua_open(const CLuaLimits *limits, const CLuaHost *host) {
-    CLuaEngine *e = calloc(1, sizeof *e);
+    // The alignment leaves room for flags beside the pointer; see internal.h.
+    enum { ALIGNMENT = WORD_FLAGS + 1 };
+    size_t size = (sizeof(CLuaEngine) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    CLuaEngine *e = allocation_fails() ? NULL : aligned_alloc(ALIGNMENT, size);
     if (!e) return NULL;
+    memset(e, 0, size);
     e->limits = *limits;
     e->host = *host;
     e->hard = limits->memory > SIZE_MAX / 2 ? SIZE_MAX : limits->memory * 2;
@@ -220,9 +302,12 @@ CLuaEngine *clua_open(const CLuaLimits *limits, const CLuaHost *host) {
 void clua_close(CLuaEngine *e) {
     lua_sethook(e->main, NULL, 0, 0);
     lua_close(e->main);
+    free_entries(e);
     buffer_free(&e->arguments);
     buffer_free(&e->reply);
     buffer_free(&e->output);
+    leaked_bytes += (long)e->used;
+    leaked_tasks += e->live_tasks;
     free(e);
 }
 
@@ -230,7 +315,13 @@ void clua_close(CLuaEngine *e) {
 
 void clua_reply_set(CLuaEngine *e, const uint8_t *bytes, size_t length) {
     buffer_clear(&e->reply);
-    if (length && !buffer_append(&e->reply, bytes, length)) buffer_clear(&e->reply);
+    e->reply_lost = length && !buffer_append(&e->reply, bytes, length);
+}
+
+bool clua_reply_append(CLuaEngine *e, const uint8_t *bytes, size_t length, int64_t *offset) {
+    *offset = (int64_t)e->reply.length;
+    if (!buffer_append(&e->reply, bytes, length)) e->reply_lost = true;
+    return !e->reply_lost;
 }
 
 const uint8_t *clua_output(CLuaEngine *e, size_t *length) {
@@ -242,8 +333,11 @@ void clua_budget_reset(CLuaEngine *e) {
     e->fuel_used = 0;
     e->time_used = 0;
     e->abort = CLUA_ABORT_NONE;
+    e->spent = false;
     e->abort_line = 0;
     install_hook(e->main);
+    // What the last run hoarded must not count against this one.
+    if (e->used > e->limits.memory / 4) lua_gc(e->main, LUA_GCCOLLECT);
 }
 
 CLuaUsage clua_usage(CLuaEngine *e) {

@@ -7,24 +7,22 @@
 // ---- pcall and xpcall: the same results and as suspendable as Lua's, but an error that ends the run passes through
 
 // Called with the status of a protected call; the error value is on top.
-static void guard_status(lua_State *L, int status) {
-    if (status == LUA_OK || status == LUA_YIELD) return;
+static void guard_status(lua_State *L, int status, bool was_ending) {
+    leave_guard(L);
     if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
-    if (is_ending(L)) {
-        luaL_checkstack(L, 4, NULL);
-        raise_ending(L);
-    }
+    if (must_catch(L, was_ending)) raise_ending(L);
 }
 
-static int finish_pcall(lua_State *L, int status, lua_KContext extra) {
-    guard_status(L, status);
+enum { PCALL_ENDING = 1, PCALL_SKIP = 2 };  // the context: whether the end had begun, and what lies below the results
+
+static int finish_pcall(lua_State *L, int status, lua_KContext context) {
+    guard_status(L, status, context & PCALL_ENDING);
     if (status != LUA_OK && status != LUA_YIELD) {
         lua_pushboolean(L, 0);
         lua_pushvalue(L, -2);
         return 2;
     }
-    check_abort(L);
-    return lua_gettop(L) - (int)extra;
+    return lua_gettop(L) - (context & PCALL_SKIP ? 2 : 0);
 }
 
 static int guard_pcall(lua_State *L) {
@@ -32,12 +30,14 @@ static int guard_pcall(lua_State *L) {
     luaL_checkany(L, 1);
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
-    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish_pcall);
-    return finish_pcall(L, status, 0);
+    lua_KContext context = is_ending(L) ? PCALL_ENDING : 0;
+    enter_guard(L);
+    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, context, finish_pcall);
+    return finish_pcall(L, status, context);
 }
 
 static int guarded_handler(lua_State *L) {
-    if (is_ending(L)) return 1;
+    if (must_catch(L, lua_toboolean(L, lua_upvalueindex(2)))) return 1;
     luaL_checkstack(L, 4, NULL);
     lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -51,13 +51,16 @@ static int guard_xpcall(lua_State *L) {
     int n = lua_gettop(L);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_pushvalue(L, 2);
-    lua_pushcclosure(L, guarded_handler, 1);
+    lua_pushboolean(L, is_ending(L));
+    lua_pushcclosure(L, guarded_handler, 2);
     lua_replace(L, 2);
     lua_pushboolean(L, 1);
     lua_pushvalue(L, 1);
     lua_rotate(L, 3, 2);  // function, handler, true, function, arguments
-    int status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, finish_pcall);
-    return finish_pcall(L, status, 2);
+    lua_KContext context = PCALL_SKIP | (is_ending(L) ? PCALL_ENDING : 0);
+    enter_guard(L);
+    int status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, context, finish_pcall);
+    return finish_pcall(L, status, context);
 }
 
 // ---- metatables
@@ -81,13 +84,42 @@ static int guard_setmetatable(lua_State *L) {
     return 1;
 }
 
+// What scripts know as _G is a view; functions that look into tables raw get the table behind it.
+static void see_through_view(lua_State *L, int index) {
+    if (lua_type(L, index) != LUA_TTABLE) return;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_GLOBALS_VIEW);
+    if (lua_rawequal(L, index, -1)) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+        lua_replace(L, index);
+    }
+    lua_pop(L, 1);
+}
+
+static int guard_rawget(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    see_through_view(L, 1);
+    lua_rawget(L, 1);
+    return 1;
+}
+
+static int next_of_view(lua_State *L) {
+    see_through_view(L, 1);
+    return guard_next(L);
+}
+
 static int guard_rawset(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checkany(L, 2);
     luaL_checkany(L, 3);
     lua_settop(L, 3);
-    if (is_frozen(L, 1)) raise(L, "script", "rawset: the table is read-only");
-    lua_rawset(L, 1);
+    lua_pushvalue(L, 1);
+    lua_insert(L, 1);  // what is returned
+    see_through_view(L, 2);
+    if (is_frozen(L, 2)) raise(L, "script", "rawset: the table is read-only");
+    lua_rawset(L, 2);
+    lua_settop(L, 1);
     return 1;
 }
 
@@ -140,6 +172,7 @@ static int guard_print(lua_State *L) {
     luaL_pushresult(&b);
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
+    spend(L, length / 16);
     e->host.print(e->host.context, text, length);
     return 0;
 }
@@ -177,6 +210,7 @@ static int guard_load(lua_State *L) {
     size_t length;
     const char *text = lua_tolstring(L, 1, &length);
     if (length > e->limits.source_bytes) raise(L, "size", "load: the text is too long");
+    spend(L, length);
     int status = luaL_loadbufferx(L, text, length, name, "t");
     if (status == LUA_ERRMEM) {
         begin_abort(L, CLUA_ABORT_MEMORY);
@@ -212,8 +246,18 @@ static int safe_traceback(lua_State *L) {
 
 // ---- globals
 
+// Whether the function that reads a global belongs to a library written for any Lua.
+static bool is_foreign(lua_State *L) {
+    lua_Debug ar;
+    if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "S", &ar)) return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_LENIENT);
+    bool foreign = lua_getfield(L, -1, ar.source) != LUA_TNIL;
+    lua_pop(L, 2);
+    return foreign;
+}
+
 static int unknown_global(lua_State *L) {
-    if (lua_type(L, 2) != LUA_TSTRING) return 0;
+    if (lua_type(L, 2) != LUA_TSTRING || is_foreign(L)) return 0;
     size_t length;
     const char *name = lua_tolstring(L, 2, &length);
     int distance = INT_MAX;
@@ -234,6 +278,29 @@ static void copy_fields(lua_State *L, int to, int from) {
     }
 }
 
+// _G.name: asking whether a global exists, so nil is an answer.
+static int view_index(lua_State *L) {
+    lua_settop(L, 2);
+    for (int i = 0; i < 2; i++) {
+        if (i == 0)
+            lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+        else
+            lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_BASE);
+        lua_pushvalue(L, 2);
+        if (lua_rawget(L, -2) != LUA_TNIL) return 1;
+    }
+    return 1;
+}
+
+static int view_newindex(lua_State *L) {
+    lua_settop(L, 3);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_replace(L, 1);
+    if (lua_isnil(L, 2)) return luaL_error(L, "index is nil");
+    lua_settable(L, 1);
+    return 0;
+}
+
 static int globals_pairs(lua_State *L) {
     lua_settop(L, 0);
     lua_newtable(L);
@@ -248,13 +315,14 @@ static int globals_pairs(lua_State *L) {
 // Fills the table on top, which scripts read through their environment and cannot change.
 void open_base(lua_State *L) {
     static const char *const kept[] = {
-        "assert", "error",    "getmetatable", "ipairs", "rawequal", "rawget",
+        "assert", "error",    "getmetatable", "ipairs", "rawequal",
         "rawlen", "select", "tonumber", "type", "_VERSION", NULL,
     };
     static const luaL_Reg replaced[] = {
         {"pcall", guard_pcall},   {"xpcall", guard_xpcall},     {"setmetatable", guard_setmetatable},
         {"rawset", guard_rawset}, {"tostring", guard_tostring}, {"print", guard_print},
-        {"load", guard_load},     {"pairs", guard_pairs},       {"next", guard_next},
+        {"load", guard_load},     {"pairs", guard_pairs},       {"next", next_of_view},
+        {"rawget", guard_rawget},
         {"inspect", inspect},     {"collectgarbage", guard_collectgarbage}, {NULL, NULL},
     };
     int base = lua_gettop(L);
@@ -269,15 +337,29 @@ void open_base(lua_State *L) {
     lua_pushcfunction(L, safe_traceback);
     lua_setfield(L, -2, "traceback");
     push_frozen(L, "debug", false);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_LOADED);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "debug");
+    lua_pop(L, 1);
     lua_setfield(L, base, "debug");
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, unknown_global);
     lua_setfield(L, -2, "__index");
     lua_setmetatable(L, base);
 
-    // The script's own environment: what it writes stays in it, what it reads beyond is the base.
+    // The script's own environment: what it writes stays in it, what it reads beyond is the base, which raises for
+    // names that do not exist. _G is a view of both that gives nil for them.
+    static const luaL_Reg view[] = {
+        {"__index", view_index}, {"__newindex", view_newindex}, {"__pairs", globals_pairs}, {NULL, NULL},
+    };
     lua_newtable(L);
+    lua_newtable(L);
+    luaL_newlib(L, view);
+    lua_pushliteral(L, "globals");
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &KEY_GLOBALS_VIEW);
     lua_setfield(L, -2, "_G");
     lua_createtable(L, 0, 3);
     lua_pushvalue(L, base);

@@ -1,4 +1,5 @@
-// string, table, math, utf8 and os: Lua's own, less what escapes the sandbox, with caps on what one call may do.
+// table, math, utf8 and os, and the list of what string has: Lua's own, less what escapes the sandbox, with caps on
+// what one call may do and a charge for it.
 // The clock behind os is the host's, and all of os speaks UTC, so that a run gives the same output anywhere.
 #include <limits.h>
 #include <math.h>
@@ -6,70 +7,77 @@
 
 #include "internal.h"
 
-enum { LENGTH_LIMIT = 1 << 26 };  // items that one call of a table function may go through
+enum {
+    LENGTH_LIMIT = 1 << 26,  // items that one call of a table function may go through
+    SORT_LIMIT = 1 << 12,    // items that Lua's own comparison may sort without a look at the budgets
+};
 
 static lua_CFunction original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(1)); }
 
-// ---- string
-
-static int guard_rep(lua_State *L) {
-    size_t length, gap;
-    const char *text = luaL_checklstring(L, 1, &length);
-    lua_Integer n = luaL_checkinteger(L, 2);
-    const char *separator = luaL_optlstring(L, 3, "", &gap);
-    (void)text;
-    (void)separator;
-    if (n <= 0 || length + gap == 0) {
-        lua_pushliteral(L, "");
-        return 1;
-    }
-    size_t limit = engine_of(L)->limits.memory / 4;
-    if ((lua_Unsigned)n > limit / (length + gap))
-        raise(L, "size", "string.rep: the result would be larger than %zu bytes", limit);
-    return original(L)(L);
-}
-
-// Lua's own %s and %p show addresses, so %s arguments become text here and %p is refused.
-static int guard_format(lua_State *L) {
-    size_t length;
-    const char *format = luaL_checklstring(L, 1, &length);
-    int argument = 1, top = lua_gettop(L);
-    for (const char *p = format, *end = format + length; p < end; p++) {
-        if (*p != '%') continue;
-        if (++p < end && *p == '%') continue;
-        while (p < end && strchr("-+ #0123456789.", *p) && *p) p++;
-        if (p >= end) break;
-        argument++;
-        if (*p == 'p') raise(L, "argument", "string.format: '%%p' is not available: addresses differ on every start");
-        if (*p == 's' && argument <= top) {
-            push_tostring(L, argument);
-            lua_replace(L, argument);
-        }
-    }
-    return original(L)(L);
-}
-
 // ---- table: functions that trust a length, which __len of a script may make up
 
-static int guard_length(lua_State *L) {
+// The length that the original will ask for too, charged by `cost` for each item.
+static lua_Integer charge_length(lua_State *L, lua_Integer cost) {
     luaL_checkany(L, 1);
-    if (lua_type(L, 1) == LUA_TTABLE && luaL_len(L, 1) > LENGTH_LIMIT)
-        raise(L, "size", "the table is longer than %d items", LENGTH_LIMIT);
+    if (lua_type(L, 1) != LUA_TTABLE) return 0;
+    lua_Integer length = luaL_len(L, 1);
+    if (length > LENGTH_LIMIT) raise(L, "size", "the table is longer than %d items", LENGTH_LIMIT);
+    if (length > 0) spend(L, (size_t)(length * cost));
+    return length;
+}
+
+// The number of items from one index to another, charged.
+static void charge_range(lua_State *L, const char *name, lua_Integer first, lua_Integer last) {
+    if (last < first) return;
+    lua_Unsigned count = (lua_Unsigned)last - (lua_Unsigned)first;
+    if (count >= LENGTH_LIMIT) raise(L, "size", "%s: more than %d items", name, LENGTH_LIMIT);
+    spend(L, count);
+}
+
+// insert and remove move what lies behind their position.
+static int guard_shift(lua_State *L) {
+    lua_Integer length = charge_length(L, 0), position = luaL_optinteger(L, 2, length);
+    if (lua_gettop(L) > 1 && position >= 1 && position <= length) spend(L, (size_t)(length - position) / 2);
     return original(L)(L);
 }
 
+static int guard_insert(lua_State *L) { return lua_gettop(L) == 3 ? guard_shift(L) : (charge_length(L, 0), original(L)(L)); }
+
 static int guard_move(lua_State *L) {
-    lua_Integer first = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 3);
-    if (last >= first && (lua_Unsigned)last - (lua_Unsigned)first >= LENGTH_LIMIT)
-        raise(L, "size", "table.move: more than %d items", LENGTH_LIMIT);
+    charge_range(L, "table.move", luaL_checkinteger(L, 2), luaL_checkinteger(L, 3));
     return original(L)(L);
 }
 
 static int guard_concat(lua_State *L) {
-    if (lua_isinteger(L, 3) && lua_isinteger(L, 4) && lua_tointeger(L, 4) >= lua_tointeger(L, 3)
-        && (lua_Unsigned)lua_tointeger(L, 4) - (lua_Unsigned)lua_tointeger(L, 3) >= LENGTH_LIMIT)
-        raise(L, "size", "table.concat: more than %d items", LENGTH_LIMIT);
-    return guard_length(L);
+    lua_Integer last = luaL_opt(L, luaL_checkinteger, 4, charge_length(L, 0));
+    charge_range(L, "table.concat", luaL_optinteger(L, 3, 1), last);
+    int results = original(L)(L);
+    spend(L, lua_rawlen(L, -1) / 16);
+    return results;
+}
+
+static int guard_unpack(lua_State *L) {
+    lua_Integer last = luaL_opt(L, luaL_checkinteger, 3, luaL_len(L, 1)), first = luaL_optinteger(L, 2, 1);
+    if (last >= first) spend(L, (lua_Unsigned)last - (lua_Unsigned)first < LENGTH_LIMIT ? (size_t)(last - first) : 0);
+    return original(L)(L);  // which has a limit of its own
+}
+
+// Compares as sort does without a function, but can be stopped.
+static int less_than(lua_State *L) {
+    spend(L, 2);
+    lua_pushboolean(L, lua_compare(L, 1, 2, LUA_OPLT));
+    return 1;
+}
+
+static int guard_sort(lua_State *L) {
+    lua_Integer length = charge_length(L, 1);
+    if (length > SORT_LIMIT && lua_isnoneornil(L, 2)) {
+        lua_settop(L, 1);
+        lua_pushcfunction(L, less_than);
+    } else if (length > 0) {
+        spend(L, (size_t)length * 8);
+    }
+    return original(L)(L);
 }
 
 // ---- math
@@ -157,6 +165,7 @@ static int os_date(lua_State *L) {
         return 1;
     }
     if (length > 1024) raise(L, "size", "os.date: the format is longer than 1024 bytes");
+    spend(L, length * 10);
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     for (size_t i = 0; i < length; i++) {
@@ -184,6 +193,7 @@ static int os_difftime(lua_State *L) {
 typedef struct {
     const char *name;
     lua_CFunction guard;  // NULL: Lua's own
+    bool alone;           // the guard does not call Lua's own, which is then out of reach
 } Member;
 
 // Makes a frozen library of the members and puts it into the base (at `base`) and where require looks.
@@ -201,10 +211,15 @@ static void open_library(lua_State *L, int base, const char *name, lua_CFunction
     int stock = lua_gettop(L);
     lua_newtable(L);
     for (const Member *m = members; m->name; m++) {
-        lua_getfield(L, stock, m->name);
-        if (m->guard) lua_pushcclosure(L, m->guard, 1);
+        if (!m->alone) lua_getfield(L, stock, m->name);
+        if (m->guard) lua_pushcclosure(L, m->guard, m->alone ? 0 : 1);
         lua_setfield(L, -2, m->name);
     }
+    // Where Lua looks for the name of a function when it words an error.
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
     if (strcmp(name, LUA_STRLIBNAME) == 0) {
         // ("x"):rep must be the guarded one, and the metatable of all strings out of reach.
         lua_pushliteral(L, "");
@@ -226,14 +241,16 @@ static void open_library(lua_State *L, int base, const char *name, lua_CFunction
 
 void open_libraries(lua_State *L) {
     static const Member string_members[] = {
-        {"byte", NULL},    {"char", NULL},   {"find", NULL},  {"format", guard_format}, {"gmatch", NULL},
-        {"gsub", NULL},    {"len", NULL},    {"lower", NULL}, {"match", NULL},          {"pack", NULL},
-        {"packsize", NULL}, {"rep", guard_rep}, {"reverse", NULL}, {"sub", NULL},       {"unpack", NULL},
-        {"upper", NULL},   {NULL, NULL},
+        {"byte", guard_byte, false},     {"char", NULL, false},           {"find", guard_find, true},
+        {"format", guard_format, false}, {"gmatch", guard_gmatch, true},  {"gsub", guard_gsub, true},
+        {"len", NULL, false},            {"lower", guard_texts, false},   {"match", guard_match, true},
+        {"pack", guard_texts, false},    {"packsize", guard_texts, false}, {"rep", guard_rep, false},
+        {"reverse", guard_texts, false}, {"sub", guard_texts, false},     {"unpack", guard_texts, false},
+        {"upper", guard_texts, false},   {NULL, NULL, false},
     };
     static const Member table_members[] = {
-        {"concat", guard_concat}, {"insert", guard_length}, {"move", guard_move}, {"pack", NULL},
-        {"remove", guard_length}, {"sort", guard_length},   {"unpack", NULL},     {NULL, NULL},
+        {"concat", guard_concat}, {"insert", guard_insert}, {"move", guard_move},     {"pack", NULL},
+        {"remove", guard_shift},  {"sort", guard_sort},     {"unpack", guard_unpack}, {NULL, NULL},
     };
     static const Member math_members[] = {
         {"abs", NULL},   {"acos", NULL}, {"asin", NULL},   {"atan", NULL},       {"ceil", NULL},
@@ -244,8 +261,8 @@ void open_libraries(lua_State *L) {
         {"tointeger", NULL}, {"type", NULL}, {"ult", NULL}, {NULL, NULL},
     };
     static const Member utf8_members[] = {
-        {"char", NULL}, {"charpattern", NULL}, {"codepoint", NULL}, {"codes", NULL},
-        {"len", NULL},  {"offset", NULL},      {NULL, NULL},
+        {"char", NULL},        {"charpattern", NULL},   {"codepoint", guard_texts}, {"codes", NULL},
+        {"len", guard_texts},  {"offset", guard_texts}, {NULL, NULL},
     };
     int base = lua_gettop(L);
     open_library(L, base, LUA_STRLIBNAME, luaopen_string, string_members);

@@ -40,9 +40,26 @@ struct CLuaTask {
     uint64_t scope;   // 0 for a main task
     uint32_t index;   // the branch of its scope, from 1
     int start_count;  // arguments on the stack before the first resume, -1 afterwards
+    uint64_t calls;   // host calls made so far
+    uint64_t closing_fuel_end;  // of a cancelled task: where its close handlers have to be done
+    int64_t closing_time_end;
     bool cancelled, print;
+    bool spent;       // they were not
+    bool has_ending;  // KEY_ENDINGS holds the error that a cancelled wait gave
     Buffer report;    // of the error that is unwinding the task
 };
+
+// A host function; the only upvalue of its closure points here.
+typedef struct Entry {
+    CLuaEngine *engine;
+    CLuaCallback callback;
+    void *binding;
+    const void *meta;     // the metatable that the first argument of a method has, or NULL
+    char *name;           // public name
+    struct Entry *next;
+    uint32_t id, type;
+    bool waits;
+} Entry;
 
 struct CLuaEngine {
     lua_State *main;
@@ -50,14 +67,26 @@ struct CLuaEngine {
     CLuaLimits limits;
     size_t used, hard;
     uint64_t fuel_used, text_fuel;  // text_fuel: where a __tostring has to be done, 0 outside of one
+    bool reply_lost;                // the last reply did not fit into memory
+    int live_tasks;
+    uint64_t unlooked;              // fuel that C functions charged since the budgets were last looked at
     int64_t time_used, slice_start;
     CLuaAbort abort;
+    bool spent;                     // the close handlers of an aborted run have used up their own budget
+    uint64_t closing_fuel_end;
+    int64_t closing_time_end;
     char abort_chunk[LUA_IDSIZE * 4];
     int abort_line;
     CLuaCancelFlag *cancel;
     CLuaTask *current;
     int blocked;       // resumes on the stack that a wait could not pass through
     int close_depth;
+    char position_text[LUA_IDSIZE];
+    lua_State *calling;   // of the host call that is being served
+    Entry *entries;       // all host functions
+    CLuaSlot *slots;      // for the arguments of one call
+    uint32_t slot_capacity;
+    CLuaSlot results[CLUA_RESULT_SLOTS];
     Buffer arguments, reply, output;
     CLuaReply reply_kind;
     uint64_t next_scope, next_function;
@@ -66,39 +95,74 @@ struct CLuaEngine {
 // Registry keys: the addresses of these are what counts.
 extern const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, KEY_MODULES, KEY_LOADED, KEY_LOADING,
     KEY_FUNCTIONS, KEY_FUNCTION_IDS, KEY_HOST_FUNCTIONS, KEY_FROZEN, KEY_ORDER, KEY_SCOPES, KEY_TASKS, KEY_CHUNK,
-    KEY_SENTINEL;
+    KEY_SENTINEL, KEY_ENDINGS, KEY_HANDLE_META, KEY_LENIENT, KEY_GLOBALS_VIEW;
 
-// The extra space of a thread holds its engine; the lowest bit says that the thread waits for the host.
+// The extra space of a thread holds its engine, which is aligned so that the low bits are free: whether the thread
+// waits for the host, whether who resumed it would catch its errors, and how many protected calls it is in. The
+// count stays at its highest value once it is there, as waits let protected calls nest without bound: the thread then
+// passes for guarded.
+enum { WORD_WAITING = 1, WORD_INHERITED = 2, WORD_GUARD = 4, WORD_GUARDS = 255 * WORD_GUARD, WORD_FLAGS = 1023 };
+
+static inline uintptr_t *thread_word(lua_State *L) { return lua_getextraspace(L); }
 static inline CLuaEngine *engine_of(lua_State *L) {
-    uintptr_t word;
-    memcpy(&word, lua_getextraspace(L), sizeof word);
-    return (CLuaEngine *)(word & ~(uintptr_t)1);
+    return (CLuaEngine *)(*thread_word(L) & ~(uintptr_t)WORD_FLAGS);
 }
-static inline bool is_waiting(lua_State *L) {
-    uintptr_t word;
-    memcpy(&word, lua_getextraspace(L), sizeof word);
-    return word & 1;
-}
+static inline bool is_waiting(lua_State *L) { return *thread_word(L) & WORD_WAITING; }
 static inline void set_waiting(lua_State *L, bool waiting) {
-    uintptr_t word = (uintptr_t)engine_of(L) | (waiting ? 1 : 0);
-    memcpy(lua_getextraspace(L), &word, sizeof word);
+    *thread_word(L) = (*thread_word(L) & ~(uintptr_t)WORD_WAITING) | (waiting ? WORD_WAITING : 0);
+}
+static inline bool is_guarded(lua_State *L) { return *thread_word(L) & (WORD_GUARDS | WORD_INHERITED); }
+static inline void set_inherited(lua_State *L, bool guarded) {
+    *thread_word(L) = (*thread_word(L) & ~(uintptr_t)WORD_INHERITED) | (guarded ? WORD_INHERITED : 0);
+}
+static inline void enter_guard(lua_State *L) {
+    if ((*thread_word(L) & WORD_GUARDS) != WORD_GUARDS) *thread_word(L) += WORD_GUARD;
+}
+static inline void leave_guard(lua_State *L) {
+    uintptr_t guards = *thread_word(L) & WORD_GUARDS;
+    if (guards != 0 && guards != WORD_GUARDS) *thread_word(L) -= WORD_GUARD;
 }
 
 // engine.c
 int64_t monotonic_nanoseconds(void);
-void check_abort(lua_State *L);                 // raises when the run is being ended
-void check_cancelled(lua_State *L);             // the same, and when the task was cancelled
-bool is_ending(lua_State *L);                   // whether errors must not be caught
+void check_abort(lua_State *L);                 // raises when the run has to be ended, or has to end at once
+void check_ending(lua_State *L);                // raises when the run or the task is being ended
+bool is_ending(lua_State *L);                   // whether the run or the task is being ended
+bool is_spent(lua_State *L);                    // whether it has to end at once: close handlers took too long
+bool must_catch(lua_State *L, bool was_ending); // whether a protected call has to hand an error on
+void keep_ending(lua_State *L, CLuaEngine *e);  // keeps the error of a cancelled wait, which is the reply
+void set_ending(lua_State *L, CLuaTask *task);  // the error on top, which is popped
 void begin_abort(lua_State *L, CLuaAbort why);
 _Noreturn void raise_abort(lua_State *L);
 _Noreturn void raise_ending(lua_State *L);
 void install_hook(lua_State *L);
 CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context);
+void look_at_budgets(lua_State *L);             // raises when one is used up
+
+static inline bool must_look(CLuaEngine *e) {
+    return e->abort || (e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed));
+}
+
+// Charges what a C function does, in instructions, before or while it does it: no hook runs inside of it.
+static inline void spend(lua_State *L, size_t fuel) {
+    CLuaEngine *e = engine_of(L);
+    e->fuel_used += fuel;
+    if ((e->unlooked += fuel) >= HOOK_PERIOD) look_at_budgets(L);
+}
+
+// probe.c: what tests look at and turn
+bool allocation_fails(void);
+extern atomic_long leaked_bytes, leaked_tasks;  // what closed engines still held
 
 // buffer.c: growth fails without raising
+bool buffer_reserve(Buffer *b, size_t length);
 bool buffer_append(Buffer *b, const void *bytes, size_t length);
-void buffer_clear(Buffer *b);
 void buffer_free(Buffer *b);
+static inline void buffer_clear(Buffer *b) {
+    b->length = 0;
+    // One huge call must not hold its memory for the rest of the run.
+    if (b->capacity > 1 << 20) buffer_free(b);
+}
 
 // codec.c
 typedef struct {
@@ -107,8 +171,30 @@ typedef struct {
 } Blame;
 void encode_value(lua_State *L, Buffer *b, int index, Blame blame, int number);
 int decode_values(lua_State *L, const uint8_t *bytes, size_t length);  // pushes them, returns how many
+void fill_slots(lua_State *L, CLuaEngine *e, uint32_t count, const char *function);  // the arguments on the stack
+int push_slots(lua_State *L, CLuaEngine *e, const CLuaSlot *slots, uint32_t count);
 
-// order.c
+// order.c: one key of a table, as it is compared
+typedef struct {
+    uint8_t class;
+    bool integer;
+    int slot;
+    uint64_t prefix;  // of a text: its first 8 bytes, which mostly decide
+    union {
+        lua_Integer i;
+        lua_Number n;
+        struct {
+            const char *bytes;
+            size_t length;
+        } text;
+        const struct Object *object;
+    } key;
+} OrderedKey;
+void classify_key(lua_State *L, int index, OrderedKey *key);
+int compare_keys(const void *a, const void *b);
+bool has_order(const OrderedKey *key);
+bool key_text(const OrderedKey *key, const char **text, size_t *length);
+_Noreturn void raise_unordered(lua_State *L);
 int push_ordered_keys(lua_State *L, int table, lua_Integer *array_count);
 bool push_ordered_keys_lenient(lua_State *L, int table, lua_Integer *array_count, int *count);
 int guard_pairs(lua_State *L);
@@ -127,7 +213,7 @@ void open_errors(lua_State *L);
 const char *chunk_label(const char *source, const char *short_source);
 
 // objects.c
-typedef struct {
+typedef struct Object {
     uint32_t type, length;
     char id[];
 } Object;
@@ -138,6 +224,7 @@ void push_frozen(lua_State *L, const char *name, bool strict);  // wraps the tab
 bool is_frozen(lua_State *L, int index);
 
 // entry.c
+void free_entries(CLuaEngine *e);
 int host_entry(lua_State *L);
 int pass_wait_up(lua_State *L, lua_KContext context, lua_KFunction next);
 bool can_wait(lua_State *L);
@@ -147,9 +234,22 @@ void push_tostring(lua_State *L, int index);
 int inspect(lua_State *L);
 void open_base(lua_State *L);       // guard_base.c: fills the table on top
 void open_libraries(lua_State *L);  // guard_libraries.c
+
+// guard_strings.c: these call Lua's own function, which is their upvalue
+int guard_rep(lua_State *L);
+int guard_format(lua_State *L);
+int guard_texts(lua_State *L);
+int guard_byte(lua_State *L);
+
+// matcher.c
+int guard_find(lua_State *L);
+int guard_match(lua_State *L);
+int guard_gmatch(lua_State *L);
+int guard_gsub(lua_State *L);
 void open_coroutine(lua_State *L);  // coroutine.c
 void open_modules(lua_State *L);    // modules.c: require
 void open_tasks(lua_State *L);      // scope.c
+bool task_function_id(lua_State *L, int index, uint64_t *id);
 
 // names.c
 const char *push_nearest(lua_State *L, const char *name, size_t length, int table, const char *best, int *distance);

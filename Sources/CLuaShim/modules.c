@@ -19,15 +19,32 @@ static bool valid_name(const char *name, size_t length) {
     return !start;
 }
 
+static CLuaReply ask_module(lua_State *L, CLuaQuestion question) {
+    CLuaEngine *e = engine_of(L);
+    CLuaAsk ask = {.question = question, .guarded = is_guarded(L)};
+    ask.name = lua_tolstring(L, 1, &ask.length);
+    return e->host.ask(e->host.context, &ask);
+}
+
+static int require(lua_State *L);
+
+static int after_other_task(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    (void)context;
+    check_ending(L);
+    lua_settop(L, 1);
+    return require(L);
+}
+
 // Stack: 1 name, 2 loaded, 3 loading, 4 result or error
 static int after_module(lua_State *L, int status, lua_KContext context) {
-    (void)context;
     lua_pushvalue(L, 1);
     lua_pushnil(L);
     lua_rawset(L, 3);
+    ask_module(L, CLUA_ASK_LOADED);
     if (status != LUA_OK && status != LUA_YIELD) {
         if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
-        if (is_ending(L)) raise_ending(L);
+        if (must_catch(L, context)) raise_ending(L);
         lua_settop(L, 4);
         return lua_error(L);
     }
@@ -59,7 +76,13 @@ static int require(lua_State *L) {
     if (lua_rawget(L, 3) != LUA_TNIL) {
         if (lua_touserdata(L, -1) == e->current)
             raise(L, "script", "require: the modules require each other in a circle, which comes back to '%s'", name);
-        raise(L, "script", "require: '%s' is being loaded by another task; require it before starting tasks", name);
+        if (!can_wait(L))
+            raise(
+                L, "script", "require: '%s' is being loaded by another task, and a wait is not possible here", name);
+        check_ending(L);
+        if (ask_module(L, CLUA_ASK_MODULE) != CLUA_REPLY_WAIT)
+            raise(L, "script", "require: tasks wait in a circle for each other to load modules, one of them '%s'", name);
+        return pass_wait_up(L, 0, after_other_task);
     }
     lua_settop(L, 3);
     CLuaReply reply = e->host.module(e->host.context, name, length);
@@ -69,6 +92,12 @@ static int require(lua_State *L) {
     const char *chunk = lua_pushfstring(L, "@%s", lua_tostring(L, 4));
     const char *source = lua_tolstring(L, 5, &length);
     if (length > e->limits.source_bytes) raise(L, "size", "require: module '%s' is too long", name);
+    if (count > 2 && lua_toboolean(L, 6)) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_LENIENT);
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, chunk);
+    }
+    spend(L, length);
     int status = luaL_loadbufferx(L, source, length, chunk, "t");
     if (status == LUA_ERRMEM) {
         begin_abort(L, CLUA_ABORT_MEMORY);
@@ -82,8 +111,11 @@ static int require(lua_State *L) {
     lua_pushlightuserdata(L, e->current);
     lua_rawset(L, 3);
     lua_pushvalue(L, 1);
-    status = lua_pcallk(L, 1, 1, 0, 0, after_module);
-    return after_module(L, status, 0);
+    ask_module(L, CLUA_ASK_LOADING);
+    // No guard: this call hands every error on.
+    lua_KContext was_ending = is_ending(L);
+    status = lua_pcallk(L, 1, 1, 0, was_ending, after_module);
+    return after_module(L, status, was_ending);
 }
 
 void open_modules(lua_State *L) {

@@ -1,26 +1,12 @@
 // The one order in which tables are traversed: 1...n, then booleans, numbers, strings by value, then objects by type
 // and id. Stock Lua goes by addresses, which differ on every start; a plan or a log made that way would flap.
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "internal.h"
 
 enum { CLASS_BOOLEAN, CLASS_NUMBER, CLASS_STRING, CLASS_OBJECT, CLASS_NONE };
-
-typedef struct {
-    uint8_t class;
-    bool integer;
-    int slot;
-    union {
-        lua_Integer i;
-        lua_Number n;
-        struct {
-            const char *bytes;
-            size_t length;
-        } text;
-        const Object *object;
-    } key;
-} Entry;
 
 static int compare_bytes(const char *a, size_t n, const char *b, size_t m) {
     int order = memcmp(a, b, n < m ? n : m);
@@ -37,8 +23,8 @@ static int compare_integer_number(lua_Integer i, lua_Number n) {
     return n > whole ? -1 : 0;
 }
 
-static int compare_entries(const void *x, const void *y) {
-    const Entry *a = x, *b = y;
+int compare_keys(const void *x, const void *y) {
+    const OrderedKey *a = x, *b = y;
     if (a->class != b->class) return a->class < b->class ? -1 : 1;
     switch (a->class) {
     case CLASS_BOOLEAN:
@@ -49,6 +35,7 @@ static int compare_entries(const void *x, const void *y) {
         if (b->integer) return -compare_integer_number(b->key.i, a->key.n);
         return (a->key.n > b->key.n) - (a->key.n < b->key.n);
     case CLASS_STRING:
+        if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
         return compare_bytes(a->key.text.bytes, a->key.text.length, b->key.text.bytes, b->key.text.length);
     case CLASS_OBJECT:
         if (a->key.object->type != b->key.object->type) return a->key.object->type < b->key.object->type ? -1 : 1;
@@ -59,7 +46,7 @@ static int compare_entries(const void *x, const void *y) {
     }
 }
 
-static void classify(lua_State *L, int index, Entry *entry) {
+void classify_key(lua_State *L, int index, OrderedKey *entry) {
     switch (lua_type(L, index)) {
     case LUA_TBOOLEAN:
         entry->class = CLASS_BOOLEAN;
@@ -76,11 +63,30 @@ static void classify(lua_State *L, int index, Entry *entry) {
     case LUA_TSTRING:
         entry->class = CLASS_STRING;
         entry->key.text.bytes = lua_tolstring(L, index, &entry->key.text.length);
+        entry->prefix = 0;
+        memcpy(&entry->prefix, entry->key.text.bytes, entry->key.text.length < 8 ? entry->key.text.length : 8);
+        entry->prefix = be64toh(entry->prefix);
         return;
     default:
         entry->key.object = to_object(L, index);
         entry->class = entry->key.object ? CLASS_OBJECT : CLASS_NONE;
     }
+}
+
+bool key_text(const OrderedKey *key, const char **text, size_t *length) {
+    if (key->class != CLASS_STRING) return false;
+    *text = key->key.text.bytes;
+    *length = key->key.text.length;
+    return true;
+}
+
+bool has_order(const OrderedKey *key) { return key->class != CLASS_NONE; }
+
+_Noreturn void raise_unordered(lua_State *L) {
+    raise(
+        L, "unordered-keys",
+        "the table has two or more keys that are tables, functions or coroutines, which have no order; keep a list "
+        "beside it and go through that");
 }
 
 static bool in_array(lua_State *L, int index, lua_Integer array) {
@@ -107,7 +113,7 @@ bool push_ordered_keys_lenient(lua_State *L, int table, lua_Integer *array_count
         lua_pop(L, 1);
         if (!in_array(L, -1, array)) others++;
     }
-    if (others > INT32_MAX / sizeof(Entry)) luaL_error(L, "table too large to traverse");
+    if (others > INT32_MAX / sizeof(OrderedKey)) luaL_error(L, "table too large to traverse");
     *count = (int)others;
     if (others == 0) {
         lua_pushnil(L);
@@ -117,19 +123,19 @@ bool push_ordered_keys_lenient(lua_State *L, int table, lua_Integer *array_count
     int sorted = lua_gettop(L);
     lua_createtable(L, (int)others, 0);
     int found = lua_gettop(L);
-    Entry *entries = lua_newuserdatauv(L, others * sizeof(Entry), 0);
+    OrderedKey *entries = lua_newuserdatauv(L, others * sizeof(OrderedKey), 0);
     int n = 0, unordered = 0;
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);
         if (in_array(L, -1, array)) continue;
-        classify(L, -1, &entries[n]);
+        classify_key(L, -1, &entries[n]);
         if (entries[n].class == CLASS_NONE) unordered++;
         entries[n].slot = n + 1;
         lua_pushvalue(L, -1);
         lua_rawseti(L, found, ++n);
     }
-    qsort(entries, others, sizeof(Entry), compare_entries);
+    qsort(entries, others, sizeof(OrderedKey), compare_keys);
     for (int i = 0; i < n; i++) {
         lua_rawgeti(L, found, entries[i].slot);
         lua_rawseti(L, sorted, i + 1);
@@ -140,11 +146,7 @@ bool push_ordered_keys_lenient(lua_State *L, int table, lua_Integer *array_count
 
 int push_ordered_keys(lua_State *L, int table, lua_Integer *array_count) {
     int count;
-    if (!push_ordered_keys_lenient(L, table, array_count, &count))
-        raise(
-            L, "unordered-keys",
-            "the table has two or more keys that are tables, functions or coroutines, which have no order; keep a "
-            "list beside it and go through that");
+    if (!push_ordered_keys_lenient(L, table, array_count, &count)) raise_unordered(L);
     return count;
 }
 

@@ -126,6 +126,7 @@ static int after_body(lua_State *L, int status, lua_KContext context) {
 }
 
 static int task_body(lua_State *L) {
+    check_ending(L);  // a branch may be cancelled before it starts
     lua_pushcfunction(L, report_handler);
     lua_insert(L, 1);
     int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, after_body);
@@ -143,6 +144,7 @@ typedef struct {
 static lua_State *new_thread(lua_State *L, CLuaTask *task) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_TASKS);
     lua_State *co = lua_newthread(L);
+    *thread_word(co) = (uintptr_t)engine_of(L);
     install_hook(co);
     lua_rawsetp(L, -2, task);
     lua_pop(L, 1);
@@ -175,8 +177,9 @@ static int start_branch(lua_State *L) {
 }
 
 static CLuaTask *make(CLuaEngine *e, lua_CFunction start, CLuaTask task, const uint8_t *arguments, size_t length) {
-    CLuaTask *made = malloc(sizeof *made);
+    CLuaTask *made = allocation_fails() ? NULL : malloc(sizeof *made);
     if (!made) return NULL;
+    e->live_tasks++;
     *made = task;
     Start s = {made, arguments, length};
     if (protect(e, start, &s) == CLUA_OK) return made;
@@ -198,12 +201,16 @@ static int forget(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_TASKS);
     lua_pushnil(L);
     lua_rawsetp(L, -2, lua_touserdata(L, 1));
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ENDINGS);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, lua_touserdata(L, 1));
     return 0;
 }
 
 void clua_task_free(CLuaEngine *e, CLuaTask *task) {
     protect(e, forget, task);
     buffer_free(&task->report);
+    e->live_tasks--;
     free(task);
 }
 
@@ -332,6 +339,10 @@ CLuaStatus clua_task_resume(CLuaEngine *e, CLuaTask *task, CLuaReply reply, cons
     e->current = task;
     e->blocked = 0;
     e->slice_start = monotonic_nanoseconds();
+    if (task->cancelled && !task->closing_fuel_end) {
+        task->closing_fuel_end = e->fuel_used + e->limits.closing_fuel;
+        task->closing_time_end = e->slice_start + e->limits.closing_time_nanoseconds;
+    }
     int count = 0, arguments = task->start_count > 0 ? task->start_count : 0;
     task->start_count = -1;
     int status = lua_resume(co, NULL, arguments, &count);

@@ -13,7 +13,7 @@ import Testing
         string string.byte string.char string.find string.format string.gmatch string.gsub string.len string.lower
         string.match string.pack string.packsize string.rep string.reverse string.sub string.unpack string.upper table
         table.concat table.insert table.move table.pack table.remove table.sort table.unpack task task.all task.map
-        task.race task.sleep task.timeout tonumber tostring type utf8 utf8.char utf8.charpattern utf8.codepoint
+        task.race task.scope task.sleep task.spawn task.timeout tonumber tostring type utf8 utf8.char utf8.charpattern utf8.codepoint
         utf8.codes utf8.len utf8.offset xpcall
         """
 

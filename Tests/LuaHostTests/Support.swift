@@ -98,3 +98,12 @@ func hosted(_ change: (inout LuaConfiguration) -> Void = { _ in }) throws -> Fix
         change(&$0)
     }
 }
+
+/// Holds a context beyond its call.
+final class Kept: Sendable {
+    private let box = Mutex<CallContext?>(nil)
+    var context: CallContext? {
+        get { box.withLock { $0 } }
+        set { box.withLock { $0 = newValue } }
+    }
+}

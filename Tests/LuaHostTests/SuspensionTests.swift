@@ -93,6 +93,20 @@ import Testing
             ])
     }
 
+    @Test func protectedCallsNestWithoutBoundAcrossWaits() async throws {
+        let source = """
+            local function f(n)
+                host.wait()
+                if n == 0 then return "deep" end
+                return select(2, pcall(f, n - 1))
+            end
+            return f(2000), f(2000)
+            """
+        let fixture = try hosted()
+        #expect(try await fixture.run(source) == ["deep", "deep"])
+        #expect(try await fixture.run("return host.wait(pcall(host.add, 1, 2))") == [true, 3])
+    }
+
     @Test func nobodyElseWakesATaskThatWaits() async throws {
         let source = """
             local co

@@ -44,6 +44,8 @@ typedef enum : int32_t {
     CLUA_REPLY_ERROR,       // raise the value in the reply buffer
     CLUA_REPLY_WAIT,        // suspend the task
     CLUA_REPLY_SCOPE,       // a scope has ended: take its results, or raise its error
+    CLUA_REPLY_SLOTS,       // push the result slots of the call
+    CLUA_REPLY_RETRY,       // make the call again, with the same arguments
 } CLuaReply;
 
 typedef enum : int32_t {
@@ -51,17 +53,32 @@ typedef enum : int32_t {
     CLUA_SCOPE_MAP,
     CLUA_SCOPE_RACE,
     CLUA_SCOPE_TIMEOUT,
+    CLUA_SCOPE_OPEN,  // task.scope: starts with one branch, to which task.spawn adds
 } CLuaScopeMode;
+
+// One argument or result. Scalars are in the slot itself; arguments that are tables are in flat form.
+typedef struct {
+    uint8_t tag;                      // CLUA_TAG_*
+    uint32_t type;                    // of an object
+    int64_t word;                     // integer, bits of a number, id of a function; of a result in bytes: its offset
+    const uint8_t *_Nullable bytes;   // text, id of an object, or flat form; in the reply buffer for results
+    size_t length;
+} CLuaSlot;
+
+enum { CLUA_RESULT_SLOTS = 16 };
 
 // One call from Lua into the host. The pointers hold until the callback returns.
 typedef struct {
-    uint32_t function;
     uint32_t count;
-    const uint8_t *_Nullable arguments;
-    size_t length;
-    const char *_Nullable chunk;
-    int32_t line;
+    uint32_t result_count;
+    uint64_t ordinal;                      // counts the host calls of the task, from 1
+    const CLuaSlot *_Nonnull arguments;
+    CLuaSlot *_Nonnull results;            // CLUA_RESULT_SLOTS of them
+    bool guarded;                          // whether something in the task would catch an error
 } CLuaCall;
+
+// Serves the calls of one host function; `binding` is what it was installed with.
+typedef CLuaReply (*CLuaCallback)(void *_Nullable binding, CLuaCall *call);
 
 // A scope that a task wants opened: `count` branches, of which at most `limit` run at once (0: all).
 typedef struct {
@@ -69,13 +86,33 @@ typedef struct {
     uint32_t count;
     uint32_t limit;
     uint64_t scope;
+    uint64_t ordinal;
+    bool guarded;
     const uint8_t *_Nullable arguments;  // the duration, for a timeout
     size_t length;
 } CLuaScopeCall;
 
+// What a task asks the scheduler for besides calls and scopes.
+typedef enum : int32_t {
+    CLUA_ASK_SPAWN = 0,    // a new branch in the nearest open scope: fills in `scope` and `index`
+    CLUA_ASK_JOIN,         // wait until the branch has ended
+    CLUA_ASK_MODULE,       // wait until another task has loaded the module `name`
+    CLUA_ASK_LOADING,      // this task begins to load `name`; no wait
+    CLUA_ASK_LOADED,       // this task has ended loading `name`, well or badly; no wait
+} CLuaQuestion;
+
+typedef struct {
+    CLuaQuestion question;
+    uint64_t scope;
+    uint32_t index;
+    bool guarded;
+    const char *_Nullable name;
+    size_t length;
+} CLuaAsk;
+
 typedef struct {
     void *_Nullable context;
-    CLuaReply (*_Nonnull call)(void *_Nullable context, const CLuaCall *call);
+    CLuaReply (*_Nonnull ask)(void *_Nullable context, CLuaAsk *ask);
     CLuaReply (*_Nonnull scope)(void *_Nullable context, const CLuaScopeCall *call);
     // Finds a module: VALUES with chunk name and text, VALUES with nothing when there is none, or ERROR.
     CLuaReply (*_Nonnull module)(void *_Nullable context, const char *name, size_t length);
@@ -89,6 +126,8 @@ typedef struct {
     size_t memory;
     size_t argument_bytes;
     size_t source_bytes;
+    uint64_t closing_fuel;             // for the close handlers of what is being ended
+    int64_t closing_time_nanoseconds;
     int32_t depth;
     uint64_t seed;
 } CLuaLimits;
@@ -126,7 +165,7 @@ CLuaStatus clua_install_constant(
     CLuaEngine *engine, const char *module, const char *name, const uint8_t *bytes, size_t length);
 CLuaStatus clua_install_function(
     CLuaEngine *engine, CLuaPlace place, const char *container, const char *name, const char *public_name,
-    uint32_t function, bool waits);
+    uint32_t function, bool waits, CLuaCallback callback, void *_Nullable binding);
 
 // ---- running
 // Compiles a text and keeps it for clua_task_main. With `expression`, "return " stands before the text.
@@ -140,8 +179,17 @@ CLuaStatus clua_task_resume(
 void clua_task_cancel(CLuaTask *task);
 void clua_task_free(CLuaEngine *engine, CLuaTask *task);
 
+// The public name of one of the functions of `task` that the shim has itself, or null.
+const char *_Nullable clua_function_name(uint64_t function);
+
 // ---- buffers
 void clua_reply_set(CLuaEngine *engine, const uint8_t *_Nullable bytes, size_t length);
+// Adds bytes to the reply and gives their offset in it. Not to be mixed with clua_reply_set in one reply.
+bool clua_reply_append(CLuaEngine *engine, const uint8_t *_Nullable bytes, size_t length, int64_t *offset);
+// Whether the callback that is being served may answer CLUA_REPLY_WAIT.
+bool clua_call_can_wait(CLuaEngine *engine);
+// Where the script made the call that is being served: the nearest line of Lua. Null when there is none.
+const char *_Nullable clua_call_position(CLuaEngine *engine, int32_t *line);
 const uint8_t *_Nullable clua_output(CLuaEngine *engine, size_t *length);
 
 // ---- budgets
@@ -156,11 +204,22 @@ bool clua_cancel_flag_get(CLuaCancelFlag *flag);
 void clua_cancel_flag_free(CLuaCancelFlag *flag);
 void clua_use_cancel_flag(CLuaEngine *engine, CLuaCancelFlag *flag);
 
+// Tells the processor that this thread looks again and again.
+static inline void clua_spin_hint(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
 // ---- names
 // The number of insertions, deletions, substitutions and swaps of neighbours that lead from one name to the other;
 // `limit + 1` when more than `limit`.
 int clua_name_distance(const char *a, size_t a_length, const char *b, size_t b_length, int limit);
 
 #pragma clang assume_nonnull end
+
+#include "CLuaProbe.h"  // for tests
 
 #endif

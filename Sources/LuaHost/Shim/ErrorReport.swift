@@ -66,6 +66,7 @@ extension LuaError {
             kind, fields["message"].text ?? "no message", hint: fields["hint"].text, rule: fields["rule"].text,
             object: fields["object"].object, where: position, retryable: fields["retryable"] == .boolean(true),
             cause: fields["cause"].table.map { LuaError(fields: $0, fallback: .script) })
+        if case let value = fields["value"], value != .nil { self.value = value }
     }
 
     /// The error as scripts see it: those that are not ``LuaError`` have kind `host`, a Swift cancellation `cancelled`.

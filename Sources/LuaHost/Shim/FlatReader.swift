@@ -7,13 +7,11 @@ internal import CLuaShim
 struct FlatReader {
     private let bytes: UnsafeRawBufferPointer
     private var offset = 0
-    private let typeNames: [String]
-    private let functionNames: [String]
+    private unowned(unsafe) let bridge: HostBridge
 
-    init(_ bytes: UnsafeRawBufferPointer, typeNames: [String], functionNames: [String]) {
+    init(_ bytes: UnsafeRawBufferPointer, bridge: HostBridge) {
         self.bytes = bytes
-        self.typeNames = typeNames
-        self.functionNames = functionNames
+        self.bridge = bridge
     }
 
     var isAtEnd: Bool { offset >= bytes.count }
@@ -36,34 +34,40 @@ struct FlatReader {
         case CLUA_TAG_TRUE: return .boolean(true)
         case CLUA_TAG_INTEGER: return raw().map { .integer($0) }
         case CLUA_TAG_NUMBER: return raw().map { .number($0) }
-        case CLUA_TAG_STRING: return text().map { .string(LuaString(bytes: Array($0))) }
+        case CLUA_TAG_STRING: return text().map { .string(bridge.strings.string($0)) }
         case CLUA_TAG_TABLE: return table()
         case CLUA_TAG_ERROR: return next()
         case CLUA_TAG_OBJECT:
-            guard let type: UInt32 = raw(), let id = text(), type < typeNames.count else { return nil }
-            return .object(LuaObject(type: typeNames[Int(type)], id: String(decoding: id, as: UTF8.self)))
+            guard let type: UInt32 = raw(), let id = text(), type < bridge.typeNames.count else {
+                return nil
+            }
+            return .object(LuaObject(type: bridge.typeNames[Int(type)], id: String(decoding: id, as: UTF8.self)))
         case CLUA_TAG_FUNCTION:
             guard let id: UInt64 = raw() else { return nil }
             let index = Int(id & 0xffff_ffff)
-            let isHost = id >> 63 == 1 && index < functionNames.count
-            return .function(LuaFunction(id: id, hostName: isHost ? functionNames[index] : nil))
+            guard id >> 63 == 1 else { return .function(LuaFunction(id: id, hostName: nil)) }
+            let own = clua_function_name(id).map { String(cString: $0) }
+            let name = own ?? (index < bridge.functions.count ? bridge.functions[index].name : nil)
+            return .function(LuaFunction(id: id, hostName: name))
         default: return nil
         }
     }
 
     private mutating func table() -> LuaValue? {
         guard let array: UInt32 = raw(), let fields: UInt32 = raw() else { return nil }
-        var table = LuaTable()
-        table.array.reserveCapacity(Int(array))
+        var values: [LuaValue] = []
+        values.reserveCapacity(min(Int(array), bytes.count - offset))
         for _ in 0..<array {
             guard let value = next() else { return nil }
-            table.array.append(value)
+            values.append(value)
         }
+        var pairs: [LuaTable.Field] = []
+        pairs.reserveCapacity(min(Int(fields), bytes.count - offset))
         for _ in 0..<fields {
             guard let key = next(), let value = next() else { return nil }
-            table.appendUnchecked(LuaTable.Field(key: key, value: value))
+            pairs.append(LuaTable.Field(key: key, value: value))
         }
-        return .table(table)
+        return .table(LuaTable(array: values, fields: pairs))
     }
 
     private mutating func raw<T: BitwiseCopyable>() -> T? {

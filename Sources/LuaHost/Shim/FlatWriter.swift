@@ -6,7 +6,10 @@ struct FlatWriter {
     let types: [String: UInt32]
     let depthLimit: Int
 
-    init(types: [String: UInt32] = [:], depthLimit: Int = 64) {
+    /// - Parameter bytes: whose memory is used again.
+    init(types: [String: UInt32] = [:], depthLimit: Int = 64, reusing bytes: consuming [UInt8] = []) {
+        self.bytes = bytes
+        self.bytes.removeAll(keepingCapacity: true)
         self.types = types
         self.depthLimit = depthLimit
     }
@@ -92,6 +95,11 @@ struct FlatWriter {
             raw(type)
             text(Array(object.id.utf8))
             count += 1
+        }
+        if let value = error.value {
+            let mark = bytes.count
+            key("value")
+            if (try? write(value, depth: depth)) != nil { count += 1 } else { bytes.removeLast(bytes.count - mark) }
         }
         if let cause = error.cause, depth < 8 {
             key("cause")

@@ -8,6 +8,11 @@ final class HostBridge {
     /// What a task asked for when it was suspended.
     enum Request {
         case call(HostCall)
+        /// A call that failed where nothing would catch the error.
+        case held(LuaError, CallContext)
+        case sleep(CallContext, Duration)
+        case join(scope: UInt64, index: Int)
+        case module(String)
         case scope(ScopeCall)
     }
 
@@ -22,12 +27,13 @@ final class HostBridge {
         let mode: CLuaScopeMode
         let count: Int
         let limit: Int
+        let ordinal: Int
         let duration: Duration?
     }
 
     let configuration: LuaConfiguration
     /// Set once the engine is open; the callbacks need it to hand over replies.
-    var engine: OpaquePointer?
+    var engine: OpaquePointer? { didSet { shared.engine = engine } }
     /// The task that runs; set by the scheduler around each resume.
     var current: TaskRecord?
     /// Filled by a callback that suspends, taken by the scheduler.
@@ -36,67 +42,168 @@ final class HostBridge {
     var typeNames: [String] = []
     /// The names of the chunks loaded so far.
     var chunks: Set<String> = []
-    private(set) var functionNames: [String] = []
-    private var bodies: [HostFunction.Body] = []
+    /// Open scopes that were given branches, and modules that were loaded, since the task went on.
+    var spawned: [ScopeRecord] = []
+    var loaded: [String] = []
+    /// The state's tasks; set by the scheduler around each resume.
+    var scheduler: Scheduler?
+    /// The function that the scheduler serves itself.
+    var sleepID: Int?
+    let shared: CallShared
+    let strings = StringCache()
+    private(set) var functions: [BoundFunction] = []
+    private var scratch: [UInt8] = []
 
-    init(_ configuration: LuaConfiguration) { self.configuration = configuration }
+    init(_ configuration: LuaConfiguration) {
+        self.configuration = configuration
+        shared = CallShared(configuration)
+    }
 
-    /// Adds a function and returns its id.
-    func add(_ body: HostFunction.Body, named publicName: String) -> UInt32 {
-        bodies.append(body)
-        functionNames.append(publicName)
-        return UInt32(bodies.count - 1)
+    /// Adds a function.
+    func add(_ body: HostFunction.Body, named publicName: String) -> BoundFunction {
+        let function = BoundFunction(body, name: publicName, id: functions.count, bridge: self)
+        functions.append(function)
+        return function
     }
 
     func reader(_ start: UnsafePointer<UInt8>?, _ length: Int) -> FlatReader {
-        FlatReader(
-            UnsafeRawBufferPointer(start: start, count: length), typeNames: typeNames, functionNames: functionNames)
+        FlatReader(UnsafeRawBufferPointer(start: start, count: length), bridge: self)
     }
 
     func writer() -> FlatWriter { FlatWriter(types: types, depthLimit: configuration.limits.depth) }
 
     // MARK: callbacks
 
-    func call(_ call: CLuaCall) -> CLuaReply {
-        let index = Int(call.function)
-        guard index < bodies.count, let current else { return fail(LuaError(.host, "no such host function")) }
-        var reader = reader(call.arguments, call.length)
-        let arguments = reader.readAll(capacity: Int(call.count))
-        current.ordinal += 1
-        let position = call.chunk.map { SourcePosition(chunk: String(cString: $0), line: Int(call.line)) }
-        let context = CallContext(
-            function: functionNames[index], task: current.path, ordinal: current.ordinal, where: position,
-            clock: configuration.clock, data: configuration.userData, sink: configuration.print)
-        switch bodies[index] {
+    func call(_ function: BoundFunction, _ call: UnsafeMutablePointer<CLuaCall>) -> CLuaReply {
+        guard let current else { return fail(LuaError(.host, "no such host function"), nil) }
+        var arguments: [LuaValue] = []
+        let count = Int(call.pointee.count)
+        if count > 0 {
+            arguments.reserveCapacity(count)
+            for index in 0..<count { arguments.append(value(of: call.pointee.arguments[index])) }
+        }
+        switch function.body {
         case .synchronous(let body):
+            let serial = shared.enter()
+            defer { shared.leave() }
+            let context = CallContext(
+                function: function.name, task: current.path, ordinal: Int(call.pointee.ordinal), shared: shared,
+                serial: serial, position: nil)
             do {
-                var writer = writer()
-                try writer.write(body(context, arguments))
-                return reply(writer.bytes)
+                let results = try body(context, arguments)
+                guard results.count <= CLUA_RESULT_SLOTS else { return try flatReply(results) }
+                var writer = ResultWriter(call, self)
+                for value in results { try writer.write(value) }
+                return CLUA_REPLY_SLOTS
             } catch {
-                return fail(LuaError(wrapping: error), position)
+                return fail(LuaError(wrapping: error), call.pointee, of: function)
             }
         case .asynchronous(let body):
-            request = .call(HostCall(context: context, arguments: arguments, body: body))
+            let context = CallContext(
+                function: function.name, task: current.path, ordinal: Int(call.pointee.ordinal), shared: shared,
+                serial: 0, position: engine.flatMap(currentPosition))
+            current.isGuarded = call.pointee.guarded
+            guard function.id == sleepID else {
+                request = .call(HostCall(context: context, arguments: arguments, body: body))
+                return CLUA_REPLY_WAIT
+            }
+            do {
+                let duration = try LuaDuration.parse(arguments.first ?? .nil, for: "task.sleep: the duration")
+                request = .sleep(context, duration)
+                return CLUA_REPLY_WAIT
+            } catch {
+                return fail(error, call.pointee)
+            }
+        case .direct: return fail(LuaError(.host, "no such host function"), nil)
+        }
+    }
+
+    /// The context of a call that is being served, for functions that asked for none.
+    func liveContext(of function: BoundFunction, _ ordinal: UInt64) -> CallContext {
+        CallContext(
+            function: function.name, task: current?.path ?? TaskPath(), ordinal: Int(ordinal), shared: shared,
+            serial: 0,
+            position: engine.flatMap(currentPosition))
+    }
+
+    func value(of slot: CLuaSlot) -> LuaValue {
+        switch Int(slot.tag) {
+        case CLUA_TAG_NIL: return .nil
+        case CLUA_TAG_FALSE: return .boolean(false)
+        case CLUA_TAG_TRUE: return .boolean(true)
+        case CLUA_TAG_INTEGER: return .integer(slot.word)
+        case CLUA_TAG_NUMBER: return .number(Double(bitPattern: UInt64(bitPattern: slot.word)))
+        case CLUA_TAG_STRING:
+            return .string(strings.string(UnsafeRawBufferPointer(start: slot.bytes, count: slot.length)))
+        case CLUA_TAG_OBJECT:
+            guard slot.type < typeNames.count else { return .nil }
+            let id = UnsafeRawBufferPointer(start: slot.bytes, count: slot.length)
+            return .object(LuaObject(type: typeNames[Int(slot.type)], id: String(decoding: id, as: UTF8.self)))
+        default:
+            var reader = reader(slot.bytes, slot.length)
+            return reader.next() ?? .nil
+        }
+    }
+
+    /// Lends the flat form of a value, made in a buffer that is kept.
+    func withFlat(_ value: LuaValue, _ body: (UnsafeRawBufferPointer) -> Void) throws(LuaError) {
+        var writer = FlatWriter(types: types, depthLimit: configuration.limits.depth, reusing: scratch)
+        scratch = []
+        try writer.write([value])
+        writer.bytes.withUnsafeBytes(body)
+        // One huge result must not hold its memory for the rest of the run.
+        if writer.bytes.count <= 1 << 16 { scratch = writer.bytes }
+    }
+
+    /// What the scheduler answers to a task that asks for something else than a call or a scope.
+    func ask(_ ask: UnsafeMutablePointer<CLuaAsk>) -> CLuaReply {
+        guard let current, let scheduler else { return CLUA_REPLY_ERROR }
+        let name = String(
+            decoding: UnsafeRawBufferPointer(start: ask.pointee.name, count: ask.pointee.length), as: UTF8.self)
+        current.isGuarded = ask.pointee.guarded
+        switch ask.pointee.question {
+        case CLUA_ASK_SPAWN:
+            guard let scope = current.openScope else { return CLUA_REPLY_ERROR }
+            scope.count += 1
+            scope.limit = scope.count
+            ask.pointee.scope = scope.id
+            ask.pointee.index = UInt32(scope.count)
+            spawned.append(scope)
+            return CLUA_REPLY_VALUES
+        case CLUA_ASK_JOIN:
+            guard scheduler.canJoin(current, ask.pointee.scope, Int(ask.pointee.index)) else { return CLUA_REPLY_ERROR }
+            request = .join(scope: ask.pointee.scope, index: Int(ask.pointee.index))
             return CLUA_REPLY_WAIT
+        case CLUA_ASK_MODULE:
+            guard scheduler.canAwait(current, module: name) else { return CLUA_REPLY_ERROR }
+            request = .module(name)
+            return CLUA_REPLY_WAIT
+        case CLUA_ASK_LOADING:
+            scheduler.loaders[name] = current
+            return CLUA_REPLY_VALUES
+        default:
+            scheduler.loaders[name] = nil
+            loaded.append(name)
+            return CLUA_REPLY_VALUES
         }
     }
 
     func scope(_ call: CLuaScopeCall) -> CLuaReply {
-        guard let current else { return fail(LuaError(.host, "no task is running")) }
+        guard let current else { return fail(LuaError(.host, "no task is running"), nil) }
         var duration: Duration?
         if call.mode == CLUA_SCOPE_TIMEOUT {
             var reader = reader(call.arguments, call.length)
             do {
                 duration = try LuaDuration.parse(reader.next() ?? .nil, for: "task.timeout: the time limit")
             } catch {
-                return fail(LuaError(wrapping: error))
+                return fail(LuaError(wrapping: error), nil)
             }
         }
-        current.ordinal += 1
+        current.isGuarded = call.guarded
         request = .scope(
             ScopeCall(
-                id: call.scope, mode: call.mode, count: Int(call.count), limit: Int(call.limit), duration: duration))
+                id: call.scope, mode: call.mode, count: Int(call.count), limit: Int(call.limit),
+                ordinal: Int(call.ordinal), duration: duration))
         return CLUA_REPLY_WAIT
     }
 
@@ -105,10 +212,12 @@ final class HostBridge {
             guard let module = try configuration.resolver?.module(named: name) else { return reply([]) }
             chunks.insert(module.chunk)
             var writer = writer()
-            try writer.write([LuaValue(module.chunk), .string(LuaString(bytes: module.source))])
+            try writer.write([
+                LuaValue(module.chunk), .string(LuaString(bytes: module.source)), .boolean(module.isForeign),
+            ])
             return reply(writer.bytes)
         } catch {
-            return fail(LuaError(wrapping: error))
+            return fail(LuaError(wrapping: error), nil)
         }
     }
 
@@ -117,9 +226,23 @@ final class HostBridge {
         return CLUA_REPLY_VALUES
     }
 
-    private func fail(_ error: LuaError, _ position: SourcePosition? = nil) -> CLuaReply {
+    private func flatReply(_ values: [LuaValue]) throws(LuaError) -> CLuaReply {
+        var writer = writer()
+        try writer.write(values)
+        return reply(writer.bytes)
+    }
+
+    /// Has the error raised, or held when nothing would catch it and the host wants to know.
+    func fail(_ error: LuaError, _ call: CLuaCall?, of function: BoundFunction? = nil) -> CLuaReply {
         var error = error
-        error.where = error.where ?? position
+        if call != nil { error.where = error.where ?? engine.flatMap(currentPosition) }
+        if let call, let function, !call.guarded, configuration.onUncaught != nil, let current, let scheduler,
+            let engine, clua_call_can_wait(engine), !scheduler.isEnding, current.holdsErrors(guarded: false)
+        {
+            current.isGuarded = false
+            request = .held(error, liveContext(of: function, call.ordinal))
+            return CLUA_REPLY_WAIT
+        }
         var writer = writer()
         writer.write(error)
         if let engine { clua_reply_set(engine, writer.bytes, writer.bytes.count) }
@@ -130,7 +253,7 @@ final class HostBridge {
     func callbacks() -> CLuaHost {
         CLuaHost(
             context: Unmanaged.passUnretained(self).toOpaque(),
-            call: { context, call in bridge(context)?.call(call.pointee) ?? CLUA_REPLY_ERROR },
+            ask: { context, ask in bridge(context)?.ask(ask) ?? CLUA_REPLY_ERROR },
             scope: { context, call in bridge(context)?.scope(call.pointee) ?? CLUA_REPLY_ERROR },
             module: { context, name, length in
                 let bytes = UnsafeRawBufferPointer(start: name, count: length)

@@ -13,7 +13,9 @@ final class LuaVM {
         var shimLimits = CLuaLimits(
             fuel: limits.fuel ?? 0, time_nanoseconds: limits.luaTime.map { Int64($0 / .nanoseconds(1)) } ?? 0,
             memory: limits.memory, argument_bytes: limits.argumentBytes, source_bytes: limits.sourceBytes,
-            depth: Int32(clamping: limits.depth), seed: configuration.seed)
+            closing_fuel: limits.closingFuel,
+            closing_time_nanoseconds: Int64(limits.closingTime / .nanoseconds(1)), depth: Int32(clamping: limits.depth),
+            seed: configuration.seed)
         var callbacks = bridge.callbacks()
         guard let engine = clua_open(&shimLimits, &callbacks) else {
             throw LuaError(
@@ -27,7 +29,10 @@ final class LuaVM {
         try installModules(configuration)
     }
 
-    deinit { clua_close(engine) }
+    deinit {
+        bridge.engine = nil
+        clua_close(engine)
+    }
 
     // MARK: registration
 
@@ -56,6 +61,7 @@ final class LuaVM {
     }
 
     private func installModules(_ configuration: LuaConfiguration) throws(LuaError) {
+        bridge.sleepID = bridge.functions.count
         try install(TaskLibrary.sleep, CLUA_IN_MODULE, in: "task", as: "task.sleep")
         for function in configuration.globals { try install(function, CLUA_IN_GLOBALS, in: "", as: function.name) }
         for module in configuration.modules {
@@ -75,9 +81,11 @@ final class LuaVM {
     private func install(
         _ function: HostFunction, _ place: CLuaPlace, in container: String, as publicName: String
     ) throws(LuaError) {
-        let id = bridge.add(function.body, named: publicName)
-        let waits = if case .asynchronous = function.body { true } else { false }
-        try check(clua_install_function(engine, place, container, function.name, publicName, id, waits))
+        let bound = bridge.add(function.body, named: publicName)
+        try check(
+            clua_install_function(
+                engine, place, container, function.name, publicName, UInt32(bound.id), bound.waits, bound.callback,
+                bound.pointer))
     }
 
     private func check(_ status: CLuaStatus) throws(LuaError) {
@@ -101,8 +109,11 @@ final class LuaVM {
     }
 
     /// Runs a task until it waits or ends.
-    func resume(_ task: TaskRecord, _ reply: CLuaReply, _ bytes: [UInt8]) -> CLuaStatus {
+    func resume(
+        _ task: TaskRecord, _ reply: CLuaReply, _ bytes: [UInt8], of scheduler: Scheduler
+    ) -> CLuaStatus {
         bridge.current = task
+        bridge.scheduler = scheduler
         defer { bridge.current = nil }
         return clua_task_resume(engine, task.pointer, reply, bytes, bytes.count)
     }

@@ -16,6 +16,10 @@ public struct LuaConfiguration: Sendable {
         public var argumentBytes: Int = 64 << 20
         /// How many bytes one chunk of source text may have.
         public var sourceBytes: Int = 16 << 20
+        /// Lua instructions that the `<close>` handlers of a run or task may take that is being ended.
+        public var closingFuel: UInt64 = 1_000_000
+        /// Time that these handlers may take.
+        public var closingTime: Duration = .seconds(1)
         /// How many Lua tasks may exist at once.
         public var tasks: Int = 100_000
 
@@ -43,13 +47,27 @@ public struct LuaConfiguration: Sendable {
     public var userData: (any Sendable)?
     /// Called for each finished wait just before the waiting task goes on, in the order of delivery.
     public var onDelivery: (@Sendable (Delivery) -> Void)?
+    /// Asked what to do about an error of a host function that nothing in the script would catch.
+    ///
+    /// That is before anything unwinds: the call is still open, other tasks go on. Nil lets such errors fail the run.
+    public var onUncaught: (@Sendable (LuaError) async -> Resolution)?
     /// Where Lua runs; nil for a thread of the state's own with a stack of 16 MiB.
     public var executor: (any SerialExecutor)?
-    /// Where asynchronous host functions start; nil for Swift's shared pool.
+    /// Where asynchronous host functions start; nil for threads that all states share.
     public var hostExecutor: (any TaskExecutor)?
 
     /// Makes a configuration with no host functions.
     public init() {}
+}
+
+/// What becomes of a host call whose error nothing in the script would catch.
+public enum Resolution: Hashable, Sendable {
+    /// The error is raised.
+    case fail
+    /// The call is made again, with the same arguments.
+    case retry
+    /// The call returns the value.
+    case value(LuaValue)
 }
 
 /// One finished wait of a task: the event a journal records to repeat a run.

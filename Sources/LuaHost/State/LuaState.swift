@@ -12,7 +12,7 @@ public actor LuaState {
     private nonisolated let executor: any SerialExecutor
     private nonisolated let cancelFlag: CancelFlag
     let vm: LuaVM
-    var scheduler = Scheduler()
+    let scheduler = Scheduler()
     private var isBusy = false
     private var turns: [CheckedContinuation<Void, Never>] = []
 

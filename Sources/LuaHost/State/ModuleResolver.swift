@@ -12,10 +12,15 @@ public struct ModuleSource: Sendable {
     public let chunk: String
     /// The Lua source text.
     public let source: [UInt8]
+    /// Whether the module was written for any Lua, and so may ask for globals that do not exist.
+    ///
+    /// Such a module reads an unknown global as nil; everywhere else it is an error, as it is a misspelt name.
+    public let isForeign: Bool
 
     /// Makes a module's text.
-    public init(chunk: String, source: [UInt8]) {
+    public init(chunk: String, source: [UInt8], isForeign: Bool = false) {
         self.chunk = chunk
         self.source = source
+        self.isForeign = isForeign
     }
 }

@@ -1,7 +1,9 @@
 internal import CLuaShim
 
 /// The tasks of a state and what is to happen next; the methods that act on it are the state's own.
-struct Scheduler {
+///
+/// It is not Sendable and belongs to one ``LuaState``, whose executor is the only thread to touch it.
+final class Scheduler {
     /// A task that can go on, with what it is told.
     struct Step {
         let task: TaskRecord
@@ -11,11 +13,77 @@ struct Scheduler {
 
     var tasks: [Int: TaskRecord] = [:]
     var ready: [Step] = []
-    var nextID = 1
+    /// In the order in which they are due.
+    var timers: [LuaTimer] = []
+    /// The scopes that are open, by the shim's number.
+    var scopes: [UInt64: ScopeRecord] = [:]
+    /// The tasks that load a module now, and those that wait until it is loaded.
+    var loaders: [String: TaskRecord] = [:]
+    var loadWaiters: [(name: String, task: TaskRecord)] = []
     var deliveries = 0
     var isPumping = false
     var isEnding = false
     var finish: CheckedContinuation<Result<[LuaValue], LuaError>, Never>?
+    /// Calls whose errors the host was asked about, by task.
+    var held: [Int: Held] = [:]
+    private var lastID = 0
+
+    struct Held {
+        let error: LuaError
+        let context: CallContext
+        let retry: () -> Step?
+    }
+
+    func makeID() -> Int {
+        lastID += 1
+        return lastID
+    }
+
+    func insert(_ timer: LuaTimer) {
+        var low = 0
+        var high = timers.count
+        while low < high {
+            let middle = (low + high) / 2
+            if LuaTimer.precedes(timers[middle], timer) { low = middle + 1 } else { high = middle }
+        }
+        timers.insert(timer, at: low)
+    }
+
+    func remove(timer id: Int) -> LuaTimer? {
+        timers.firstIndex { $0.id == id }.map { timers.remove(at: $0) }
+    }
+
+    // MARK: waits that could go in a circle
+
+    /// Whether a task may wait for a branch: not when that branch, or one it waits for, waits for the task.
+    func canJoin(_ task: TaskRecord, _ scope: UInt64, _ index: Int) -> Bool {
+        guard let scope = scopes[scope] else { return true }
+        guard let target = scope.branches[index] else { return !scope.isEnded }
+        return !depends(target, on: task)
+    }
+
+    /// Whether a task may wait for a module.
+    func canAwait(_ task: TaskRecord, module: String) -> Bool {
+        guard let loader = loaders[module] else { return true }
+        return !depends(loader, on: task)
+    }
+
+    /// Whether a task cannot end before the other goes on, through whatever its branches wait for.
+    private func depends(_ task: TaskRecord, on other: TaskRecord) -> Bool {
+        var seen: Set<Int> = []
+        var open = [task]
+        while let next = open.popLast() {
+            guard seen.insert(next.id).inserted else { continue }
+            if other.isWithin(next) { return true }
+            switch next.wait {
+            case .scope(let scope): open += scope.branches.values
+            case .branch(let scope, let index): scope.branches[index].map { open.append($0) }
+            case .module(let name): loaders[name].map { open.append($0) }
+            case .none, .host, .timer: break
+            }
+        }
+        return false
+    }
 }
 
 extension LuaState {
@@ -29,9 +97,8 @@ extension LuaState {
         return register(pointer, TaskPath(), scope: nil)
     }
 
-    private func register(_ pointer: OpaquePointer, _ path: TaskPath, scope: ScopeRecord?) -> TaskRecord {
-        let task = TaskRecord(id: scheduler.nextID, pointer: pointer, path: path, scope: scope)
-        scheduler.nextID += 1
+    func register(_ pointer: OpaquePointer, _ path: TaskPath, scope: ScopeRecord?) -> TaskRecord {
+        let task = TaskRecord(id: scheduler.makeID(), pointer: pointer, path: path, scope: scope)
         scheduler.tasks[task.id] = task
         return task
     }
@@ -57,155 +124,55 @@ extension LuaState {
     private func run(_ step: Scheduler.Step) {
         let task = step.task
         task.wait = .none
-        let status = vm.resume(task, step.reply, step.bytes)
+        task.isGuarded = false
+        let status = vm.resume(task, step.reply, step.bytes, of: scheduler)
         let request = vm.bridge.request
         vm.bridge.request = nil
         if status == CLUA_WAITING {
             switch request {
             case .call(let call): start(call, of: task)
+            case .sleep(let context, let duration):
+                task.wait = .timer(startTimer(duration, task.path, context.ordinal, .wake(task, context)))
+            case .held(let error, let context):
+                hold(error, of: context, in: task) { .init(task: task, reply: CLUA_REPLY_RETRY) }
             case .scope(let call): open(call, of: task)
+            case .join(let id, let index): join(id, index, task)
+            case .module(let name):
+                task.wait = .module(name)
+                scheduler.loadWaiters.append((name, task))
             case nil: preconditionFailure("a Lua task waits for nothing")
             }
         } else {
             end(task, status)
         }
+        startSpawned()
         if clua_aborted(vm.engine) != CLUA_ABORT_NONE, !scheduler.isEnding { cancelAll() }
     }
 
-    // MARK: host calls
-
-    private func start(_ call: HostBridge.HostCall, of task: TaskRecord) {
-        let id = task.id
-        let handle = Task.detached(executorPreference: vm.bridge.configuration.hostExecutor) {
-            let outcome: Result<[LuaValue], LuaError>
-            do {
-                outcome = .success(try await call.body(call.context, call.arguments))
-            } catch {
-                outcome = .failure(LuaError(wrapping: error))
+    /// What the task left to do while it ran: branches to start, and others that waited for a module it has loaded.
+    private func startSpawned() {
+        while !vm.bridge.spawned.isEmpty { fill(vm.bridge.spawned.removeFirst()) }
+        while !vm.bridge.loaded.isEmpty {
+            let name = vm.bridge.loaded.removeFirst()
+            for waiter in scheduler.loadWaiters where waiter.name == name {
+                scheduler.ready.append(.init(task: waiter.task))
             }
-            await self.deliver(outcome, of: call.context, to: id)
+            scheduler.loadWaiters.removeAll { $0.name == name }
         }
-        task.wait = .host(handle, function: call.context.function)
-        if task.isCancelled || scheduler.isEnding { handle.cancel() }
-    }
-
-    /// The one place through which every finished wait comes, in the order in which tasks will see them.
-    private func deliver(_ outcome: Result<[LuaValue], LuaError>, of context: CallContext, to id: Int) {
-        guard let task = scheduler.tasks[id] else { return }
-        scheduler.deliveries += 1
-        vm.bridge.configuration.onDelivery?(
-            Delivery(
-                task: context.task, ordinal: context.ordinal, function: context.function,
-                sequence: scheduler.deliveries))
-        var step = Scheduler.Step(task: task)
-        do {
-            var writer = vm.bridge.writer()
-            try writer.write(outcome.get())
-            step.bytes = writer.bytes
-        } catch {
-            var error = LuaError(wrapping: error)
-            error.where = error.where ?? context.where
-            step.reply = CLUA_REPLY_ERROR
-            var writer = vm.bridge.writer()
-            writer.write(error)
-            step.bytes = writer.bytes
-        }
-        scheduler.ready.append(step)
-        pump()
-    }
-
-    // MARK: scopes
-
-    private func open(_ call: HostBridge.ScopeCall, of task: TaskRecord) {
-        task.scopes += 1
-        let scope = ScopeRecord(call, number: task.scopes, parent: task)
-        task.wait = .scope(scope)
-        if let duration = call.duration { startTimer(duration, of: scope) }
-        fill(scope)
-    }
-
-    private func fill(_ scope: ScopeRecord) {
-        while scope.wantsBranch {
-            let index = scope.next
-            scope.next += 1
-            guard scheduler.tasks.count < vm.bridge.configuration.limits.tasks,
-                let pointer = clua_task_branch(vm.engine, scope.id, UInt32(index))
-            else {
-                scope.timeout = LuaError(.size, "too many tasks at once", hint: "give task.map a limit")
-                close(scope)
-                break
-            }
-            let path = scope.parent.path.branch(scope: scope.number, index: index)
-            let branch = register(pointer, path, scope: scope)
-            scope.branches[index] = branch
-            scheduler.ready.append(.init(task: branch))
-        }
-        finishIfEnded(scope)
-    }
-
-    private func close(_ scope: ScopeRecord) {
-        guard !scope.isClosing else { return }
-        scope.isClosing = true
-        for index in scope.branches.keys.sorted() { scope.branches[index].map(cancel) }
-    }
-
-    private func finishIfEnded(_ scope: ScopeRecord) {
-        guard scope.isEnded, case .scope(let waiting) = scope.parent.wait, waiting === scope else { return }
-        scope.timer?.cancel()
-        scope.parent.wait = .none
-        var step = Scheduler.Step(task: scope.parent, reply: CLUA_REPLY_SCOPE)
-        if let error = scope.timeout {
-            var writer = vm.bridge.writer()
-            writer.write(error)
-            step.reply = CLUA_REPLY_ERROR
-            step.bytes = writer.bytes
-        }
-        scheduler.ready.append(step)
-    }
-
-    private func startTimer(_ duration: Duration, of scope: ScopeRecord) {
-        let clock = vm.bridge.configuration.clock
-        let (parent, number) = (scope.parent.id, scope.number)
-        scope.timer = Task.detached(executorPreference: vm.bridge.configuration.hostExecutor) {
-            guard (try? await clock.sleep(for: duration)) != nil else { return }
-            await self.timeLimitReached(parent, number, duration)
-        }
-    }
-
-    private func timeLimitReached(_ parent: Int, _ number: Int, _ duration: Duration) {
-        guard let task = scheduler.tasks[parent], case .scope(let scope) = task.wait, scope.number == number,
-            !scope.isClosing
-        else { return }
-        scheduler.deliveries += 1
-        vm.bridge.configuration.onDelivery?(
-            Delivery(
-                task: task.path, ordinal: task.ordinal, function: "task.timeout", sequence: scheduler.deliveries))
-        scope.timeout = LuaError(.timeout, "not done within \(duration / .seconds(1)) s")
-        close(scope)
-        finishIfEnded(scope)
-        pump()
     }
 
     // MARK: the end of a task
 
     private func end(_ task: TaskRecord, _ status: CLuaStatus) {
-        let failed = status != CLUA_OK
+        for (name, loader) in scheduler.loaders where loader === task { vm.bridge.loaded.append(name) }
+        scheduler.loaders = scheduler.loaders.filter { $0.value !== task }
         if let scope = task.scope {
             free(task)
-            scope.branches[task.path.components.last ?? 0] = nil
-            if failed || scope.mode == CLUA_SCOPE_RACE || scope.mode == CLUA_SCOPE_TIMEOUT {
-                if status == CLUA_NO_MEMORY, scope.timeout == nil {
-                    scope.timeout = LuaError(.memory, "the results of a branch do not fit into the memory limit")
-                }
-                close(scope)
-                finishIfEnded(scope)
-            } else {
-                fill(scope)
-            }
+            branchEnded(task, of: scope, status)
             return
         }
         let outcome: Result<[LuaValue], LuaError> =
-            failed
+            status != CLUA_OK
             ? .failure(vm.error(after: status)) : .success(vm.output { $0.readAll() })
         free(task)
         let finish = scheduler.finish
@@ -221,16 +188,23 @@ extension LuaState {
     // MARK: cancellation
 
     /// Cancels a task: its wait is asked to end, and no `pcall` of it catches the error that then arises.
-    private func cancel(_ task: TaskRecord) {
+    func cancel(_ task: TaskRecord) {
         guard !task.isCancelled else { return }
         task.isCancelled = true
         clua_task_cancel(task.pointer)
         switch task.wait {
         case .none: break
         case .host(let handle, _): handle.cancel()
+        case .timer(let id): scheduler.timers.first { $0.id == id }?.handle?.cancel()
         case .scope(let scope):
             close(scope)
             finishIfEnded(scope)
+        case .branch(let scope, _):
+            scope.joiners.removeAll { $0.task === task }
+            scheduler.ready.append(.init(task: task))
+        case .module:
+            scheduler.loadWaiters.removeAll { $0.task === task }
+            scheduler.ready.append(.init(task: task))
         }
     }
 

@@ -1,6 +1,6 @@
 internal import CLuaShim
 
-/// A scope: the branches of one `task.all`, `map`, `race` or `timeout`.
+/// A scope: the branches of one `task.all`, `map`, `race`, `timeout` or `scope`.
 ///
 ///     open ──all branches ended──────────────────────────> ended
 ///       └──failure, winner, time limit, cancellation──> closing ──all branches ended──> ended
@@ -9,15 +9,21 @@ internal import CLuaShim
 final class ScopeRecord {
     let id: UInt64
     let mode: CLuaScopeMode
-    let count: Int
-    let limit: Int
+    /// How many branches there are in all; `task.spawn` adds to them.
+    var count: Int
+    var limit: Int
     let number: Int
+    /// The host call of its parent that opened it.
+    let ordinal: Int
     unowned let parent: TaskRecord
     /// The branch to start next, from 1.
     var next = 1
     var branches: [Int: TaskRecord] = [:]
     var isClosing = false
-    var timer: Task<Void, Never>?
+    /// The timer of its time limit.
+    var timer: Int?
+    /// Tasks that wait for one branch, in the order in which they came.
+    var joiners: [(index: Int, task: TaskRecord)] = []
     /// Set when the time limit came first.
     var timeout: LuaError?
 
@@ -27,9 +33,11 @@ final class ScopeRecord {
         count = call.count
         limit = call.limit == 0 ? call.count : call.limit
         self.number = number
+        ordinal = call.ordinal
         self.parent = parent
     }
 
+    var isOpen: Bool { mode == CLUA_SCOPE_OPEN && !isClosing }
     var wantsBranch: Bool { !isClosing && next <= count && branches.count < limit }
     var isEnded: Bool { branches.isEmpty && (isClosing || next > count) }
 }

@@ -56,7 +56,8 @@ public struct LuaError: Error, Hashable, Sendable, CustomStringConvertible {
     public var retryable: Bool
     /// The stack of the script when nothing caught the error, one frame a line; host frames folded.
     public var traceback: String?
-    /// The value the script raised, when it was a table or other data of its own.
+    /// The value the script raised, when it was a table or other data of its own; or what a host function put there,
+    /// which the script sees as field `value`.
     public var value: LuaValue?
     private var causeStorage: [LuaError]
 

@@ -57,5 +57,9 @@ public struct LuaTable: Hashable, Sendable {
     /// The keys that are valid text, in order.
     public var names: [String] { fields.compactMap { $0.key.text } }
 
-    package mutating func appendUnchecked(_ field: Field) { fields.append(field) }
+    /// Makes a table of parts that are known to be in order.
+    init(array: [LuaValue], fields: [Field]) {
+        self.array = array
+        self.fields = fields
+    }
 }

@@ -1,0 +1,102 @@
+internal import CLuaShim
+
+/// Scopes: branches are started, counted and cancelled here; their functions and results stay in Lua.
+extension LuaState {
+    func open(_ call: HostBridge.ScopeCall, of task: TaskRecord) {
+        task.scopes += 1
+        let scope = ScopeRecord(call, number: task.scopes, parent: task)
+        scheduler.scopes[scope.id] = scope
+        task.wait = .scope(scope)
+        if let duration = call.duration {
+            scope.timer = startTimer(duration, task.path, scope.ordinal, .timeLimit(scope, duration))
+        }
+        fill(scope)
+    }
+
+    /// Starts as many branches as may run.
+    func fill(_ scope: ScopeRecord) {
+        while scope.wantsBranch {
+            let index = scope.next
+            scope.next += 1
+            guard scheduler.tasks.count < vm.bridge.configuration.limits.tasks else {
+                scope.timeout = LuaError(.size, "too many tasks at once", hint: "give task.map a limit")
+                close(scope)
+                break
+            }
+            guard let pointer = clua_task_branch(vm.engine, scope.id, UInt32(index)) else {
+                scope.timeout = LuaError(.memory, "a task does not fit into memory", hint: "give task.map a limit")
+                close(scope)
+                break
+            }
+            let path = scope.parent.path.branch(scope: scope.number, index: index)
+            let branch = register(pointer, path, scope: scope)
+            scope.branches[index] = branch
+            scheduler.ready.append(.init(task: branch))
+        }
+        finishIfEnded(scope)
+    }
+
+    func close(_ scope: ScopeRecord) {
+        guard !scope.isClosing else { return }
+        scope.isClosing = true
+        for index in scope.branches.keys.sorted() { scope.branches[index].map(cancel) }
+    }
+
+    func finishIfEnded(_ scope: ScopeRecord) {
+        guard scope.isEnded, case .scope(let waiting) = scope.parent.wait, waiting === scope else { return }
+        if let timer = scope.timer { dropTimer(timer) }
+        for joiner in scope.joiners { wake(joiner.task) }
+        scope.joiners = []
+        scheduler.scopes[scope.id] = nil
+        scope.parent.wait = .none
+        var step = Scheduler.Step(task: scope.parent, reply: CLUA_REPLY_SCOPE)
+        if let error = scope.timeout {
+            var writer = vm.bridge.writer()
+            writer.write(error)
+            step.reply = CLUA_REPLY_ERROR
+            step.bytes = writer.bytes
+        }
+        scheduler.ready.append(step)
+    }
+
+    func timeLimitReached(_ scope: ScopeRecord, _ duration: Duration) {
+        let task = scope.parent
+        guard case .scope(let waiting) = task.wait, waiting === scope, !scope.isClosing else { return }
+        scheduler.deliveries += 1
+        vm.bridge.configuration.onDelivery?(
+            Delivery(
+                task: task.path, ordinal: scope.ordinal, function: "task.timeout", sequence: scheduler.deliveries))
+        scope.timeout = LuaError(.timeout, "not done within \(duration / .seconds(1)) s")
+        close(scope)
+        finishIfEnded(scope)
+    }
+
+    func branchEnded(_ task: TaskRecord, of scope: ScopeRecord, _ status: CLuaStatus) {
+        let index = task.path.components.last ?? 0
+        scope.branches[index] = nil
+        for joiner in scope.joiners where joiner.index == index { wake(joiner.task) }
+        scope.joiners.removeAll { $0.index == index }
+        let endsScope = scope.mode == CLUA_SCOPE_RACE || scope.mode == CLUA_SCOPE_TIMEOUT
+        guard status != CLUA_OK || endsScope else { return fill(scope) }
+        if status == CLUA_NO_MEMORY, scope.timeout == nil {
+            scope.timeout = LuaError(.memory, "the results of a branch do not fit into the memory limit")
+        }
+        close(scope)
+        finishIfEnded(scope)
+    }
+
+    /// Has a task wait until a branch has ended.
+    func join(_ id: UInt64, _ index: Int, _ task: TaskRecord) {
+        guard let scope = scheduler.scopes[id], !scope.isEnded, !scope.isClosing || scope.branches[index] != nil else {
+            scheduler.ready.append(.init(task: task))
+            return
+        }
+        task.wait = .branch(scope, index: index)
+        scope.joiners.append((index, task))
+    }
+
+    private func wake(_ task: TaskRecord) {
+        task.wait = .none
+        scheduler.ready.append(.init(task: task))
+    }
+}

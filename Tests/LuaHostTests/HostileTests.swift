@@ -1,0 +1,121 @@
+import LuaHost
+import Testing
+
+@Suite struct HostileTests {
+    struct Modules: ModuleResolver {
+        func module(named name: String) throws -> ModuleSource? {
+            switch name {
+            case "binary": ModuleSource(chunk: "lib/binary.lua", source: Array("\u{1b}Lua".utf8))
+            case "waits": ModuleSource(chunk: "lib/waits.lua", source: Array("return host.wait('waited')".utf8))
+            default: nil
+            }
+        }
+    }
+
+    enum Budget { case instructions, time }
+
+    static func fixture(_ budget: Budget = .instructions, memory: Int = 32 << 20) throws -> Fixture {
+        try hosted {
+            $0.limits.fuel = budget == .instructions ? 50_000_000 : nil
+            $0.limits.luaTime = budget == .time ? .milliseconds(50) : .seconds(600)
+            $0.limits.memory = memory
+            $0.limits.argumentBytes = 16 << 20
+            $0.limits.sourceBytes = 1 << 20
+            $0.limits.tasks = 1000
+            $0.resolver = Modules()
+        }
+    }
+
+    /// Each case has its verdict, and the state it ran in runs the next script, as does a fresh one.
+    @Test(arguments: HostileCase.all)
+    func theVerdictIsAsRequired(_ hostile: HostileCase) async throws {
+        // The deepest stack that Lua allows takes some 50 MB.
+        let memory = hostile.number == 13 || hostile.number == 23 ? 256 << 20 : 32 << 20
+        let fixture = try Self.fixture(memory: memory)
+        switch hostile.verdict {
+        case .endedByBudget:
+            let error = try await fixture.failure(hostile.source)
+            #expect(error.kind == .fuel)
+            #expect(error.where?.chunk == "test.lua" && error.where?.line != nil)
+            let timed = try Self.fixture(.time)
+            let late = try await timed.failure(hostile.source)
+            #expect(late.kind == .deadline)
+            #expect(await timed.state.usage.luaTime < .seconds(5))
+            try await expectUsable(timed)
+        case .fails(let kind):
+            #expect(try await fixture.failure(hostile.source).kind == kind)
+        case .failsSaying(let text):
+            let message = try await fixture.failure(hostile.source).message
+            #expect(message.contains(text))
+        case .gives(let values):
+            #expect(try await fixture.run(hostile.source) == values)
+        case .returnsText(let text):
+            let result = try await fixture.run(hostile.source).first
+            let message = result?.text ?? result?.table?["message"].text ?? ""
+            #expect(message.contains(text), "\(String(describing: result))")
+        }
+        if hostile.what.hasPrefix("globals last") {
+            #expect(try await Self.fixture().run("return ('ab'):rep(2), pcall(host.add, 1, 2)") == ["abab", true, 3])
+        } else {
+            try await expectUsable(fixture, memory: memory)
+        }
+        try await expectUsable(Self.fixture())
+    }
+
+    private func expectUsable(_ fixture: Fixture, memory: Int = 256 << 20) async throws {
+        let next = """
+            return ("ab"):rep(2), host.add(1, 2), host.wait("waited"), #task.all { print, print }, select("#", ("a b"):find("(%a) (%a)"))
+            """
+        #expect(try await fixture.run(next) == ["abab", 3, "waited", 0, 4])
+        #expect(await fixture.state.usage.memory < memory / 4 + 100_000, "what was hoarded is gone")
+        #expect(await fixture.state.usage.tasks == 0)
+    }
+
+    @Test func everyRowOfTheTableHasACase() {
+        #expect(Set(HostileCase.all.map(\.number)) == Set(1...25))
+    }
+
+    /// The best of several runs counts: the machine may be busy with something else.
+    @Test func theEndComesSoonAfterTheDeadline() async throws {
+        var best = Duration.seconds(100)
+        for _ in 1...40 where best >= .milliseconds(50) {
+            let fixture = try Self.fixture(.time)
+            #expect(try await fixture.failure("while true do pcall(string.rep, 'x', 10) end").kind == .deadline)
+            best = await min(best, fixture.state.usage.luaTime - .milliseconds(50))
+        }
+        #expect(best < .milliseconds(50))
+    }
+
+    /// A weak table that is a metatable too, and a limit at each of many places: the soft limit keeps Lua 5.4.4 from
+    /// the failing allocation that would free what is still in use.
+    @Test func aWeakMetatableMeetsEveryLimit() async throws {
+        let source = """
+            local weak, meta = {}, {}
+            setmetatable(meta, weak)
+            weak.__mode = "v"
+            weak.__newindex = function(t, k, v) rawset(t, k, { v }) end
+            local t = {}
+            for i = 1, 1e7 do
+                meta[i] = { i }
+                t[i] = setmetatable({ ("x"):rep(100) .. i }, meta)
+                t[i].y = i
+            end
+            """
+        for limit in stride(from: 300_000, through: 1_500_000, by: 20_000) {
+            let fixture = try Fixture { $0.limits.memory = limit }
+            #expect(try await fixture.failure(source).kind == .memory)
+        }
+    }
+
+    /// What a cancelled run leaves behind when it is cancelled inside a pcall that waits.
+    @Test func cancellingInsideACaughtWaitEndsTheRun() async throws {
+        let fixture = try Self.fixture()
+        let run = Task { try await fixture.run("while true do pcall(task.sleep, 1000) end") }
+        await fixture.clock.sleepers(atLeast: 1)
+        run.cancel()
+        let error = await #expect(throws: LuaError.self) { try await run.value }
+        #expect(error?.kind == .cancelled)
+        #expect(fixture.clock.sleeperCount == 0)
+        try await expectUsable(fixture)
+    }
+}
