@@ -88,7 +88,7 @@ struct ExampleTests {
               tries = tries + 1
               if tries == 1 then error(setmetatable({ retryable = true }, { __tostring = function() return "not yet" end })) end
               return tries == 3 and "well after " .. tries
-            end, { every = "1ms" })
+            end, { every = "1ms", within = "1h" })
             """)
         #expect(outcome.error == nil, "\(outcome.error?.description ?? "")")
         #expect(outcome.values == ["well after 3"])

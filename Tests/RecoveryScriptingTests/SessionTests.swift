@@ -133,11 +133,11 @@ struct SessionTests {
     @Test("Where hosts are and how they are fenced is for runs that were granted it; saying it again is for any")
     func hostsAreGranted() async throws {
         let bench = Bench()
-        let error = try #require(try await bench.failure(of: Bench.setUp, grants: []))
+        let error = try #require(try await bench.failure(of: Bench.setUp, grants: [.lab]))
         #expect(error.kind == .notGranted && error.hint == "run it with --grant hosts")
         #expect(try await bench.engine.vault.read { try $0.objects(Host.self) }.isEmpty)
         #expect(try await bench.failure(of: Bench.setUp) == nil)
-        #expect(try await bench.failure(of: Bench.setUp, grants: []) == nil)
+        #expect(try await bench.failure(of: Bench.setUp, grants: [.lab]) == nil)
         let changed = """
             recovery.vault():host { name = "host-a", site = "a", uri = "fake:///a", agent = "/run/a.sock", address = "a",
               store = "/points", fence = { "/bin/sh", "-c", "id" } }

@@ -24,9 +24,9 @@ struct FakeFencing: Fencing {
     }
 }
 
-/// A clock that runs ten times as fast as the machine's, so that scripts need not be waited for.
+/// A clock that runs three times as fast as the machine's, so that scripts need not be waited for.
 struct FastClock: EngineClock {
-    private static let speed = 10.0
+    private static let speed = 3.0
     private let began = ContinuousClock.now
 
     var now: Timestamp {
