@@ -7,7 +7,17 @@ import VaultStore
 @Suite("Cycles at each policy's frequency")
 struct ReplicatorTests {
     private final class Reports: Sendable {
-        let lines = Mutex<[String]>([])
+        private let lines = Mutex<[String]>([])
+
+        func note(_ news: ReplicationNews) {
+            let line =
+                switch news {
+                case .point(let vm, _): "\(vm): point"
+                case .finished(let vm, let job): "\(vm): \(job.operation.rawValue)"
+                case .trouble(let vm, let text): "\(vm): \(text)"
+                }
+            lines.withLock { $0.append(line) }
+        }
 
         func count(_ prefix: String) -> Int { lines.withLock { $0.count { $0.hasPrefix(prefix) } } }
     }
@@ -59,7 +69,7 @@ struct ReplicatorTests {
         // From now on the disks of this VM are others than those protected.
         try rig.world.addVM("stock", at: "a", disks: ["vda": [:]], network: "prod-a", autostart: false)
         let reports = Reports()
-        let replicator = Replicator(engine: rig.engine) { line in reports.lines.withLock { $0.append(line) } }
+        let replicator = Replicator(engine: rig.engine) { reports.note($0) }
         try await run(rig, replicator, seconds: 150)
         #expect((4...5).contains(reports.count("orders: point")), "\(reports.count("orders: point"))")
         #expect((4...5).contains(reports.count("stock: ")), "\(reports.count("stock: "))")
@@ -74,7 +84,7 @@ struct ReplicatorTests {
         #expect(try await rig.relationship().activeJob != nil)
         rig.clock.advance(seconds: 16)
         let reports = Reports()
-        let replicator = Replicator(engine: rig.engine("second")) { line in reports.lines.withLock { $0.append(line) } }
+        let replicator = Replicator(engine: rig.engine("second")) { reports.note($0) }
         rig.clock.standStill()
         let loop = Task { try await replicator.run() }
         while reports.count("orders: planned-failover") == 0 { await Task.yield() }

@@ -1,6 +1,15 @@
 package import SiteModel
 import VaultStore
 
+/// What becomes of the turns that a replicator gives to VMs.
+package enum ReplicationNews: Sendable {
+    /// A cycle made a new point.
+    case point(vm: String, Job)
+    /// A job that a dead engine had left open was driven to its end.
+    case finished(vm: String, Job)
+    case trouble(vm: String, String)
+}
+
 /// Runs cycles at each policy's frequency until it is cancelled.
 ///
 /// A cycle that overruns delays the next one of its VM; cycles are never stacked. A failure is recorded and tried again after
@@ -12,9 +21,9 @@ package struct Replicator: Sendable {
     package static let longestPause = 30.0
 
     let engine: RecoveryEngine
-    let report: @Sendable (String) -> Void
+    let report: @Sendable (ReplicationNews) -> Void
 
-    package init(engine: RecoveryEngine, report: @escaping @Sendable (String) -> Void) {
+    package init(engine: RecoveryEngine, report: @escaping @Sendable (ReplicationNews) -> Void) {
         self.engine = engine
         self.report = report
     }
@@ -113,16 +122,14 @@ package struct Replicator: Sendable {
         do {
             if let orphan = work.job {
                 let job = try await engine.drive(orphan)
-                report("\(work.name): \(job.operation.rawValue), left open by another engine, is done")
+                report(.finished(vm: work.name, job))
                 return false
             }
             let job = try await engine.perform(.sync, on: work.relationship)
-            report(
-                "\(work.name): point \(job.facts["point"] ?? "?"), \(job.facts["bytes"] ?? "?") bytes in "
-                    + "\(job.facts["seconds"] ?? "?") s")
+            report(.point(vm: work.name, job))
             return false
         } catch {
-            report("\(work.name): \(error)")
+            report(.trouble(vm: work.name, "\(error)"))
             return true
         }
     }

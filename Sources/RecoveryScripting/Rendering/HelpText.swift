@@ -43,7 +43,7 @@ package enum HelpText {
         var lines = ["\(type.name): \(type.doc)"]
         if !type.fields.isEmpty { lines += ["", "Fields"] }
         lines += type.fields.map {
-            "  \(pad($0.name, 16)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+            "  \(pad($0.name, 18)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
         }
         if !type.methods.isEmpty { lines += ["", "Methods"] }
         lines += type.methods.map { "  \($0.signature(as: "\(type.name):\($0.name)"))\n      \($0.doc)" }
@@ -53,7 +53,7 @@ package enum HelpText {
     private static func text(_ record: RecordDeclaration) -> String {
         var lines = ["\(record.name): \(record.doc)", ""]
         lines += record.fields.map {
-            "  \(pad($0.name, 16)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+            "  \(pad($0.name, 18)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
         }
         return lines.joined(separator: "\n")
     }
@@ -64,13 +64,13 @@ package enum HelpText {
         lines += ["  \(declaration.doc)"]
         let parameters = declaration.positional + declaration.named
         if !parameters.isEmpty { lines += ["", "Arguments"] }
-        lines += parameters.map { "  \(pad($0.name, 16)) \($0.doc) (\($0.summary))" }
+        lines += parameters.map { "  \(pad($0.name, 18)) \($0.doc) (\($0.summary))" }
         if !declaration.results.isEmpty { lines += ["", "Returns"] }
         lines += declaration.results.map {
-            "  \(pad($0.name, 16)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+            "  \(pad($0.name, 18)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
         }
         if !declaration.errors.isEmpty { lines += ["", "Errors"] }
-        lines += declaration.errors.map { "  \(pad($0.kind, 16)) \($0.when)" }
+        lines += declaration.errors.map { "  \(pad($0.kind, 18)) \($0.when)" }
         lines += ["", "Effect: \(declaration.effect.rawValue). Since \(declaration.since).", "", "Example"]
         lines += declaration.example.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)" }
         return lines.joined(separator: "\n")

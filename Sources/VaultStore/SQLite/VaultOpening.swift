@@ -37,7 +37,9 @@ struct VaultOpening {
     }
 
     private var missing: VaultError {
-        VaultError(.notFound, "There is no vault at \(path).", hint: "Check the path, or create a vault there.")
+        VaultError(
+            .notFound, "There is no vault at \(path).",
+            hint: "Check the path (--vault, PERILUNE_VAULT), or make one: perilune vault create --vault \(path)")
     }
 
     private func prepareFolder() throws(VaultError) {

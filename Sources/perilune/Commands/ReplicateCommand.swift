@@ -13,12 +13,12 @@ struct ReplicateCommand: AsyncParsableCommand {
     func run() async throws {
         try await Failure.reporting {
             let report = ReplicationReport()
-            let engine = try options.engine(display: report)
+            let engine = try options.engine(display: JobDisplay(quiet: true))
             Terminal.say(try await Self.watched(by: engine))
             do {
                 _ = try await Interruption.cancelling {
                     for recovered in try await engine.recoverOpenJobs() { Terminal.say(Recovery.line(recovered)) }
-                    try await Replicator(engine: engine) { report.say($0) }.run()
+                    try await Replicator(engine: engine) { report.tell($0) }.run()
                 }
             } catch is CancellationError {}
             Terminal.say("stopped")

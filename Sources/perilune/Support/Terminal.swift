@@ -25,15 +25,10 @@ enum Terminal {
     }
 }
 
-/// Sees each change of a job.
-protocol JobObserver: Sendable {
-    func update(_ job: Job, _ vm: String)
-}
-
 /// Shows what jobs do: bars that redraw themselves on a terminal, a line a stage elsewhere.
 ///
 /// All of it goes to standard error, so that a script's own output stays clean.
-final class JobDisplay: JobObserver {
+final class JobDisplay: Sendable {
     private struct Shown {
         var lines: [String: String] = [:]
         var drawn = 0

@@ -14,7 +14,7 @@ struct VaultOptions: ParsableArguments {
     var json = false
 
     /// Opens the vault and makes an engine over it; `create` makes a new vault where there is none.
-    func engine(create: Bool = false, display: any JobObserver) throws -> RecoveryEngine {
+    func engine(create: Bool = false, display: JobDisplay) throws -> RecoveryEngine {
         let vault = try SQLiteVault.open(path: path, create: create)
         return RecoveryEngine(
             EngineDependencies(
