@@ -30,7 +30,7 @@ struct FailoverFaultTests {
             let before = try await report(from: web.address, in: site.lab) { $0.records >= 20 }
             _ = try await site.perform(.sync, on: web)
             let child = try EngineProcess.run(
-                "recovery.vault():relationships()[2]:failover { kind = 'unplanned', source = 'fence' }", site)
+                "recovery.vault():replicated('web'):failover { kind = 'unplanned', source = 'fence' }", site)
             // The fence ends site a; the kill comes once the target owns the VM and before it is known to run.
             try await until("the other engine has claimed ownership") {
                 guard let stage = try await openStage(site, web) else { return false }

@@ -186,7 +186,7 @@ extension JobDriver {
         return definition
     }
 
-    /// Checks that the networks exist at the target and sets the links up.
+    /// Checks that the networks that the VM is to be on exist at the target: a missing one would keep it from starting.
     func connect() async throws {
         let hypervisor = try await hosts.hypervisor(relationship.target)
         let present = Set(try await hypervisor.networks())
