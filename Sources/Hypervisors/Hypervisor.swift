@@ -56,7 +56,8 @@ package protocol Hypervisor: Sendable {
     // Chains
     /// Folds the running VM's chain of one disk down into the named layer and lets the VM go on from it.
     ///
-    /// Checkpoints stay usable when that layer is qcow2 and are lost when it is raw. Resumable: a commit already under way is waited for, one already done is noticed.
+    /// Checkpoints stay usable when that layer is qcow2 and are lost when it is raw. Resumable: a commit already under way is
+    /// waited for, one already done is noticed; one not done within `limit` is given up, and the chain stays as it was.
     func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws
 }
 
