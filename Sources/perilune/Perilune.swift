@@ -12,7 +12,7 @@ struct Perilune: AsyncParsableCommand {
             """,
         version: Version.text,
         groupedSubcommands: [
-            CommandGroup(name: "Scripts", subcommands: [RunCommand.self, ReplCommand.self]),
+            CommandGroup(name: "Scripts", subcommands: [RunCommand.self, ReplCommand.self, LuaCommand.self]),
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [
