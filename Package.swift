@@ -61,7 +61,11 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "RecoveryScripting",
-            dependencies: ["LuaHost", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
+            dependencies: [
+                "LuaHost", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
 
         // The lab and the command line.
@@ -104,3 +108,12 @@ let package = Package(
             swiftSettings: strict),
     ]
 )
+
+// LuaHost alone, without the packages that only the engine needs: quick enough to be built again for each sanitizer.
+// `scripts/test lua` sets this, and keeps what it builds in a place of its own.
+if Context.environment["PERILUNE_PRODUCT"] == "LuaHost" {
+    let own: Set = ["CLua", "CLuaShim", "LuaHost", "CLuaYardstick", "luahost-bench", "LuaHostTests"]
+    package.targets.removeAll { !own.contains($0.name) }
+    package.products.removeAll { $0.name != "LuaHost" }
+    package.dependencies = []
+}
