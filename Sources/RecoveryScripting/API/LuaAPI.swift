@@ -8,6 +8,6 @@ package enum LuaAPI {
     ]
     package static let records = [
         Records.job, Records.stage, Records.point, Records.refusal, Records.next, Records.reply, Records.event,
-        Records.labSite,
+        Records.labSite, CheckMethod.finding,
     ]
 }
