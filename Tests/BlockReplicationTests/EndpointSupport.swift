@@ -20,9 +20,12 @@ struct TestCertificates: Sendable {
         guard let made = mkdtemp(&template) else {
             throw ReplicationError.system("making a scratch folder", errno: errno)
         }
-        let made2 = TestCertificates(folder: String(cString: made))
-        try await made2.fill()
-        return made2
+        let certificates = TestCertificates(folder: String(cString: made))
+        do { try await certificates.fill() } catch {
+            certificates.remove()
+            throw error
+        }
+        return certificates
     }
 
     func file(_ kind: Kind, _ part: String) -> String { "\(folder)/\(kind.rawValue).\(part)" }
@@ -32,7 +35,8 @@ struct TestCertificates: Sendable {
     private func fill() async throws {
         for name in ["ca", "ca2"] {
             try await runTool(
-                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                "30",
                 "-subj", "/CN=\(name) of the test", "-keyout", "\(folder)/\(name).key", "-out", "\(folder)/\(name).pem")
         }
         try await sign(.good, by: "ca", name: "localhost")
@@ -51,32 +55,34 @@ struct TestCertificates: Sendable {
         _ kind: Kind, by authority: String, name: String, from: String? = nil, until: String? = nil
     ) async throws {
         let configuration = "\(folder)/\(kind.rawValue).cnf"
-        for (suffix, text) in [("txt", ""), ("srl", "0\(Kind.allCases.firstIndex(of: kind) ?? 0)1\n")] {
+        for (suffix, text) in [("txt", ""), ("srl", "1\(Kind.allCases.firstIndex(of: kind) ?? 0)\n")] {
             try text.write(toFile: "\(folder)/\(kind.rawValue).\(suffix)", atomically: true, encoding: .utf8)
         }
         try """
-            [ca]
-            default_ca = own
-            [own]
-            database = \(folder)/\(kind.rawValue).txt
-            serial = \(folder)/\(kind.rawValue).srl
-            new_certs_dir = \(folder)
-            default_md = sha256
-            policy = any
-            default_days = 30
-            x509_extensions = server
-            [any]
-            commonName = supplied
-            [server]
-            subjectAltName = DNS:\(name)
-            """.write(toFile: configuration, atomically: true, encoding: .utf8)
+        [ca]
+        default_ca = own
+        [own]
+        database = \(folder)/\(kind.rawValue).txt
+        serial = \(folder)/\(kind.rawValue).srl
+        new_certs_dir = \(folder)
+        default_md = sha256
+        policy = any
+        default_days = 30
+        x509_extensions = server
+        [any]
+        commonName = supplied
+        [server]
+        subjectAltName = DNS:\(name)
+        """.write(toFile: configuration, atomically: true, encoding: .utf8)
         try await runTool(
             "openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
             "/CN=\(name)", "-keyout", file(kind, "key"), "-out", file(kind, "csr"))
         let times = (from.map { ["-startdate", $0] } ?? []) + (until.map { ["-enddate", $0] } ?? [])
         try await run(
-            ["openssl", "ca", "-batch", "-notext", "-config", configuration, "-cert", "\(folder)/\(authority).pem",
-             "-keyfile", "\(folder)/\(authority).key", "-in", file(kind, "csr"), "-out", file(kind, "pem")] + times)
+            [
+                "openssl", "ca", "-batch", "-notext", "-config", configuration, "-cert", "\(folder)/\(authority).pem",
+                "-keyfile", "\(folder)/\(authority).key", "-in", file(kind, "csr"), "-out", file(kind, "pem"),
+            ] + times)
     }
 
     private func run(_ words: [String]) async throws {

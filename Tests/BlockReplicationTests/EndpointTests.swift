@@ -205,7 +205,8 @@ private func relay(_ a: StreamSocket, _ b: StreamSocket) {
 private func pass(_ from: StreamSocket, to: StreamSocket) {
     var buffer = [UInt8](repeating: 0, count: 16384)
     while let count = try? buffer.withUnsafeMutableBytes({ try from.receiveSome($0) }) {
-        guard (try? buffer.withUnsafeBytes { try to.send(UnsafeRawBufferPointer(rebasing: $0[..<count]), .empty) }) != nil
+        guard
+            (try? buffer.withUnsafeBytes { try to.send(UnsafeRawBufferPointer(rebasing: $0[..<count]), .empty) }) != nil
         else { break }
     }
     to.shutDown()

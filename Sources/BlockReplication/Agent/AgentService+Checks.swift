@@ -93,7 +93,9 @@ enum ImageLook {
 /// Looks for a program where this process would find it.
 enum ProgramLook {
     static func facts(_ name: String) -> ProgramFacts {
-        guard !name.isEmpty, !name.contains("/"), !name.utf8.contains(0) else { return ProgramFacts(name: name, path: nil) }
+        guard !name.isEmpty, !name.contains("/"), !name.utf8.contains(0) else {
+            return ProgramFacts(name: name, path: nil)
+        }
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/sbin:/usr/bin").split(separator: ":")
         let path = folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
         return ProgramFacts(name: name, path: path)

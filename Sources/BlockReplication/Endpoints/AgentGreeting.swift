@@ -17,7 +17,8 @@ enum AgentGreeting {
             case .notAuthorized: return
             case .disconnected where socket.interrupt.reason != nil: throw error
             case .protocolViolation, .checksumMismatch, .disconnected:
-                throw EndpointFailure(.notAnAgent, "what answers at \(place) is no agent of this version: \(error.message)")
+                throw EndpointFailure(
+                    .notAnAgent, "what answers at \(place) is no agent of this version: \(error.message)")
             default: throw error
             }
         }

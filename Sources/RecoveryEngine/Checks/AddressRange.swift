@@ -22,7 +22,9 @@ package struct AddressRange: Hashable, Sendable, CustomStringConvertible {
         self.length = length
         description = text
         // "10.0.0.1/8" is more likely a slip than a range.
-        guard (length..<bytes.count * 8).allSatisfy({ bytes[$0 / 8] & (0x80 >> UInt8($0 % 8)) == 0 }) else { return nil }
+        guard (length..<bytes.count * 8).allSatisfy({ bytes[$0 / 8] & (0x80 >> UInt8($0 % 8)) == 0 }) else {
+            return nil
+        }
     }
 
     /// Whether the address, a number of either family, lies in the range.

@@ -14,7 +14,8 @@ extension CheckBook {
             instead: "There is no broker: each host has its own agent, and the vault says which host owns a VM."),
         UncheckedRow(
             row: 13, what: "NIC teaming and VLANs at the host; no IPv6",
-            instead: "Bonds and VLANs are the host's business and libvirt's. IPv6 is allowed: `replication-port` tries the "
+            instead:
+                "Bonds and VLANs are the host's business and libvirt's. IPv6 is allowed: `replication-port` tries the "
                 + "address as it is registered."),
         UncheckedRow(
             row: 18, what: "Guest systems that Hyper-V supports",
@@ -22,7 +23,8 @@ extension CheckBook {
                 + "`firmware-state` refuse what is not on a disk."),
         UncheckedRow(
             row: 19, what: "Kerberos or certificates between hosts",
-            instead: "Agents show each other a ticket of one transfer (decisions/0005); control sockets belong to their user alone. "
+            instead:
+                "Agents show each other a ticket of one transfer (decisions/0005); control sockets belong to their user alone. "
                 + "`replication-port` shows that an agent of this version answers."),
         UncheckedRow(
             row: 22, what: "Paths, permissions and delegation for an offline first copy",

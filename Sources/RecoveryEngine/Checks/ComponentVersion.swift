@@ -75,7 +75,8 @@ package struct VersionRule: Sendable {
             return .fail("\(component) \(version) is older than \(floor): \(floorReason)", fix: upgrade)
         }
         if version < tested {
-            return .warn("\(component) \(version) is older than \(tested), with which this version was tested", fix: upgrade)
+            return .warn(
+                "\(component) \(version) is older than \(tested), with which this version was tested", fix: upgrade)
         }
         return .ok("\(component) \(version)")
     }

@@ -40,25 +40,29 @@ enum EndpointChecks {
         },
         Check(
             "endpoint-certificate", .endpoint, "It speaks TLS, and a known authority vouches for its name.",
-            source: "3, row 3 and the URL list", fix: "See what answers there: a proxy that looks into TLS shows its own certificate."
+            source: "3, row 3 and the URL list",
+            fix: "See what answers there: a proxy that looks into TLS shows its own certificate."
         ) { facts in
             if facts.endpoint.probe.service != .tls { return .skipped("no TLS is asked for", about: facts.about) }
             return facts.outcome.judged { outcome in
                 if let failure = outcome.failure {
-                    return isAboutTLS(failure.cause) ? fail(failure, facts) : .skipped("not reached", about: facts.about)
+                    return isAboutTLS(failure.cause)
+                        ? fail(failure, facts) : .skipped("not reached", about: facts.about)
                 }
                 guard let certificate = outcome.certificate else { return .skipped("not shown", about: facts.about) }
                 let days = certificate.validUntil.seconds(since: facts.now) / 86_400
                 return days < certificateDays
                     ? .warn(
-                        "its certificate ends in \(Int(max(0, days))) days", fix: "Have whoever runs it renew the certificate.",
+                        "its certificate ends in \(Int(max(0, days))) days",
+                        fix: "Have whoever runs it renew the certificate.",
                         about: facts.about)
                     : .ok("\(certificate.protocolVersion), good for \(Int(days)) days", about: facts.about)
             }
         },
         Check(
             "endpoint-ranges", .endpoint, "All its addresses lie in the ranges that the firewall lets pass.",
-            source: "3, row 4", fix: "Add the addresses to the firewall's list and to \"ranges\", or ask why the name leads there."
+            source: "3, row 4",
+            fix: "Add the addresses to the firewall's list and to \"ranges\", or ask why the name leads there."
         ) { facts in
             if facts.group.ranges.isEmpty { return .skipped("no ranges are given", about: facts.about) }
             if facts.endpoint.probe.proxy != nil { return .skipped("the proxy looks the name up", about: facts.about) }
@@ -107,12 +111,15 @@ enum EndpointChecks {
         case .handshakeFailed: "See what answers there: it must offer TLS 1.2 or later."
         case .certificateExpired: "Have whoever runs it renew the certificate; check this machine's clock."
         case .certificateNotYetValid: "Check the clock of the machine that asks."
-        case .certificateSelfSigned: "Name the certificate with \"ca\" if it is meant to be so; else somebody stands in between."
+        case .certificateSelfSigned:
+            "Name the certificate with \"ca\" if it is meant to be so; else somebody stands in between."
         case .certificateUntrusted:
             "Install ca-certificates, or name the authority with \"ca\"; a proxy that looks into TLS shows its own."
         case .certificateRevoked: "Have whoever runs it renew the certificate."
-        case .certificateOfAnotherHost: "Check the name; a wrong address or a proxy in between shows another certificate."
-        case .notAnAgent: "Start `perilune agent` of this version there, and check the address that the host is registered with."
+        case .certificateOfAnotherHost:
+            "Check the name; a wrong address or a proxy in between shows another certificate."
+        case .notAnAgent:
+            "Start `perilune agent` of this version there, and check the address that the host is registered with."
         }
     }
 }

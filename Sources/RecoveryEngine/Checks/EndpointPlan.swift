@@ -53,7 +53,8 @@ package struct EndpointPlan: Hashable, Sendable {
         groups = try file.list("groups").map { entry in
             let group = try Self.group(entry, defaults, folder: folder)
             guard names.insert(group.name).inserted else {
-                throw EngineError(.invalid, "\(name): two groups are called '\(group.name)'", hint: "rename one of them")
+                throw EngineError(
+                    .invalid, "\(name): two groups are called '\(group.name)'", hint: "rename one of them")
             }
             return group
         }
@@ -113,7 +114,8 @@ package struct EndpointPlan: Hashable, Sendable {
             throw EngineError(
                 .invalid, "\(place): '\(host.prefix(80))' is no host name or address",
                 hint: host.contains("*")
-                    ? "a pattern stands for no address: name hosts that it stands for" : "write the name or the number alone")
+                    ? "a pattern stands for no address: name hosts that it stands for"
+                    : "write the name or the number alone")
         }
         let defaults = try Defaults(fields, folder: folder, over: outer)
         let port = try fields.number("port", 1...65_535) ?? 443

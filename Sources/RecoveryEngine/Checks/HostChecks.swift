@@ -37,7 +37,8 @@ enum HostChecks {
         },
         Check(
             "backup-capability", .host, "libvirt can make incremental backups with the host's QEMU.",
-            source: "3, row 9; replication 2", fix: "Upgrade libvirt and QEMU at the host: without it no change is tracked."
+            source: "3, row 9; replication 2",
+            fix: "Upgrade libvirt and QEMU at the host: without it no change is tracked."
         ) { facts in
             facts.capabilities.judged { capabilities in
                 switch (capabilities.emulator, capabilities.supportsBackup) {
@@ -101,7 +102,8 @@ enum HostChecks {
                     wrong.append(
                         "it tells senders to come to \(answers.dataAddress), the vault says \(facts.host.agentAddress)")
                 }
-                return wrong.isEmpty ? .ok("site \(status.site), \(status.store)") : .fail(wrong.joined(separator: "; "))
+                return wrong.isEmpty
+                    ? .ok("site \(status.site), \(status.store)") : .fail(wrong.joined(separator: "; "))
             }
         },
         Check(
@@ -157,7 +159,8 @@ enum HostChecks {
                 }
                 if status.freeBytes < facts.storeNeededAtMost {
                     return .warn(
-                        "\(free); enough for now, but its replicas' disks may grow by \(bytes(facts.storeNeededAtMost))")
+                        "\(free); enough for now, but its replicas' disks may grow by \(bytes(facts.storeNeededAtMost))"
+                    )
                 }
                 return .ok(free)
             }
@@ -187,7 +190,8 @@ enum HostChecks {
         },
         Check(
             "store-alone", .host, "No other host's agent writes the same store.", source: "DESIGN 4",
-            fix: "Give each host a store of its own. If the folder was copied, remove its store-id and start the agent again."
+            fix:
+                "Give each host a store of its own. If the folder was copied, remove its store-id and start the agent again."
         ) { facts in
             facts.answers.judged { _ in
                 facts.storeSharedWith.isEmpty
@@ -206,7 +210,9 @@ enum HostChecks {
                 return facts.links.map { link in
                     link.outcome.judged { outcome in
                         outcome.failure.map {
-                            .fail($0.message, fix: EndpointChecks.cure($0.cause, proxied: false), about: "to \(link.peer)")
+                            .fail(
+                                $0.message, fix: EndpointChecks.cure($0.cause, proxied: false), about: "to \(link.peer)"
+                            )
                         } ?? .ok("\(link.address), \(figure(outcome.seconds * 1000)) ms", about: "to \(link.peer)")
                     }
                 }

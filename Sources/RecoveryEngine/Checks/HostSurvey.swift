@@ -74,14 +74,16 @@ struct HostSurvey: Sendable {
             let took = clock.now.seconds(since: began)
             survey.answers = .known(answer)
             survey.skew = .known(
-                ClockSkew(seconds: answer.time.seconds(since: began.advanced(bySeconds: took / 2)), uncertainty: took / 2))
+                ClockSkew(
+                    seconds: answer.time.seconds(since: began.advanced(bySeconds: took / 2)), uncertainty: took / 2))
         } catch is CancellationError {
             throw CancellationError()
         } catch {
             survey.agentIsTooOld = (error as? ReplicationError)?.code == .unsupported
             let reason =
                 survey.agentIsTooOld
-                ? "the agent of \(host.name) is too old to be asked" : "the agent of \(host.name): \(inspectionWords(error))"
+                ? "the agent of \(host.name) is too old to be asked"
+                : "the agent of \(host.name): \(inspectionWords(error))"
             survey.answers = .unknown(reason)
             survey.skew = .unknown(reason)
         }

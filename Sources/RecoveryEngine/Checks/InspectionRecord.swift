@@ -56,7 +56,9 @@ struct InspectionRecord: Sendable {
     /// Scratch space that the largest VM needs at a host, wherever it runs now; none where nothing is replicated.
     func scratchNeeded(at host: String) -> UInt64 {
         let here = relationships.filter { $0.source == host || $0.target == host }
-        if here.isEmpty { return clouds(of: host).contains { pair(of: $0.id) != nil } ? ScratchReserve.bytes(for: []) : 0 }
+        if here.isEmpty {
+            return clouds(of: host).contains { pair(of: $0.id) != nil } ? ScratchReserve.bytes(for: []) : 0
+        }
         return here.map { ScratchReserve.bytes(for: $0.disks) }.max() ?? 0
     }
 

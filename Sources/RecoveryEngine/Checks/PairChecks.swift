@@ -63,7 +63,9 @@ enum PairChecks {
             guard let policy = facts.policy else { return .fail("the vault has no such policy any more") }
             let wrong = policy.violations
             return wrong.isEmpty
-                ? .ok("\(policy.name): every \(policy.copyFrequencySeconds) s, \(policy.recoveryPoints) points besides the newest")
+                ? .ok(
+                    "\(policy.name): every \(policy.copyFrequencySeconds) s, \(policy.recoveryPoints) points besides the newest"
+                )
                 : .fail(wrong.map(\.sentence).joined(separator: " "))
         },
         Check(
@@ -72,7 +74,9 @@ enum PairChecks {
         ) { facts in
             let both = Set(facts.source.map(\.site)).intersection(facts.target.map(\.site)).sorted()
             return both.isEmpty
-                ? .ok("\(listed(Set(facts.source.map(\.site)).sorted())) to \(listed(Set(facts.target.map(\.site)).sorted()))")
+                ? .ok(
+                    "\(listed(Set(facts.source.map(\.site)).sorted())) to \(listed(Set(facts.target.map(\.site)).sorted()))"
+                )
                 : .warn("both have hosts at site \(listed(both)): what fails there takes VM and replica")
         },
         Check(
@@ -105,12 +109,15 @@ enum PairChecks {
         ) { facts in
             facts.unmapped.isEmpty
                 ? .ok("\(facts.mappings.count) mapping\(facts.mappings.count == 1 ? "" : "s")")
-                : .warn(facts.unmapped.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value) is on it)" }.joined(separator: ", "))
+                : .warn(
+                    facts.unmapped.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value) is on it)" }.joined(
+                        separator: ", "))
         },
         Check(
             "target-network", .pair, "Each mapped network exists at every target host and is up.",
             source: "3, rows 6 and 26",
-            fix: "Define it there (virsh net-define), start it (virsh net-start) and let it start by itself (net-autostart).",
+            fix:
+                "Define it there (virsh net-define), start it (virsh net-start) and let it start by itself (net-autostart).",
             each: { facts in
                 if facts.mappings.isEmpty { return [.ok("nothing is mapped")] }
                 return facts.target.map { host in judgeNetworks(of: host, facts.mappings) }
@@ -132,6 +139,8 @@ enum PairChecks {
         let down = wanted.filter { !active.contains($0) }
         return down.isEmpty
             ? .ok(listed(wanted), about: host.name)
-            : .fail("network \(listed(down)) of \(host.name) is not started", fix: "At the host: virsh net-start, and net-autostart.", about: host.name)
+            : .fail(
+                "network \(listed(down)) of \(host.name) is not started",
+                fix: "At the host: virsh net-start, and net-autostart.", about: host.name)
     }
 }

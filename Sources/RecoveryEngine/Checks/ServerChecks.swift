@@ -64,7 +64,8 @@ enum ServerChecks {
         },
         Check(
             "management-vm-outside-clouds", .server, "The server's own VM is not protected through a cloud.",
-            source: "3, row 21", fix: "Unprotect it, then let the hosts replicate it: vm:replicate { to = ..., policy = ... }."
+            source: "3, row 21",
+            fix: "Unprotect it, then let the hosts replicate it: vm:replicate { to = ..., policy = ... }."
         ) { facts in
             guard let vm = facts.server.managementVM else { return .ok("the server runs in no VM") }
             return facts.managementProtectedIn.map { .fail("\(vm) is protected through cloud \($0)") }
@@ -79,7 +80,9 @@ enum ServerChecks {
                 return .fail("\(vm) is not replicated: with its site the server is lost")
             }
             return relationship.newestGeneration == nil
-                ? .warn("\(vm) has no recovery point yet", fix: "Wait for its first copy, or look at: perilune status \(vm)")
+                ? .warn(
+                    "\(vm) has no recovery point yet", fix: "Wait for its first copy, or look at: perilune status \(vm)"
+                )
                 : .ok("\(vm), state \(relationship.state.rawValue)")
         },
     ]

@@ -33,7 +33,8 @@ extension SiteInspection {
             (record.cloud(cloud)?.hosts ?? []).compactMap { record.host($0) }.map { host in
                 let survey = surveys[host.id]
                 return PairFacts.HostFacts(
-                    name: host.name, site: host.site, libvirt: survey?.libvirt ?? .unknown("\(host.name) was not asked"),
+                    name: host.name, site: host.site,
+                    libvirt: survey?.libvirt ?? .unknown("\(host.name) was not asked"),
                     networks: survey?.networks ?? .unknown("\(host.name) was not asked"),
                     activeNetworks: Self.activeNetworks(survey, host.name))
             }
@@ -44,7 +45,8 @@ extension SiteInspection {
         let facts = PairFacts(
             name: pair.name, pairsOfCloud: Dictionary(pairsOfCloud, uniquingKeysWith: max),
             policy: record.policies.first { $0.id == pair.policy }, source: hosts(pair.primary),
-            target: hosts(pair.recovery), mappings: record.mappings(of: pair), unmapped: unmapped(pair, record, surveys))
+            target: hosts(pair.recovery), mappings: record.mappings(of: pair), unmapped: unmapped(pair, record, surveys)
+        )
         return PairChecks.all.flatMap { $0.findings(facts, object: pair.name) }
     }
 
@@ -56,7 +58,8 @@ extension SiteInspection {
         for item in record.items where item.pair == pair.id {
             guard let relationship = record.relationships.first(where: { $0.id == item.relationship }),
                 relationship.owner == relationship.source,
-                let domain = surveys[relationship.owner]?.domains.value?.first(where: { $0.uuid == relationship.vmUUID })
+                let domain = surveys[relationship.owner]?.domains.value?.first(where: { $0.uuid == relationship.vmUUID }
+                )
             else { continue }
             let plan = record.networkPlan(of: relationship)
             for network in domain.nics.compactMap(\.network) where plan.target(of: network) == nil {
@@ -145,7 +148,9 @@ extension SiteInspection {
 
     private func fenceProblem(_ host: Host) -> String? {
         guard let program = host.fence.first else { return nil }
-        if !program.hasPrefix("/") { return "'\(program)' is no absolute path, and is looked for wherever the engine was started" }
+        if !program.hasPrefix("/") {
+            return "'\(program)' is no absolute path, and is looked for wherever the engine was started"
+        }
         return isExecutable(program) ? nil : "\(program) is not there, or may not be run"
     }
 
@@ -254,7 +259,8 @@ extension SiteInspection {
     ) -> Seen<VMFacts.Target> {
         guard let id = target(of: place, record), let host = record.host(id) else {
             return .unknown(
-                place.relationship == nil ? "no cloud of its host is paired" : "the VM is failed over and runs at its target")
+                place.relationship == nil
+                    ? "no cloud of its host is paired" : "the VM is failed over and runs at its target")
         }
         guard let survey = surveys[id] else { return .unknown("\(host.name) was not asked") }
         var target = VMFacts.Target(

@@ -141,7 +141,8 @@ package struct SiteInspection: Sendable {
         return outcomes
     }
 
-    private func judge(_ plan: EndpointPlan, _ outcomes: [Seen<EndpointOutcome>], from place: String) -> [CheckFinding] {
+    private func judge(_ plan: EndpointPlan, _ outcomes: [Seen<EndpointOutcome>], from place: String) -> [CheckFinding]
+    {
         let now = engine.dependencies.clock.now
         let all = plan.groups.flatMap { group in group.endpoints.map { (group, $0) } }
         return zip(all, outcomes).flatMap { entry, outcome in

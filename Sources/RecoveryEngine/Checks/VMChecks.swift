@@ -23,7 +23,8 @@ enum VMChecks {
         },
         Check(
             "disks-are-files", .vm, "Each disk that the guest writes is a file.", source: "3, rows 15 to 17",
-            fix: "Copy it into a qcow2 file (qemu-img convert), detach it, or make it read-only: only files are replicated."
+            fix:
+                "Copy it into a qcow2 file (qemu-img convert), detach it, or make it read-only: only files are replicated."
         ) { facts in
             facts.writableDisks.judged { disks in
                 if disks.isEmpty { return .fail("it has no disk that could be replicated", fix: "Give it a disk.") }
@@ -64,7 +65,8 @@ enum VMChecks {
         },
         Check(
             "nothing-passed-through", .vm, "The guest has no device or folder of its host in its own hands.",
-            source: "3, rows 17 and 18", fix: "Detach it: the target host does not have it, and the replica would not start."
+            source: "3, rows 17 and 18",
+            fix: "Detach it: the target host does not have it, and the replica would not start."
         ) { facts in
             facts.definition.judged { $0.passedThrough.isEmpty ? .ok("nothing") : .fail(listed($0.passedThrough)) }
         },
@@ -110,13 +112,15 @@ enum VMChecks {
                 return switch readiness.agent {
                 case .answers: .ok("it does")
                 case .notRunning: .skipped("the VM is not running")
-                case .silent: .warn("nobody answers: \(without)", fix: "Install and start qemu-guest-agent in the guest.")
+                case .silent:
+                    .warn("nobody answers: \(without)", fix: "Install and start qemu-guest-agent in the guest.")
                 case .absent: .warn("the VM has no channel for one: \(without)")
                 }
             }
         },
         Check(
-            "no-snapshots", .vm, "libvirt keeps no snapshots of the VM.", source: "B-BPA (recovery snapshots); replication 2",
+            "no-snapshots", .vm, "libvirt keeps no snapshots of the VM.",
+            source: "B-BPA (recovery snapshots); replication 2",
             fix: "virsh snapshot-list VM, then merge or delete them: libvirt makes no checkpoint beside them."
         ) { facts in
             facts.readiness.judged { readiness in
@@ -194,7 +198,8 @@ enum VMChecks {
                         }
                         guard let same = domains.first(where: { $0.uuid == own.uuid }) else { return .ok("free") }
                         if facts.relationship == nil {
-                            return .fail("\(target.name) has a VM with its UUID ('\(same.name)'), which is no replica of ours")
+                            return .fail(
+                                "\(target.name) has a VM with its UUID ('\(same.name)'), which is no replica of ours")
                         }
                         return same.name == own.name
                             ? .ok("its own replica") : .warn("its replica there is called '\(same.name)'")
@@ -286,7 +291,8 @@ enum VMChecks {
                         if !present.contains(mapped) {
                             return .fail(
                                 "\(target.name) has no network '\(mapped)': the VM would not start there",
-                                fix: "Define it at \(target.name) (virsh net-define), or map '\(network)' to another one.",
+                                fix:
+                                    "Define it at \(target.name) (virsh net-define), or map '\(network)' to another one.",
                                 about: network)
                         }
                         if let active = target.activeNetworks.value, !active.contains(mapped) {
@@ -314,7 +320,9 @@ enum VMChecks {
             }
             let images = facts.images.value ?? [:]
             let used = disks.reduce(0) { sum, disk in
-                sum + (disk.path.flatMap { images[$0] }.flatMap { $0.failure == nil ? $0.allocatedBytes : nil } ?? disk.size ?? 0)
+                sum
+                    + (disk.path.flatMap { images[$0] }.flatMap { $0.failure == nil ? $0.allocatedBytes : nil } ?? disk
+                        .size ?? 0)
             }
             if free < used { return .fail("\(there); the first copy needs \(bytes(used))") }
             return free < all

@@ -68,7 +68,8 @@ package struct VMFacts: Sendable {
     /// Disks that the guest can write: what has to be replicated.
     var writableDisks: Seen<[DomainDefinition.Disk]> {
         switch definition {
-        case .known(let definition): .known(definition.disks.filter { $0.device != "cdrom" && $0.device != "floppy" && !$0.isReadOnly })
+        case .known(let definition):
+            .known(definition.disks.filter { $0.device != "cdrom" && $0.device != "floppy" && !$0.isReadOnly })
         case .unknown(let reason): .unknown(reason)
         }
     }

@@ -57,7 +57,9 @@ package enum VaultChecks {
             fix: "Move it to a local disk; its second place is kept by shipping it, not by sharing it."
         ) { facts in
             guard let place = facts.place else { return .skipped("there is no file") }
-            return place.networkFileSystem.map { .fail("it lies on a network file system (\($0)), where locks do not hold") }
+            return place.networkFileSystem.map {
+                .fail("it lies on a network file system (\($0)), where locks do not hold")
+            }
                 ?? .ok("local")
         },
         Check(

@@ -8,7 +8,8 @@ enum CheckMethod {
         fields: [
             ResultDeclaration("id", .text, "which check, such as clock-skew"),
             ResultDeclaration("object", .text, "name of what was looked at"),
-            ResultDeclaration("about", .text, "which of several things of it: a disk, a network, a peer", optional: true),
+            ResultDeclaration(
+                "about", .text, "which of several things of it: a disk, a network, a peer", optional: true),
             ResultDeclaration("verdict", .choice(CheckVerdict.allCases.map(\.rawValue)), "how it came out"),
             ResultDeclaration("sentence", .text, "what should hold"),
             ResultDeclaration("cause", .text, "what was found, or why nobody looked"),

@@ -9,7 +9,10 @@ enum CheckTable {
         for group in InspectionReport.grouped(report.findings) {
             let shown = group.findings.filter { !problems || $0.verdict == .warn || $0.verdict == .fail }
             guard !shown.isEmpty else { continue }
-            let title = group.kind == .vault ? "vault" : "\(group.kind.rawValue == "endpoint" ? "endpoints from" : group.kind.rawValue) \(group.object)"
+            let title =
+                group.kind == .vault
+                ? "vault"
+                : "\(group.kind.rawValue == "endpoint" ? "endpoints from" : group.kind.rawValue) \(group.object)"
             parts.append(([title] + rows(shown, width: width)).joined(separator: "\n"))
         }
         return (parts + [summary(report, width: width)]).joined(separator: "\n\n")
@@ -20,7 +23,8 @@ enum CheckTable {
         let names = looked.map(\.check.count).max() ?? 0
         var lines: [String] = []
         for finding in looked {
-            let edge = "  \(mark(finding.verdict))  "
+            let edge =
+                "  \(mark(finding.verdict))  "
                 + finding.check.padding(toLength: names, withPad: " ", startingAt: 0) + "  "
             let words = (finding.about.map { "\($0): " } ?? "") + finding.cause
             lines += hanging(edge, words, width: width)
@@ -41,7 +45,8 @@ enum CheckTable {
             checks[finding.cause, default: []].append(name)
         }
         return reasons.flatMap { reason in
-            hanging("  \(mark(.skipped))  ", "\(reason): \((checks[reason] ?? []).joined(separator: ", "))", width: width)
+            hanging(
+                "  \(mark(.skipped))  ", "\(reason): \((checks[reason] ?? []).joined(separator: ", "))", width: width)
         }
     }
 
@@ -62,7 +67,8 @@ enum CheckTable {
     }
 
     private static func summary(_ report: InspectionReport, width: Int) -> String {
-        let counts = "\(report.count(.fail)) failing, \(report.count(.warn)) warning, \(report.count(.ok)) ok, "
+        let counts =
+            "\(report.count(.fail)) failing, \(report.count(.warn)) warning, \(report.count(.ok)) ok, "
             + "\(report.count(.skipped)) skipped"
         guard !report.ready else { return "ready: \(counts)" }
         let failing = report.findings.filter { $0.verdict == .fail }
