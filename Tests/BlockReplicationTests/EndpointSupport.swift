@@ -103,37 +103,33 @@ struct TestCertificates: Sendable {
 }
 
 /// `openssl s_server` on a loopback port of its own choosing.
-final class TLSServer {
+///
+/// Started as the agent's own helpers are: with no signal blocked, so that it can be ended.
+final class TLSServer: Sendable {
     let port: UInt16
-    private let process = Process()
+    private let process: HelperProcess
 
-    init(_ certificates: TestCertificates, _ kind: TestCertificates.Kind) throws {
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = [
-            "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certificates.file(kind, "pem"), "-key",
-            certificates.file(kind, "key"),
-        ]
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        // Its input stays open: at its end the server would end its connections.
-        process.standardInput = Pipe()
-        try process.run()
+    init(_ certificates: TestCertificates, _ kind: TestCertificates.Kind) async throws {
+        let said = "\(certificates.folder)/\(UUID().uuidString).out"
+        // With -www it does not read its input, at whose end it would go.
+        process = try HelperProcess(
+            [
+                "openssl", "s_server", "-www", "-accept", "127.0.0.1:0", "-cert", certificates.file(kind, "pem"),
+                "-key", certificates.file(kind, "key"),
+            ], outputPath: said)
         // It says "ACCEPT 127.0.0.1:PORT" once it listens.
-        var text = ""
-        while !text.contains("\n") || !text.contains("ACCEPT") {
-            let data = output.fileHandleForReading.availableData
-            try #require(!data.isEmpty, "openssl s_server does not listen: \(text)")
-            text += String(decoding: data, as: UTF8.self)
+        var found: UInt16?
+        _ = await eventually {
+            let text = (try? String(contentsOfFile: said, encoding: .utf8)) ?? ""
+            let line = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+                .first { $0.hasPrefix("ACCEPT") }
+            found = line?.split(separator: ":").last.flatMap { UInt16($0) }
+            return found != nil
         }
-        let digits = text.split(separator: "\n").first { $0.contains("ACCEPT") }?.split(separator: ":").last
-        port = try #require(digits.flatMap { UInt16($0.trimmingCharacters(in: .whitespaces)) }, "\(text)")
+        port = try #require(found, "openssl s_server does not listen")
     }
 
-    func end() {
-        process.terminate()
-        process.waitUntilExit()
-    }
+    func end() { process.end() }
 }
 
 /// Serves each connection to a loopback port with `serve` while `body` runs.

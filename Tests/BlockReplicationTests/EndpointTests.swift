@@ -102,7 +102,7 @@ struct EndpointTests {
             (.stranger, .certificateUntrusted),
         ]
         for (kind, cause) in expected {
-            let server = try TLSServer(certificates, kind)
+            let server = try await TLSServer(certificates, kind)
             defer { server.end() }
             let outcome = await EndpointProber.run(
                 probe(server.port, .tls, host: "localhost", authorities: authority))
@@ -140,7 +140,7 @@ struct EndpointTests {
         let certificates = try await TestCertificates.make()
         defer { certificates.remove() }
         let authority = try String(contentsOfFile: certificates.authority, encoding: .utf8)
-        let server = try TLSServer(certificates, .good)
+        let server = try await TLSServer(certificates, .good)
         defer { server.end() }
         let (port, asked) = (server.port, Asked())
         let outcome = try await serving({ socket in

@@ -76,7 +76,7 @@ extension CheckBook {
         | `ca` | file, group, endpoint | file of certificates (PEM) of authorities, sent along to the agents | the machine's own |
         | `timeout_seconds` | file, group, endpoint | 0.1 to 30 | 5 |
 
-        The authorities are this project's answer to private ones: certificates are never taken without verification.
+        Authorities of your own go into `ca`: no certificate is taken without verification.
 
         ## Rows without a check
 

@@ -5,12 +5,12 @@ import SiteModel
 /// One JSON object of an endpoints file, read field by field; every mistake names the place and what is allowed.
 struct EndpointFields {
     var place: String
-    private let fields: [String: Any]
+    private let fields: [String: JSONNode]
 
-    init(_ any: Any, place: String, allowed: [String]) throws {
-        guard let fields = any as? [String: Any] else {
+    init(_ node: JSONNode, place: String, allowed: [String]) throws {
+        guard case .object(let fields) = node else {
             throw EngineError(
-                .invalid, "\(place): \(EndpointPlan.shown(any)) is no object", hint: "see examples/endpoints.json")
+                .invalid, "\(place): \(node) is no object", hint: "see examples/endpoints.json")
         }
         self.place = place
         self.fields = fields
@@ -24,13 +24,13 @@ struct EndpointFields {
 
     private func wrong(_ name: String, _ wanted: String) -> EngineError {
         EngineError(
-            .invalid, "\(place): \"\(name)\" is \(EndpointPlan.shown(fields[name] ?? "missing"))",
+            .invalid, "\(place): \"\(name)\" is \(fields[name].map { "\($0)" } ?? "missing")",
             hint: "it must be \(wanted)")
     }
 
     func text(_ name: String) throws -> String? {
         guard let value = fields[name] else { return nil }
-        guard let text = value as? String, !text.isEmpty, text.count <= 1000 else { throw wrong(name, "text") }
+        guard case .text(let text) = value, !text.isEmpty, text.count <= 1000 else { throw wrong(name, "text") }
         return text
     }
 
@@ -41,14 +41,14 @@ struct EndpointFields {
 
     func truth(_ name: String) throws -> Bool? {
         guard let value = fields[name] else { return nil }
-        guard let truth = value as? Bool else { throw wrong(name, "true or false") }
+        guard case .truth(let truth) = value else { throw wrong(name, "true or false") }
         return truth
     }
 
     /// A number in a range; whole where the range's ends are large.
     func number(_ name: String, _ range: ClosedRange<Double>) throws -> Double? {
         guard let value = fields[name] else { return nil }
-        guard !(value is Bool), let number = value as? Double, range.contains(number),
+        guard case .number(let number) = value, range.contains(number),
             range.upperBound < 100 || number == number.rounded()
         else {
             throw wrong(name, "a number from \(String(format: "%g to %g", range.lowerBound, range.upperBound))")
@@ -56,12 +56,12 @@ struct EndpointFields {
         return number
     }
 
-    func list(_ name: String, optional: Bool = false) throws -> [Any] {
+    func list(_ name: String, optional: Bool = false) throws -> [JSONNode] {
         guard let value = fields[name] else {
             if optional { return [] }
             throw wrong(name, "a list, and is needed")
         }
-        guard let list = value as? [Any], optional || !list.isEmpty else { throw wrong(name, "a list") }
+        guard case .list(let list) = value, optional || !list.isEmpty else { throw wrong(name, "a list with something in it") }
         return list
     }
 

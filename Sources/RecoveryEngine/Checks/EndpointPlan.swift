@@ -44,10 +44,10 @@ package struct EndpointPlan: Hashable, Sendable {
         guard data.count <= Self.sizeLimit else {
             throw EngineError(.invalid, "\(name) is larger than 1 MiB", hint: "split it")
         }
-        guard let any = try? JSONSerialization.jsonObject(with: data) else {
+        guard let node = try? JSONDecoder().decode(JSONNode.self, from: data) else {
             throw EngineError(.invalid, "\(name) is no JSON", hint: "see examples/endpoints.json")
         }
-        let file = try EndpointFields(any, place: name, allowed: ["groups", "proxy", "ca", "timeout_seconds"])
+        let file = try EndpointFields(node, place: name, allowed: ["groups", "proxy", "ca", "timeout_seconds"])
         let defaults = try Defaults(file, folder: folder)
         var names: Set<String> = []
         groups = try file.list("groups").map { entry in
@@ -85,16 +85,16 @@ package struct EndpointPlan: Hashable, Sendable {
         }
     }
 
-    private static func group(_ any: Any, _ outer: Defaults, folder: String) throws -> Group {
+    private static func group(_ node: JSONNode, _ outer: Defaults, folder: String) throws -> Group {
         let allowed = ["name", "purpose", "endpoints", "ranges", "proxy", "ca", "timeout_seconds"]
-        var fields = try EndpointFields(any, place: "a group", allowed: allowed)
+        var fields = try EndpointFields(node, place: "a group", allowed: allowed)
         let name = try fields.requiredText("name")
         fields.place = "group '\(name)'"
         let defaults = try Defaults(fields, folder: folder, over: outer)
         let ranges = try fields.list("ranges", optional: true).map { entry in
-            guard let text = entry as? String, let range = AddressRange(text) else {
+            guard case .text(let text) = entry, let range = AddressRange(text) else {
                 throw EngineError(
-                    .invalid, "group '\(name)': \(shown(entry)) is no range of addresses",
+                    .invalid, "group '\(name)': \(entry) is no range of addresses",
                     hint: "write 192.0.2.0/24, 2001:db8::/32 or one address; no bits may be set behind the length")
             }
             return range
@@ -104,11 +104,12 @@ package struct EndpointPlan: Hashable, Sendable {
             name: name, purpose: try fields.text("purpose") ?? "", endpoints: endpoints, ranges: ranges)
     }
 
-    private static func endpoint(_ any: Any, group: String, _ outer: Defaults, folder: String) throws -> Endpoint {
+    private static func endpoint(_ node: JSONNode, group: String, _ outer: Defaults, folder: String) throws -> Endpoint
+    {
         let place = "an endpoint of group '\(group)'"
         let allowed = ["host", "port", "tls", "proxy", "ca", "timeout_seconds"]
         let fields = try EndpointFields(
-            (any as? String).map { ["host": $0] } ?? any, place: place, allowed: allowed)
+            isText(node) ? .object(["host": node]) : node, place: place, allowed: allowed)
         let host = try fields.requiredText("host")
         guard EndpointNames.isHost(host) else {
             throw EngineError(
@@ -125,5 +126,6 @@ package struct EndpointPlan: Hashable, Sendable {
                 proxy: defaults.proxy, authorities: defaults.authorities, timeoutSeconds: defaults.seconds))
     }
 
-    static func shown(_ any: Any) -> String { "'\(String(describing: any).prefix(60))'" }
+    /// An endpoint may be its host's name alone.
+    private static func isText(_ node: JSONNode) -> Bool { if case .text = node { true } else { false } }
 }

@@ -19,7 +19,7 @@ enum HostChecks {
             fix: "Start libvirtd at the host, and see that this user may use its socket."
         ) { facts in
             switch facts.libvirt {
-            case .known(let information): .ok("\(information.hostName) answers")
+            case .known(let information): .ok("it calls itself '\(information.hostName)'")
             case .unknown(let reason): .fail(reason)
             }
         },
@@ -201,6 +201,13 @@ enum HostChecks {
         },
     ]
 
+    /// What to do about a way that is closed; the commonest reason is that nobody listens at its end.
+    private static func cure(_ cause: EndpointFailure.Cause, _ peer: String) -> String {
+        cause == .refused
+            ? "Start the agent of \(peer); if it runs, let firewalls pass the port, which one of them rejects."
+            : EndpointChecks.cure(cause, proxied: false)
+    }
+
     private static let between: [Check<HostFacts>] = [
         Check(
             "replication-port", .host, "The agent reaches the agents that it sends to.", source: "3, rows 12 and 13",
@@ -210,9 +217,7 @@ enum HostChecks {
                 return facts.links.map { link in
                     link.outcome.judged { outcome in
                         outcome.failure.map {
-                            .fail(
-                                $0.message, fix: EndpointChecks.cure($0.cause, proxied: false), about: "to \(link.peer)"
-                            )
+                            .fail($0.message, fix: cure($0.cause, link.peer), about: "to \(link.peer)")
                         } ?? .ok("\(link.address), \(figure(outcome.seconds * 1000)) ms", about: "to \(link.peer)")
                     }
                 }

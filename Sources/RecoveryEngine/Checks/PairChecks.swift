@@ -101,7 +101,7 @@ enum PairChecks {
                     "\($0.name) has \(component) \($0.version), \(newest.name) \(newest.version)"
                 }
             }
-            return older.isEmpty ? .ok("none has") : .warn(older.joined(separator: "; "))
+            return older.isEmpty ? .ok("none is older") : .warn(older.joined(separator: "; "))
         },
         Check(
             "networks-mapped", .pair, "Each network of a protected VM is mapped.", source: "3, row 6",

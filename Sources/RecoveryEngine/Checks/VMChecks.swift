@@ -77,7 +77,7 @@ enum VMChecks {
             facts.writableDisks.judged { disks in
                 disks.count > measuredDisks
                     ? .warn("\(disks.count) disks; measured were up to \(measuredDisks)")
-                    : .ok("\(disks.count) of \(measuredDisks) that were measured")
+                    : .ok("\(disks.count); up to \(measuredDisks) were measured")
             }
         },
         Check(
@@ -163,9 +163,13 @@ enum VMChecks {
             guard let relationship = facts.relationship, relationship.newestGeneration != nil else {
                 return .skipped("the VM has no recovery point")
             }
-            guard let last = facts.lastTest else { return .warn("none ever has: that it boots there is not shown") }
+            let fix = "perilune test \(facts.name), look at the copy, then perilune clean-up-test \(facts.name)."
+            guard let last = facts.lastTest else {
+                return .warn("none ever has: that it boots there is not shown", fix: fix)
+            }
             let days = facts.now.seconds(since: last) / 86_400
-            return days > testDays ? .warn("the last was \(Int(days)) days ago") : .ok("\(Int(days)) days ago")
+            return days > testDays
+                ? .warn("the last was \(Int(days)) days ago", fix: fix) : .ok("\(Int(days)) days ago")
         },
     ]
 
@@ -215,7 +219,8 @@ enum VMChecks {
                 target.domains.judged { domains in
                     facts.domain.judged { own in
                         domains.contains { $0.uuid == own.uuid && $0.power.isActive }
-                            ? .fail("\(target.name) runs it too: two copies are being written") : .ok("it does not")
+                            ? .fail("\(target.name) runs it too: two copies are being written")
+                            : .ok("only at \(facts.host)")
                     }
                 }
             }
@@ -285,7 +290,10 @@ enum VMChecks {
             return facts.target.judged { (target: VMFacts.Target) -> [Judgement] in
                 networks.map { network in
                     guard let mapped = facts.networks[network] ?? nil else {
-                        return .warn("'\(network)' has no network at \(target.name)", about: network)
+                        return .warn(
+                            "nothing says which network of \(target.name) it leads to",
+                            fix: "cloud:map_network { from = \"\(network)\", to = ... }; without one the NIC starts "
+                                + "unconnected after a failover.", about: network)
                     }
                     return target.networks.judged { present in
                         if !present.contains(mapped) {

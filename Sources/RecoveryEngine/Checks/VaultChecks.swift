@@ -70,11 +70,12 @@ package enum VaultChecks {
             return free < spaceWanted ? .warn("\(bytes(free)) free") : .ok("\(bytes(free)) free")
         },
         Check(
-            "hosts-registered", .vault, "The vault knows servers and hosts at two sites at least.",
+            "hosts-registered", .vault, "The vault knows a server, and two hosts at least.",
             source: "3, rows 7 and 10", fix: "Register them by a script: vault:server { ... }, vault:host { ... }."
         ) { facts in
             if facts.openFailure != nil { return .skipped("the vault is not open") }
             if facts.hosts.count < 2 { return .fail("hosts: \(listed(facts.hosts))") }
+            if facts.servers == 0 { return .warn("it knows no server: VMs can be replicated by hosts alone") }
             return .ok("\(facts.hosts.count) hosts, \(facts.servers) server\(facts.servers == 1 ? "" : "s")")
         },
         Check(

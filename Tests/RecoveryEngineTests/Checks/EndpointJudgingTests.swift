@@ -52,7 +52,7 @@ struct EndpointJudgingTests {
         try "PEM".write(toFile: file, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(atPath: file) }
         let text = """
-            { "proxy": "[2001:db8::1]:3128", "timeout_seconds": 9, "ca": "\(URL(filePath: file).lastPathComponent)",
+            { "proxy": "[2001:db8::1]:3128", "timeout_seconds": 1, "ca": "\(URL(filePath: file).lastPathComponent)",
               "groups": [ { "name": "g", "timeout_seconds": 1.5, "endpoints": [
                 "a.example.org", { "host": "2001:db8::2", "proxy": "direct", "timeout_seconds": 3 } ] } ] }
             """
@@ -66,12 +66,13 @@ struct EndpointJudgingTests {
     @Test(
         "A mistake in the file names its place, what was given and what is allowed",
         arguments: [
-            ("[]", "no object"), ("{", "no JSON"), ("{}", "\"groups\" is 'missing'"), ("{\"groups\":[]}", "groups"),
+            ("[]", "no object"), ("{", "no JSON"), ("{}", "\"groups\" is missing"), ("{\"groups\":[]}", "groups"),
             ("{\"groups\":[{\"endpoints\":[\"a\"]}]}", "\"name\""), ("{\"groups\":[{\"name\":\"g\"}]}", "group 'g'"),
             ("{\"grups\":[]}", "no field 'grups'"),
             (one("{\"host\":\"*.example.org\"}"), "'*.example.org' is no host name"),
             (one("{\"host\":\"a\",\"port\":70000}"), "port"), (one("{\"host\":\"a\",\"port\":true}"), "port"),
             (one("{\"host\":\"a\",\"port\":1.5}"), "port"), (one("{\"host\":\"a\",\"tls\":\"yes\"}"), "tls"),
+            (one("{\"host\":\"a\",\"tls\":1}"), "\"tls\" is 1"),
             (one("{\"host\":\"a\",\"proxy\":\"nothing\"}"), "proxy"),
             (one("{\"host\":\"a\",\"ca\":\"/no/such\"}"), "/no/such"),
             (one("{\"host\":\"a\",\"timeout_seconds\":0}"), "timeout_seconds"), (one("7"), "no object"),

@@ -140,6 +140,9 @@ struct JudgingTests {
         .init("firewall drops", "replication-port", .fail, "firewall on the way drops") {
             $0.links[0].outcome = .known(EndpointOutcome(failure: EndpointFailure(.timedOut, "no answer")))
         },
+        .init("agent there is off", "replication-port", .fail, "Start the agent of host-b") {
+            $0.links[0].outcome = .known(EndpointOutcome(failure: EndpointFailure(.refused, "refused")))
+        },
         .init("no agent at the port", "replication-port", .fail, "no agent") {
             $0.links[0].outcome = .known(EndpointOutcome(failure: EndpointFailure(.notAnAgent, "no agent")))
         },
@@ -394,6 +397,7 @@ struct JudgingTests {
         .init("folder of everybody, sticky", "vault-permissions", .ok, "0600") { $0.place?.folderMode = 0o1777 },
         .init("on a share", "vault-file-system", .fail, "nfs4") { $0.place?.networkFileSystem = "nfs4" },
         .init("disk nearly full", "vault-space", .warn, "1.0 MiB") { $0.place?.freeBytes = 1 << 20 },
+        .init("no server", "hosts-registered", .warn, "no server") { $0.servers = 0 },
         .init("one host", "hosts-registered", .fail, "host-a") { $0.hosts = ["host-a"] },
         .init("no library", "standard-library", .fail, "health.lua") { $0.standardLibrary = nil },
     ]
