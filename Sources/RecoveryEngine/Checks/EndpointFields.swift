@@ -61,7 +61,9 @@ struct EndpointFields {
             if optional { return [] }
             throw wrong(name, "a list, and is needed")
         }
-        guard case .list(let list) = value, optional || !list.isEmpty else { throw wrong(name, "a list with something in it") }
+        guard case .list(let list) = value, optional || !list.isEmpty else {
+            throw wrong(name, "a list with something in it")
+        }
         return list
     }
 

@@ -33,7 +33,9 @@ package struct SiteInspection: Sendable {
         let surveys = try await survey(record.hosts, deeply: true)
         var findings = record.servers.flatMap { judge(server: $0, record) }
         for pair in record.pairs { findings += judge(pair: pair, record, surveys) }
-        for host in record.hosts { findings += try await judge(host: host, record, surveys) }
+        findings += try await concurrently(record.hosts, width: 16) { host in
+            try await self.judge(host: host, record, surveys)
+        }.flatMap { $0 }
         var places = record.relationships.map { VMPlace(name: $0.name, relationship: $0, host: $0.owner) }
         if candidates { places += self.candidates(record, surveys) }
         return findings + (try await judge(places, record, surveys))

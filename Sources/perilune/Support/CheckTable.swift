@@ -9,13 +9,17 @@ enum CheckTable {
         for group in InspectionReport.grouped(report.findings) {
             let shown = group.findings.filter { !problems || $0.verdict == .warn || $0.verdict == .fail }
             guard !shown.isEmpty else { continue }
-            let title =
-                group.kind == .vault
-                ? "vault"
-                : "\(group.kind.rawValue == "endpoint" ? "endpoints from" : group.kind.rawValue) \(group.object)"
-            parts.append(([title] + rows(shown, width: width)).joined(separator: "\n"))
+            parts.append(([title(group.kind, group.object)] + rows(shown, width: width)).joined(separator: "\n"))
         }
         return (parts + [summary(report, width: width)]).joined(separator: "\n\n")
+    }
+
+    private static func title(_ kind: CheckedKind, _ object: String) -> String {
+        switch kind {
+        case .vault: "vault"
+        case .endpoint: "endpoints from \(object)"
+        default: "\(kind.rawValue) \(object)"
+        }
     }
 
     private static func rows(_ findings: [CheckFinding], width: Int) -> [String] {
@@ -76,8 +80,7 @@ enum CheckTable {
         for group in InspectionReport.grouped(failing) {
             var checks: [String] = []
             for finding in group.findings where !checks.contains(finding.check) { checks.append(finding.check) }
-            let object = group.kind == .vault ? "vault" : "\(group.kind.rawValue) \(group.object)"
-            names += Text.wrap("  \(object): \(checks.joined(separator: ", "))", width: width)
+            names += Text.wrap("  \(title(group.kind, group.object)): \(checks.joined(separator: ", "))", width: width)
         }
         return (["NOT READY: \(counts)"] + names).joined(separator: "\n")
     }
