@@ -28,6 +28,7 @@ let package = Package(
         .systemLibrary(name: "CNBD", pkgConfig: "libnbd", providers: [.apt(["libnbd-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         // Lua in Swift; knows nothing of recovery.
         .target(name: "CLuaShim", dependencies: ["CLua"]),
@@ -48,7 +49,8 @@ let package = Package(
         .target(
             name: "BlockReplication",
             dependencies: [
-                "SiteModel", "CNBD", "CXXHash", .product(name: "Subprocess", package: "swift-subprocess"),
+                "SiteModel", "CNBD", "CXXHash", "COpenSSL",
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             swiftSettings: strict),
         .target(

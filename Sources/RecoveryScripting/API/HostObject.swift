@@ -7,7 +7,7 @@ import SiteModel
 enum HostObject {
     static let type = TypeDeclaration(
         "host", "A hypervisor: a libvirt connection and the agent beside it.", fields: [name, site],
-        methods: [vms, vm, networks])
+        methods: [vms, vm, networks, CheckMethod.host])
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })

@@ -7,7 +7,7 @@ import VaultStore
 enum ServerObject {
     static let type = TypeDeclaration(
         "server", "A management server: owns clouds. It may itself run in a VM, which the hosts replicate directly.",
-        fields: [name, vm], methods: [cloud, clouds])
+        fields: [name, vm], methods: [cloud, clouds, CheckMethod.server])
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })
