@@ -133,8 +133,13 @@ struct PlanActions: Sendable {
                 throw ActionFailure(
                     message: "this run may not run commands", hint: "grant it the power: --grant exec")
             }
-            guard let host = try await engine.vault.read({ try $0.object(Host.self, named: name, parent: nil)?.value })
-            else { throw ActionFailure(message: "the vault has no host '\(name)'", hint: "register it") }
+            var host: Host?
+            if let name {
+                host = try await engine.vault.read { try $0.object(Host.self, named: name, parent: nil)?.value }
+                if host == nil {
+                    throw ActionFailure(message: "the vault has no host '\(name)'", hint: "register it")
+                }
+            }
             return try Self.checked(try await commands.run(argv, on: host, timeout: action.timeout))
         case .guestCommand(let vm, let argv): return try await inGuest(vm, argv, action.timeout)
         case .manual(let instructions):

@@ -21,10 +21,11 @@ package struct PlanPowers: Sendable {
 
 /// Runs commands on hosts.
 package protocol ActionRunner: Sendable {
-    /// Runs a program with its arguments, which no shell reads, and returns all that it said.
+    /// Runs a program with its arguments, which no shell reads, and returns all that it said; without a host it runs
+    /// where the engine does.
     ///
     /// Ends the program when the calling task is cancelled; `timeout` in seconds is the latest that this can be.
-    func run(_ argv: [String], on host: Host, timeout: Double) async throws -> ActionOutput
+    func run(_ argv: [String], on host: Host?, timeout: Double) async throws -> ActionOutput
 }
 
 /// Calls Lua functions.

@@ -151,7 +151,7 @@ extension RecoveryEngine {
                 }
             }
             for action in group.before + group.after {
-                guard case .command(let host, _) = action.work,
+                guard case .command(let host?, _) = action.work,
                     try vault.object(Host.self, named: host, parent: nil) == nil
                 else { continue }
                 let known = try vault.objects(Host.self).map(\.value.name)

@@ -42,8 +42,8 @@ package enum PlanWork: Codable, Hashable, Sendable {
     case function(module: String, function: String)
     /// Calls a function that the script which made the plan handed over: it lives as long as that script's run.
     case inline(run: String, number: UInt64)
-    /// Runs a command on a host; exit status 0 is success.
-    case command(host: String, argv: [String])
+    /// Runs a command on a host, or where the plan is run from when none is named; exit status 0 is success.
+    case command(host: String?, argv: [String])
     /// Runs a command in a guest, through its QEMU guest agent.
     case guestCommand(vm: String, argv: [String])
     /// Shows instructions and waits until somebody confirms.
@@ -77,7 +77,7 @@ package enum PlanWork: Codable, Hashable, Sendable {
         switch self {
         case .function(let module, let function): "call \(module).\(function)"
         case .inline: "call a function of the script"
-        case .command(let host, let argv): "run \(argv.joined(separator: " ")) on \(host)"
+        case .command(let host, let argv): "run \(argv.joined(separator: " "))" + (host.map { " on \($0)" } ?? "")
         case .guestCommand(let vm, let argv): "run \(argv.joined(separator: " ")) in \(vm)"
         case .manual(let instructions): "manual: \(instructions.split(separator: "\n").first ?? "")"
         case .wait(let seconds): "wait \(PlanValue.shown(seconds)) s"

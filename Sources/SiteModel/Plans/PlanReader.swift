@@ -156,11 +156,12 @@ package struct PlanReader {
                 hint: "no shell reads it: give each argument as a word of its own, as { \"/usr/bin/systemctl\", \"restart\", \"bind9\" }")
         }
         switch (table["host"], table["guest"]) {
+        case (nil, nil): return .command(host: nil, argv: argv)
         case (.some, nil): return .command(host: try text(table, "host", at: path), argv: argv)
         case (nil, .some): return .guestCommand(vm: try text(table, "guest", at: path), argv: argv)
         default:
             throw PlanProblem(
-                path, "a command needs either 'host' or 'guest'",
+                path, "a command runs at one place, and both 'host' and 'guest' are given",
                 hint: "host = the name of a registered host, guest = the name of a VM with a QEMU guest agent")
         }
     }

@@ -37,7 +37,8 @@ package enum PlanWriter {
         switch work {
         case .function(let module, let function): ["call": .text("\(module).\(function)")]
         case .inline(_, let number): ["inline": .number(Double(number))]
-        case .command(let host, let argv): ["host": .text(host), "command": texts(argv)]
+        case .command(nil, let argv): ["command": texts(argv)]
+        case .command(let host?, let argv): ["host": .text(host), "command": texts(argv)]
         case .guestCommand(let vm, let argv): ["guest": .text(vm), "command": texts(argv)]
         case .manual(let instructions): ["manual": .text(instructions)]
         case .wait(let seconds): ["wait": .number(seconds)]

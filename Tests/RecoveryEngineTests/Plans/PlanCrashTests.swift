@@ -28,6 +28,8 @@ struct PlanCrashTests {
             guard fuse.wentOff else { break }
             deaths += 1
             let next = rig.engine("next")
+            // The last word was written: there is nothing to go on with.
+            if try await next.runs(of: plan).first?.state == .succeeded { break }
             // What any process does when it starts must not start VMs out of turn.
             try await next.recoverOpenJobs()
             let webRuns = rig.rig.world.power("web", at: "b") == .running

@@ -50,7 +50,7 @@ struct PlanOrderTests {
         let places = try ["web connect", "db start", "app2 start", "web start"].map { try rig.log.place($0) }
         #expect(places == places.sorted(), "\(rig.log.all)")
         #expect(report.rows.allSatisfy { ($0.step?.lossSeconds ?? 0) >= 40 })
-        #expect(report.rows.last?.step?.lossSeconds == 40)
+        #expect((40...50).contains(report.rows.last?.step?.lossSeconds ?? 0), "its point was the last before the loss")
     }
 
     @Test("A fence ends each host before the VMs are moved")

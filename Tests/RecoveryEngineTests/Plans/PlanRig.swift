@@ -57,10 +57,10 @@ final class FakeActions: ActionRunner, PlanFunctions, PlanPrompt {
         }
     }
 
-    func run(_ argv: [String], on host: Host, timeout: Double) async throws -> ActionOutput {
+    func run(_ argv: [String], on host: Host?, timeout: Double) async throws -> ActionOutput {
         let word = argv.last ?? ""
         return try await act(word)
-            ? ActionOutput("one\n\(word) broke", status: 3) : ActionOutput("\(word) on \(host.name)")
+            ? ActionOutput("one\n\(word) broke", status: 3) : ActionOutput("\(word) on \(host?.name ?? "here")")
     }
 
     func call(module: String, function: String, _ context: PlanActionContext) async throws -> ActionOutput {

@@ -88,8 +88,9 @@ struct PlanReaderTests {
             what: "a shell line", value: action(["host": .text("a1"), "command": .text("ls -l")]),
             field: "groups[1].after[1].command", says: "must be a list, got \"ls -l\""),
         Case(
-            what: "a command nowhere", value: action(["command": .list([.text("/bin/ls")])]),
-            field: "groups[1].after[1]", says: "a command needs either 'host' or 'guest'"),
+            what: "a command at two places",
+            value: action(["command": .list([.text("/bin/ls")]), "host": .text("a1"), "guest": .text("orders")]),
+            field: "groups[1].after[1]", says: "a command runs at one place, and both 'host' and 'guest' are given"),
         Case(
             what: "a wait on a host", value: action(["wait": .text("1s"), "host": .text("a1")]),
             field: "groups[1].after[1].host", says: "has no meaning beside 'wait': it says where a command runs"),
@@ -160,6 +161,7 @@ struct PlanReaderTests {
                 before: [
                     PlanAction(name: "dns", work: .function(module: "site.dns", function: "update")),
                     PlanAction(name: "command", work: .command(host: "a1", argv: ["/bin/ls", "-l", "a b"])),
+                    PlanAction(name: "local", work: .command(host: nil, argv: ["/bin/date"])),
                     PlanAction(name: "command", work: .guestCommand(vm: "web", argv: ["/bin/true"])),
                 ], dependsOn: ["database", "infra/dns"]),
             PlanGroup(name: "late", vms: [], dependsOn: []),
@@ -241,6 +243,7 @@ struct PlanReaderTests {
                 ├─ web (after database, infra/dns)
                 │  ├─ before: dns: call site.dns.update
                 │  ├─ before: run /bin/ls -l a b on a1
+                │  ├─ before: local: run /bin/date
                 │  ├─ before: run /bin/true in web
                 │  └─ web
                 └─ late (waits for nothing)
