@@ -112,7 +112,7 @@ struct PlanActions: Sendable {
             defer { tasks.cancelAll() }
             if let value = try await tasks.next() ?? nil { return value }
             throw ActionFailure(
-                message: "it was not done within \(PlanValue.shown(seconds)) s",
+                "it was not done within \(PlanValue.shown(seconds)) s",
                 hint: "look why it takes so long, or raise its timeout")
         }
     }
@@ -131,13 +131,13 @@ struct PlanActions: Sendable {
         case .command(let name, let argv):
             guard let commands = powers.commands else {
                 throw ActionFailure(
-                    message: "this run may not run commands", hint: "grant it the power: --grant exec")
+                    "this run may not run commands", hint: "grant it the power: --grant exec")
             }
             var host: Host?
             if let name {
                 host = try await engine.vault.read { try $0.object(Host.self, named: name, parent: nil)?.value }
                 if host == nil {
-                    throw ActionFailure(message: "the vault has no host '\(name)'", hint: "register it")
+                    throw ActionFailure("the vault has no host '\(name)'", hint: "register it")
                 }
             }
             return try Self.checked(try await commands.run(argv, on: host, timeout: action.timeout))
@@ -151,14 +151,14 @@ struct PlanActions: Sendable {
 
     private static func missing(_ what: String) -> ActionFailure {
         ActionFailure(
-            message: "this run has nothing to \(what) with", hint: "run the plan from a script or the command line")
+            "this run has nothing to \(what) with", hint: "run the plan from a script or the command line")
     }
 
     private static func checked(_ output: ActionOutput) throws -> Outcome {
         guard output.status == 0 else {
             let last = output.text.split(separator: "\n").last.map { ": \($0.prefix(200))" } ?? ""
             throw ActionFailure(
-                message: "it ended with exit status \(output.status)\(last)", hint: "its whole output is in the run's record",
+                "it ended with exit status \(output.status)\(last)", hint: "its whole output is in the run's record",
                 output: output.text)
         }
         return Outcome(output: output.text)
@@ -166,12 +166,12 @@ struct PlanActions: Sendable {
 
     private func inGuest(_ vm: String, _ argv: [String], _ timeout: Double) async throws -> Outcome {
         guard powers.commands != nil else {
-            throw ActionFailure(message: "this run may not run commands", hint: "grant it the power: --grant exec")
+            throw ActionFailure("this run may not run commands", hint: "grant it the power: --grant exec")
         }
         let place = try await self.place(of: vm)
         guard let guests = try await engine.hosts.hypervisor(place.host) as? any GuestCommands else {
             throw ActionFailure(
-                message: "the host of \(vm) offers no way to run commands in a guest",
+                "the host of \(vm) offers no way to run commands in a guest",
                 hint: "use a check over the network, or a command on a host")
         }
         let result = try await guests.runInGuest(uuid: place.uuid, argv: argv, limit: .seconds(timeout))
@@ -181,7 +181,7 @@ struct PlanActions: Sendable {
     /// Where a VM of the plan runs in this run: its test VM at the target, else the VM at its owner.
     private func place(of vm: String) async throws -> (host: String, uuid: String) {
         guard let relationship = try await engine.item(vm, group: "")?.relationship else {
-            throw ActionFailure(message: "\(vm) is not replicated any more", hint: "protect it, or change the plan")
+            throw ActionFailure("\(vm) is not replicated any more", hint: "protect it, or change the plan")
         }
         if await record.run.operation == .test || relationship.state == .testing, let test = relationship.test {
             return (relationship.target, test.vmUUID)
@@ -255,7 +255,7 @@ struct PlanActions: Sendable {
     private static func failure(_ error: any Error) -> ActionFailure {
         if let failure = error as? ActionFailure { return failure }
         let what = JobDriver.describe(error)
-        return ActionFailure(message: what.message, hint: what.hint)
+        return ActionFailure(what.message, hint: what.hint)
     }
 
     /// The output as it is kept: whole, up to a bound that is said.

@@ -89,8 +89,15 @@ package struct PlanActionContext: Hashable, Sendable {
 }
 
 /// An action that failed, with what it had said until then.
-struct ActionFailure: Error {
-    var message: String
-    var hint: String?
-    var output: String?
+package struct ActionFailure: Error {
+    package var message: String
+    /// What to do about it.
+    package var hint: String?
+    package var output: String?
+
+    package init(_ message: String, hint: String? = nil, output: String? = nil) {
+        self.message = message
+        self.hint = hint
+        self.output = output
+    }
 }

@@ -38,6 +38,17 @@ extension RecoveryEngine {
         }
     }
 
+    /// The last run of each plan that is under way, or that goes on when the plan is run again.
+    package func openPlanRuns() async throws -> [(plan: RecoveryPlan, run: PlanRun)] {
+        try await vault.read { vault in
+            try vault.objects(RecoveryPlan.self).map(\.value).compactMap { plan in
+                let last = try vault.objects(PlanRun.self, parent: plan.id).map(\.value)
+                    .max { ($0.startedAt, $0.id) < ($1.startedAt, $1.id) }
+                return last.flatMap { $0.state.isOpen ? (plan, $0) : nil }
+            }
+        }
+    }
+
     package func report(of run: PlanRun, plan: RecoveryPlan) async throws -> PlanReport {
         try await vault.read { vault in
             let steps = try vault.objects(PlanStep.self, parent: run.id).map(\.value)

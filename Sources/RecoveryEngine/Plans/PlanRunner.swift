@@ -260,7 +260,6 @@ struct PlanRunner: Sendable {
                 step.endedAt = now
             }
         } catch let error as EngineError {
-            if error.kind == .leaseLost { throw error }
             let now = engine.dependencies.clock.now
             let job = try await engine.item(vm, group: group.name)?.relationship.activeJob
             try await record.note(PlanStepName.vm(vm), group: group.name) { step in

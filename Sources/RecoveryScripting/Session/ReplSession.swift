@@ -27,8 +27,7 @@ package actor ReplSession {
         engine: RecoveryEngine, options: ScriptOptions, output: @escaping @Sendable (String) -> Void
     ) async throws -> ReplSession {
         let record = try await RunRecord.begin(script: "repl", text: "", in: engine)
-        let context = ScriptContext(
-            engine: engine, run: record.id, powers: options.grants, labPower: options.labPower)
+        let context = ScriptContext(engine: engine, run: record.id, options: options)
         let state = try LuaState(ScriptEnvironment.configuration(context, options, output: output))
         return ReplSession(state: state, record: record, context: context)
     }

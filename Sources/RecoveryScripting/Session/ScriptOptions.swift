@@ -1,4 +1,5 @@
 package import LuaHost
+package import RecoveryEngine
 
 /// How a run is set up: where modules are found, what is granted, how much it may use.
 package struct ScriptOptions: Sendable {
@@ -11,12 +12,17 @@ package struct ScriptOptions: Sendable {
     package var grants: Set<Power>
     /// What `lab` does; nil where there is no lab.
     package var labPower: (any LabPower)?
+    /// Runs the commands of plans; nil where the run was not granted `exec`.
+    package var planCommands: (any ActionRunner)?
+    /// Asks the person at the terminal; nil where nobody is there.
+    package var planPrompt: (any PlanPrompt)?
     /// Fuel, time and memory.
     package var limits: LuaConfiguration.Limits
 
     package init(
         scriptFolder: String? = nil, libraryPaths: [String] = [], standardLibrary: String? = nil,
         grants: Set<Power> = [], labPower: (any LabPower)? = nil,
+        planCommands: (any ActionRunner)? = nil, planPrompt: (any PlanPrompt)? = nil,
         limits: LuaConfiguration.Limits = LuaConfiguration.Limits()
     ) {
         self.scriptFolder = scriptFolder
@@ -24,6 +30,8 @@ package struct ScriptOptions: Sendable {
         self.standardLibrary = standardLibrary
         self.grants = grants
         self.labPower = labPower
+        self.planCommands = planCommands
+        self.planPrompt = planPrompt
         self.limits = limits
     }
 

@@ -114,34 +114,40 @@ struct PlanKeepingTests {
         #expect(error.message.contains("action x.after[1] is a function of a script"))
     }
 
-    @Test("A thousand VMs in fifty groups are moved by one plan")
+    /// With PERILUNE_PLAN_VMS=1000 the measured size of the documents; on the fakes that takes minutes.
+    @Test("Many VMs in fifty groups are moved by one plan")
     func large() async throws {
-        let names = (1...1000).map { "vm\($0)" }
+        let count = ProcessInfo.processInfo.environment["PERILUNE_PLAN_VMS"].flatMap(Int.init) ?? 200
+        let names = (1...count).map { "vm\($0)" }
         let rig = try await Rig(points: 0, vms: names)
         rig.world.state.withLock { $0.looksAtInvariants = false }
-        for name in names { try await rig.protect(name) }
+        // So many VMs share one clock, which each of their short waits turns: leases must not run out by that.
+        var dependencies = rig.engine("planner").dependencies
+        dependencies.leaseLifetime = 1_000_000
+        let engine = RecoveryEngine(dependencies)
+        for name in names { try await rig.protect(name, by: engine) }
         let groups = (0..<50).map { number in
-            PlanGroup(name: "g\(number + 1)", vms: Array(names[number * 20..<(number + 1) * 20]))
+            PlanGroup(name: "g\(number + 1)", vms: Array(names[number * count / 50..<(number + 1) * count / 50]))
         }
         let clock = ContinuousClock()
         func measured<Value>(_ what: String, _ body: () async throws -> Value) async rethrows -> Value {
             let began = clock.now
             let value = try await body()
-            print("plan of 1000 VMs in 50 groups: \(what) \(began.duration(to: clock.now))")
+            print("plan of \(count) VMs in 50 groups: \(what) \(began.duration(to: clock.now))")
             return value
         }
         let plan = try await measured("kept in") {
-            try await rig.engine.ensurePlan(
+            try await engine.ensurePlan(
                 PlanReader.Draft(name: "all", source: "vmm", target: "vmm", groups: groups, dependsOn: []))
         }
-        let text = try await measured("exported in") { try await rig.engine.exportPlan(plan) }
-        #expect(try await measured("imported in") { try await rig.engine.importPlan(text) } == plan)
+        let text = try await measured("exported in") { try await engine.exportPlan(plan) }
+        #expect(try await measured("imported in") { try await engine.importPlan(text) } == plan)
         for operation in [PlanOperation.test, .cleanUpTest, .planned, .commit, .reverse] {
             let report = try await measured("\(operation.rawValue) in") {
-                try await rig.engine.run(plan, PlanRunOptions(operation))
+                try await engine.run(plan, PlanRunOptions(operation))
             }
             #expect(report.run.state == .succeeded, "\(report.run.failure?.message ?? "")")
-            #expect(report.rows.count { $0.step?.state == .done } == 1000)
+            #expect(report.rows.count { $0.step?.state == .done } == count)
         }
         rig.world.state.withLock { $0.looksAtInvariants = true }
         rig.world.change { _ in }

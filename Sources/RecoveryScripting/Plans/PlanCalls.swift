@@ -1,0 +1,119 @@
+import LuaHost
+import RecoveryEngine
+import SiteModel
+import Synchronization
+
+/// Calls of functions that a script handed over with its plan: they wait here until the script serves them.
+///
+/// A Lua function can only be called by its own script, while that waits for the plan's run. So the script serves the calls in
+/// a task of its own: `require("plans").run` does.
+final class PlanCalls: Sendable {
+    struct Pending: Sendable {
+        var id: Int
+        var function: LuaFunction
+        var context: PlanActionContext
+    }
+
+    private struct State {
+        var last = 0
+        var queue: [Pending] = []
+        /// Servers that wait for a call.
+        var servers: [Int: CheckedContinuation<Pending?, Never>] = [:]
+        var answers: [Int: CheckedContinuation<String, any Error>] = [:]
+        var gone: Set<Int> = []
+        var serving = 0
+    }
+
+    private let state = Mutex(State())
+
+    // MARK: The side of the plan's run
+
+    /// Has the script call a function, and returns the text that it answers.
+    func call(_ number: UInt64, _ context: PlanActionContext) async throws -> String {
+        let id = number_()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { answer in
+                let outcome = state.withLock { state -> (CheckedContinuation<Pending?, Never>?, (any Error)?) in
+                    if state.gone.remove(id) != nil { return (nil, CancellationError()) }
+                    guard state.serving > 0 else {
+                        return (
+                            nil,
+                            EngineError(
+                                .failed, "the script does not serve its functions while the plan runs",
+                                hint: "run it with require(\"plans\").run(plan, ...), or name a module's function")
+                        )
+                    }
+                    state.answers[id] = answer
+                    let pending = Pending(
+                        id: id, function: LuaFunction(id: number, hostName: nil), context: context)
+                    guard let server = state.servers.keys.min() else {
+                        state.queue.append(pending)
+                        return (nil, nil)
+                    }
+                    let waiting = state.servers.removeValue(forKey: server)
+                    waiting?.resume(returning: pending)
+                    return (nil, nil)
+                }
+                if let error = outcome.1 { answer.resume(throwing: error) }
+            }
+        } onCancel: {
+            let answer = state.withLock { state -> CheckedContinuation<String, any Error>? in
+                state.queue.removeAll { $0.id == id }
+                if let answer = state.answers.removeValue(forKey: id) { return answer }
+                state.gone.insert(id)
+                return nil
+            }
+            answer?.resume(throwing: CancellationError())
+        }
+    }
+
+    private func number_() -> Int {
+        state.withLock { state in
+            state.last += 1
+            return state.last
+        }
+    }
+
+    // MARK: The side of the script
+
+    /// Waits for the next call; nil when the plan's run is over.
+    func next() async -> Pending? {
+        let id = number_()
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { server in
+                let ready = state.withLock { state -> Pending?? in
+                    if state.gone.remove(id) != nil { return .some(nil) }
+                    state.serving = max(state.serving, 1)
+                    guard !state.queue.isEmpty else {
+                        state.servers[id] = server
+                        return .none
+                    }
+                    return .some(state.queue.removeFirst())
+                }
+                if let ready { server.resume(returning: ready) }
+            }
+        } onCancel: {
+            let server = state.withLock { state -> CheckedContinuation<Pending?, Never>? in
+                if let server = state.servers.removeValue(forKey: id) { return server }
+                state.gone.insert(id)
+                return nil
+            }
+            server?.resume(returning: nil)
+        }
+    }
+
+    /// Gives the answer of a call; one that no longer waits for it has timed out.
+    func answer(_ id: Int, _ result: Result<String, any Error>) {
+        state.withLock { $0.answers.removeValue(forKey: id) }?.resume(with: result)
+    }
+
+    /// The plan's run is over: nobody is waited for any more.
+    func end() {
+        let servers = state.withLock { state in
+            state.serving = 0
+            defer { state.servers = [:] }
+            return state.servers.sorted { $0.key < $1.key }.map(\.value)
+        }
+        for server in servers { server.resume(returning: nil) }
+    }
+}
