@@ -1,4 +1,4 @@
--- An application of three tiers by one plan: tested, moved as it should be started, committed, and made to replicate back.
+-- An application of three tiers by one plan: tested, moved in its order, committed, and made to replicate back.
 -- Run again, it moves home. Needs registered sites (single-server.lua does that) and a VM for each tier:
 --    perilune run examples/three-tier.lua -- orders middle web
 local plans <const> = require "plans"

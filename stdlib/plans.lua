@@ -1,6 +1,7 @@
 --- Recovery plans whose actions are functions of the script itself.
 --
--- A function of a module ("module.function") needs none of this: it is called in a state of its own, whoever runs the plan.
+-- A function of a module ("module.function") needs none of this: it is called in a state of its own, whoever runs
+-- the plan.
 local plans = {}
 
 --- Descriptions of the plans made here: the vault names their functions by number, so they must stay alive.
@@ -31,6 +32,7 @@ end
 -- @return what that method returns; its errors are raised as they are
 function plans.run(plan, method, options)
    local outcome
+   plan:serve_calls()
    task.all {
       function() serve(plan) end,
       function() outcome = table.pack(pcall(plan[method], plan, options)) end,

@@ -74,6 +74,7 @@ struct PlanScriptTests {
                 own:failover { kind = "unplanned", source = "declared lost" }
                 local result = shop:failover { kind = "unplanned", source = "declared lost" }
                 lab.restore("a")
+                own:commit() own:reverse() own:failover { kind = "planned" } own:commit() own:reverse()
                 shop:commit()
                 shop:reverse()
                 local back = shop:failover { kind = "planned" }
@@ -81,7 +82,7 @@ struct PlanScriptTests {
                   #back.vms[1].stages > 3, shop:last().id == back.id
                 """)
         #expect(outcome.error == nil, "\(outcome)")
-        #expect(outcome.values == ["succeeded", "host-b", true, "recovery-to-primary", 0, true, true])
+        #expect(outcome.values == ["succeeded", "host-b", true, "recovery-to-primary", 0.0, true, true])
         #expect(bench.world.running("web") == ["a"])
     }
 

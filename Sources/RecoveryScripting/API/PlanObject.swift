@@ -11,7 +11,7 @@ enum PlanObject {
             + "the last run of the same kind stopped.",
         fields: [name, source, target, vms],
         methods: [
-            test, cleanUpTest, failover, commit, reverse, last, tree, export, confirm, remove, nextCall, answer,
+            test, cleanUpTest, failover, commit, reverse, last, tree, export, confirm, remove, serveCalls, nextCall, answer,
         ])
 
     static let name = FieldDeclaration(
@@ -178,6 +178,14 @@ enum PlanObject {
 
     // MARK: Functions of the script
 
+    static let serveCalls = FunctionDeclaration(
+        "serve_calls", "Says that this script will serve calls of its functions in the plan's next run. For plans.run.",
+        effect: .none, example: "plan:serve_calls()",
+        .immediate { call in
+            call.session.planCalls.begin()
+            return []
+        })
+
     static let nextCall = FunctionDeclaration(
         "next_call",
         "Waits until the plan's run wants a function of this script called, and returns which; nil when the run is over. "
@@ -187,7 +195,7 @@ enum PlanObject {
             ResultDeclaration("fn", .function, "what to call", optional: true),
             ResultDeclaration("context", .record("plan_context"), "what to call it with", optional: true),
         ],
-        effect: .none, example: "local id, fn, context = task.timeout(\"1s\", function() plan:clean_up_test() return plan:next_call() end)",
+        effect: .none, example: "local id, fn, context = plan:next_call()",
         .waiting { call in
             guard let pending = await call.session.planCalls.next() else { return [.nil] }
             return [LuaValue(pending.id), .function(pending.function), PlanRecords.value(pending.context)]

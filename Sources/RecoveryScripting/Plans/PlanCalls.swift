@@ -21,7 +21,8 @@ final class PlanCalls: Sendable {
         var servers: [Int: CheckedContinuation<Pending?, Never>] = [:]
         var answers: [Int: CheckedContinuation<String, any Error>] = [:]
         var gone: Set<Int> = []
-        var serving = 0
+        /// Set while the script is ready to serve: from before the plan's run begins until it is over.
+        var isServing = false
     }
 
     private let state = Mutex(State())
@@ -35,7 +36,7 @@ final class PlanCalls: Sendable {
             try await withCheckedThrowingContinuation { answer in
                 let outcome = state.withLock { state -> (CheckedContinuation<Pending?, Never>?, (any Error)?) in
                     if state.gone.remove(id) != nil { return (nil, CancellationError()) }
-                    guard state.serving > 0 else {
+                    guard state.isServing else {
                         return (
                             nil,
                             EngineError(
@@ -76,14 +77,16 @@ final class PlanCalls: Sendable {
 
     // MARK: The side of the script
 
+    /// The script is about to run a plan and to serve its calls.
+    func begin() { state.withLock { $0.isServing = true } }
+
     /// Waits for the next call; nil when the plan's run is over.
     func next() async -> Pending? {
         let id = number_()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { server in
                 let ready = state.withLock { state -> Pending?? in
-                    if state.gone.remove(id) != nil { return .some(nil) }
-                    state.serving = max(state.serving, 1)
+                    if state.gone.remove(id) != nil || !state.isServing { return .some(nil) }
                     guard !state.queue.isEmpty else {
                         state.servers[id] = server
                         return .none
@@ -110,7 +113,7 @@ final class PlanCalls: Sendable {
     /// The plan's run is over: nobody is waited for any more.
     func end() {
         let servers = state.withLock { state in
-            state.serving = 0
+            state.isServing = false
             defer { state.servers = [:] }
             return state.servers.sorted { $0.key < $1.key }.map(\.value)
         }
