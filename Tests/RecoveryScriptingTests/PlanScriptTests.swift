@@ -38,10 +38,12 @@ struct PlanScriptTests {
             #expect(bench.printed.text.contains("planned, \(direction): succeeded"))
         }
         let calls = bench.printed.all.filter { $0.hasPrefix("  after ") }
-        #expect(calls.prefix(4) == [
-            "  after database: orders at host-a", "  after middle: middle at host-a", "  after front: web at host-a",
-            "  after front: web at host-a",
-        ], "the test's three, and what follows its clean-up")
+        #expect(
+            calls.prefix(4) == [
+                "  after database: orders at host-a", "  after middle: middle at host-a",
+                "  after front: web at host-a",
+                "  after front: web at host-a",
+            ], "the test's three, and what follows its clean-up")
         #expect(calls.count == 14)
     }
 
@@ -86,16 +88,24 @@ struct PlanScriptTests {
         #expect(bench.world.running("web") == ["a"])
     }
 
-    @Test("What is wrong with a plan is said with its field", arguments: [
-        ("{ name = 'p', source = vmm, groups = { { vm = { 'web' } } } }", "groups[1]: has no field 'vm'"),
-        ("{ name = 'p', source = vmm, groups = { { vms = { 'wbe' } } } }", "wbe is not a protected item"),
-        ("{ name = 'p', source = vmm, groups = { { vms = { 'web' } }, { vms = { 'web' } } } }", "web is in groups"),
-        ("{ name = 'p', source = vmm, groups = { { name = 'a', vms = { 'web' }, depends_on = { 'a' } } } }", "p/a -> p/a"),
-        ("{ name = 'p', source = vmm, groups = { { vms = { 'web' }, after = { { call = 'x' } } } } }", "after[1].call"),
-        ("{ name = 'p', source = vmm }", "'groups' is missing"),
-        ("{ name = 'p', source = vmm, group = {} }", "has no option 'group'"),
-        ("'shpo'", "the vault has no plan 'shpo'"),
-    ])
+    @Test(
+        "What is wrong with a plan is said with its field",
+        arguments: [
+            ("{ name = 'p', source = vmm, groups = { { vm = { 'web' } } } }", "groups[1]: has no field 'vm'"),
+            ("{ name = 'p', source = vmm, groups = { { vms = { 'wbe' } } } }", "wbe is not a protected item"),
+            ("{ name = 'p', source = vmm, groups = { { vms = { 'web' } }, { vms = { 'web' } } } }", "web is in groups"),
+            (
+                "{ name = 'p', source = vmm, groups = { { name = 'a', vms = { 'web' }, depends_on = { 'a' } } } }",
+                "p/a -> p/a"
+            ),
+            (
+                "{ name = 'p', source = vmm, groups = { { vms = { 'web' }, after = { { call = 'x' } } } } }",
+                "after[1].call"
+            ),
+            ("{ name = 'p', source = vmm }", "'groups' is missing"),
+            ("{ name = 'p', source = vmm, group = {} }", "has no option 'group'"),
+            ("'shpo'", "the vault has no plan 'shpo'"),
+        ])
     func wrong(_ argument: String, _ says: String) async throws {
         let error = try #require(try await Bench().failure(of: Self.protected + "vault:plan(\(argument))"))
         #expect(error.description.contains(says), "\(error)")
@@ -126,7 +136,8 @@ struct PlanScriptTests {
                 local result = plan:test()
                 return result.actions[1].output, result.actions[2].outcome, result.actions[2].output, result.actions[2].detail,
                   result.actions[3].detail, result.state
-                """, name: "test.lua") { _ in }
+                """, name: "test.lua"
+        ) { _ in }
         #expect(outcome.error == nil, "\(outcome)")
         #expect(outcome.values.first == "test orders\nweb", "\(outcome)")
         #expect(outcome.values.dropFirst().first == "failed")

@@ -64,7 +64,9 @@ actor JobDriver {
     /// Whether the job is held before its next stage; asked anew each time, since it may be held or let go meanwhile.
     private func stopsHere() async throws -> Bool {
         let jobID = jobID
-        guard let fresh = try await dependencies.vault.read({ try $0.object(Job.self, id: jobID) }) else { return false }
+        guard let fresh = try await dependencies.vault.read({ try $0.object(Job.self, id: jobID) }) else {
+            return false
+        }
         if fresh.revision > revision { (job, revision) = (fresh.value, fresh.revision) }
         return job.isHeld
     }

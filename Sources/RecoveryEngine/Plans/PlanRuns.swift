@@ -72,7 +72,9 @@ extension RecoveryEngine {
 
     /// The right to run a plan; one that a dead engine held is waited for until it has run out.
     private func planLease(_ plan: RecoveryPlan) async throws -> Lease {
-        let (name, holder) = (PlanRunRecord.leaseName(plan.id), "\(dependencies.holder)#\(dependencies.identifiers.next())")
+        let (name, holder) = (
+            PlanRunRecord.leaseName(plan.id), "\(dependencies.holder)#\(dependencies.identifiers.next())"
+        )
         var runsOut: Timestamp?
         while true {
             let (now, lifetime) = (dependencies.clock.now, dependencies.leaseLifetime)
@@ -86,7 +88,8 @@ extension RecoveryEngine {
                 // A living engine has renewed it meanwhile.
                 if let runsOut, now > runsOut {
                     throw EngineError(
-                        .busy, "plan \(plan.name) is being run", hint: "see: perilune recovery-plan show", object: plan.name)
+                        .busy, "plan \(plan.name) is being run", hint: "see: perilune recovery-plan show",
+                        object: plan.name)
                 }
                 try await dependencies.clock.sleep(seconds: min(1, lifetime / 10))
             }
@@ -153,7 +156,8 @@ extension RecoveryEngine {
             .refused,
             "plan \(plan.name): some of its VMs are active at one side and some at the other "
                 + "(\(back.prefix(5).joined(separator: ", ")) at the recovery side)",
-            hint: "say the direction: \(PlanDirection.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")); "
+            hint:
+                "say the direction: \(PlanDirection.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")); "
                 + "VMs that are there already are passed over",
             rule: "choose-direction", object: plan.name)
     }

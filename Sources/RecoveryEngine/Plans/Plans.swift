@@ -12,7 +12,8 @@ extension RecoveryEngine {
         let id = dependencies.identifiers.next()
         return try await vault.write { vault in
             let (source, target) = (
-                try Self.server(draft.source, field: "source", vault), try Self.server(draft.target, field: "target", vault)
+                try Self.server(draft.source, field: "source", vault),
+                try Self.server(draft.target, field: "target", vault)
             )
             let present = try vault.object(RecoveryPlan.self, named: draft.name, parent: nil)
             let wanted = RecoveryPlan(
@@ -140,7 +141,8 @@ extension RecoveryEngine {
                             .map { "did you mean '\($0)'?" } ?? "protect it first: cloud:vm(\"\(vm)\"):protect()",
                         object: vm)
                 }
-                guard let pair = pairs[item.pair], servers[pair.primary] == source.id, servers[pair.recovery] == target.id
+                guard let pair = pairs[item.pair], servers[pair.primary] == source.id,
+                    servers[pair.recovery] == target.id
                 else {
                     throw EngineError(
                         .invalid,

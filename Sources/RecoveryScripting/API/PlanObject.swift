@@ -11,7 +11,8 @@ enum PlanObject {
             + "the last run of the same kind stopped.",
         fields: [name, source, target, vms],
         methods: [
-            test, cleanUpTest, failover, commit, reverse, last, tree, export, confirm, remove, serveCalls, nextCall, answer,
+            test, cleanUpTest, failover, commit, reverse, last, tree, export, confirm, remove, serveCalls, nextCall,
+            answer,
         ])
 
     static let name = FieldDeclaration(
@@ -148,7 +149,8 @@ enum PlanObject {
         .waiting { call in [LuaValue(try await call.session.engine.tree(of: plan(call)))] })
 
     static let export = FunctionDeclaration(
-        "export", "Returns the plan as JSON for a file: keys in order, one VM a line, so that two of them compare well.",
+        "export",
+        "Returns the plan as JSON for a file: keys in order, one VM a line, so that two of them compare well.",
         results: [ResultDeclaration("text", .text, "what vault:import_plan takes")],
         errors: [ErrorDeclaration("invalid", "an action is a function of a script, which no file can hold")],
         effect: .reads, example: "vault:import_plan(plan:export())",

@@ -17,7 +17,8 @@ enum PlanRecords {
             optional(
                 "kind", .choice(GroupKind.allCases.map(\.rawValue)),
                 "\"boot\" if left out; a shutdown or failover group holds only actions, around that step of a failover"),
-            optional("vms", .list(.either([.text, .object("item"), .object("vm")])), "its members, started in parallel"),
+            optional(
+                "vms", .list(.either([.text, .object("item"), .object("vm")])), "its members, started in parallel"),
             optional("before", .list(.record("plan_action")), "actions before it begins, in order"),
             optional("after", .list(.record("plan_action")), "actions after its VMs have started, in order"),
             optional(
@@ -35,7 +36,9 @@ enum PlanRecords {
                 "\"module.function\", called with a plan_context; or a function of this script (then run the plan with "
                     + "require(\"plans\").run)"),
             optional("command", .list(.text), "a program's full path and its arguments; needs --grant exec"),
-            optional("host", .either([.text, .object("host")]), "host that the command runs on; where the plan is run from if left out"),
+            optional(
+                "host", .either([.text, .object("host")]),
+                "host that the command runs on; where the plan is run from if left out"),
             optional("guest", .text, "VM that the command runs in, through its QEMU guest agent"),
             optional("manual", .text, "instructions for a person; the run waits until somebody confirms"),
             optional("wait", .duration, "how long to wait"),

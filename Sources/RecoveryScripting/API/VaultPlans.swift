@@ -10,7 +10,8 @@ enum VaultPlans {
         named: [
             .required("name", .text, "unique among plans"),
             .required("source", .either([.object("server"), .text]), "server of the primary clouds"),
-            .optional("target", .either([.object("server"), .text]), "server of the recovery clouds; the source if left out"),
+            .optional(
+                "target", .either([.object("server"), .text]), "server of the recovery clouds; the source if left out"),
             .required("groups", .list(.record("plan_group")), "its groups, in order"),
             .optional("depends_on", .list(.text), "plans whose VMs must all have been started before this one begins"),
         ],

@@ -21,6 +21,29 @@ final class PlanCalls: Sendable {
         var servers: [Int: CheckedContinuation<Pending?, Never>] = [:]
         var answers: [Int: CheckedContinuation<String, any Error>] = [:]
         var gone: Set<Int> = []
+        enum Asked {
+            case refused(any Error)
+            case handed(CheckedContinuation<Pending?, Never>)
+            case queued
+        }
+
+        /// Takes a call up: hands it to the server that waits longest, or keeps it for the next that comes.
+        mutating func ask(_ pending: Pending, _ answer: CheckedContinuation<String, any Error>) -> Asked {
+            if gone.remove(pending.id) != nil { return .refused(CancellationError()) }
+            guard isServing else {
+                return .refused(
+                    EngineError(
+                        .failed, "the script does not serve its functions while the plan runs",
+                        hint: "run it with require(\"plans\").run(plan, ...), or name a module's function"))
+            }
+            answers[pending.id] = answer
+            guard let first = servers.keys.min(), let server = servers.removeValue(forKey: first) else {
+                queue.append(pending)
+                return .queued
+            }
+            return .handed(server)
+        }
+
         /// Set while the script is ready to serve: from before the plan's run begins until it is over.
         var isServing = false
     }
@@ -31,31 +54,16 @@ final class PlanCalls: Sendable {
 
     /// Has the script call a function, and returns the text that it answers.
     func call(_ number: UInt64, _ context: PlanActionContext) async throws -> String {
-        let id = number_()
+        let id = nextNumber()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { answer in
-                let outcome = state.withLock { state -> (CheckedContinuation<Pending?, Never>?, (any Error)?) in
-                    if state.gone.remove(id) != nil { return (nil, CancellationError()) }
-                    guard state.isServing else {
-                        return (
-                            nil,
-                            EngineError(
-                                .failed, "the script does not serve its functions while the plan runs",
-                                hint: "run it with require(\"plans\").run(plan, ...), or name a module's function")
-                        )
-                    }
-                    state.answers[id] = answer
-                    let pending = Pending(
-                        id: id, function: LuaFunction(id: number, hostName: nil), context: context)
-                    guard let server = state.servers.keys.min() else {
-                        state.queue.append(pending)
-                        return (nil, nil)
-                    }
-                    let waiting = state.servers.removeValue(forKey: server)
-                    waiting?.resume(returning: pending)
-                    return (nil, nil)
+                let pending = Pending(id: id, function: LuaFunction(id: number, hostName: nil), context: context)
+                let outcome = state.withLock { $0.ask(pending, answer) }
+                switch outcome {
+                case .refused(let error): answer.resume(throwing: error)
+                case .handed(let server): server.resume(returning: pending)
+                case .queued: break
                 }
-                if let error = outcome.1 { answer.resume(throwing: error) }
             }
         } onCancel: {
             let answer = state.withLock { state -> CheckedContinuation<String, any Error>? in
@@ -68,7 +76,7 @@ final class PlanCalls: Sendable {
         }
     }
 
-    private func number_() -> Int {
+    private func nextNumber() -> Int {
         state.withLock { state in
             state.last += 1
             return state.last
@@ -82,7 +90,7 @@ final class PlanCalls: Sendable {
 
     /// Waits for the next call; nil when the plan's run is over.
     func next() async -> Pending? {
-        let id = number_()
+        let id = nextNumber()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { server in
                 let ready = state.withLock { state -> Pending?? in

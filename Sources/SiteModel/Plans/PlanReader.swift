@@ -64,7 +64,8 @@ package struct PlanReader {
         guard kind != .boot else { return group }
         if !group.vms.isEmpty {
             throw PlanProblem(
-                "\(path).vms", "must be left out of a \(kind.rawValue) group: that step is taken with all VMs of the plan",
+                "\(path).vms",
+                "must be left out of a \(kind.rawValue) group: that step is taken with all VMs of the plan",
                 hint: "put the VMs into boot groups; actions around the step stay here")
         }
         if group.dependsOn != nil {
@@ -105,7 +106,9 @@ package struct PlanReader {
             throw PlanProblem("\(path).\(place)", "has no meaning beside '\(word)': it says where a command runs")
         }
         var action = PlanAction(name: work.word, work: work)
-        if table["name"] != nil { action.name = try Self.checkedName(try text(table, "name", at: path), at: path + ".name") }
+        if table["name"] != nil {
+            action.name = try Self.checkedName(try text(table, "name", at: path), at: path + ".name")
+        }
         if let value = table["on"] { action.operations = try choices(value, PlanOperation.self, at: "\(path).on") }
         if let value = table["directions"] {
             action.directions = try choices(value, PlanDirection.self, at: "\(path).directions")
@@ -153,7 +156,9 @@ package struct PlanReader {
             throw PlanProblem(
                 "\(path).command",
                 "must be a list of 1 to \(PlanLimits.words) words of which the first is a program's full path",
-                hint: "no shell reads it: give each argument as a word of its own, as { \"/usr/bin/systemctl\", \"restart\", \"bind9\" }")
+                hint:
+                    "no shell reads it: give each argument as a word of its own, as { \"/usr/bin/systemctl\", \"restart\", \"bind9\" }"
+            )
         }
         switch (table["host"], table["guest"]) {
         case (nil, nil): return .command(host: nil, argv: argv)
@@ -190,7 +195,10 @@ package struct PlanReader {
     ) throws(PlanProblem) -> (module: String, function: String) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         let plain = parts.allSatisfy { part in
-            !part.isEmpty && part.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x39) || ($0 | 32 >= 0x61 && $0 | 32 <= 0x7a) || $0 == 0x5f }
+            !part.isEmpty
+                && part.utf8.allSatisfy {
+                    ($0 >= 0x30 && $0 <= 0x39) || ($0 | 32 >= 0x61 && $0 | 32 <= 0x7a) || $0 == 0x5f
+                }
         }
         guard parts.count >= 2, plain, text.utf8.count <= 200, let function = parts.last else {
             throw PlanProblem(place, "must be \"module.function\", got \(PlanValue.text(text).shown)")

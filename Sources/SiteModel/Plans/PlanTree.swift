@@ -16,7 +16,9 @@ extension RecoveryPlan {
     }
 
     private static func heading(_ group: PlanGroup) -> String {
-        var text = group.kind == .boot || group.name == group.kind.rawValue ? group.name : "\(group.name) (\(group.kind.rawValue))"
+        var text =
+            group.kind == .boot || group.name == group.kind.rawValue
+            ? group.name : "\(group.name) (\(group.kind.rawValue))"
         if let needed = group.dependsOn {
             text += needed.isEmpty ? " (waits for nothing)" : " (after \(needed.joined(separator: ", ")))"
         }

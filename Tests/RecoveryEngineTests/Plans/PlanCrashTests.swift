@@ -17,7 +17,8 @@ struct PlanCrashTests {
     }
 
     /// Every write and every effect is a place to die at; a stride keeps the suite short, with each phase in it.
-    @Test("After a death anywhere the plan is run again and ends as if nothing had happened",
+    @Test(
+        "After a death anywhere the plan is run again and ends as if nothing had happened",
         arguments: [PlanOperation.planned, .unplanned], [true, false])
     func everyDeath(_ operation: PlanOperation, _ afterWrite: Bool) async throws {
         var deaths = 0
@@ -43,7 +44,9 @@ struct PlanCrashTests {
                 #expect(rig.rig.world.power(vm, at: "b") == .running)
                 #expect(rig.rig.world.power(vm, at: "a") != .running)
             }
-            #expect(report.rows.allSatisfy { $0.step?.state == .done }, "death \(number): \(report.rows.map { $0.step?.state })")
+            #expect(
+                report.rows.allSatisfy { $0.step?.state == .done },
+                "death \(number): \(report.rows.map { $0.step?.state })")
             #expect(report.actions.count == 2 && report.actions.allSatisfy { $0.state == .done })
             #expect(try await next.runs(of: plan).count == 1)
             #expect(try await rig.rig.vault.read { try $0.openJobs().count } == 0)

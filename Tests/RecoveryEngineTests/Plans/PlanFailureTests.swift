@@ -81,7 +81,8 @@ struct PlanFailureTests {
 
     // MARK: Actions
 
-    @Test("A critical action that fails stops a planned run before the next group, and not an unplanned one",
+    @Test(
+        "A critical action that fails stops a planned run before the next group, and not an unplanned one",
         arguments: [PlanOperation.planned, .unplanned])
     func critical(_ operation: PlanOperation) async throws {
         let rig = try await PlanRig()
@@ -89,7 +90,9 @@ struct PlanFailureTests {
         let actions = FakeActions(log: rig.log)
         actions.fail("bad", times: 1)
         let report = try await rig.run(operation, plan, actions: actions)
-        #expect(report.run.failure?.message == "action 'bad' of group \"database\" failed: it ended with exit status 3: bad broke")
+        #expect(
+            report.run.failure?.message
+                == "action 'bad' of group \"database\" failed: it ended with exit status 3: bad broke")
         let action = try #require(report.actions.first)
         #expect(action.state == .failed && action.output == "one\nbad broke", "its whole output is kept")
         if operation == .planned {
@@ -104,14 +107,17 @@ struct PlanFailureTests {
         rig.log.clear()
         let again = try await rig.run(operation, plan, actions: actions)
         #expect(again.run.state == .succeeded, "\(again.run.failure?.message ?? "")")
-        #expect(rig.log.all.filter { $0.hasPrefix("action") } == (operation == .planned ? ["action bad", "action next"] : ["action bad"]))
+        #expect(
+            rig.log.all.filter { $0.hasPrefix("action") }
+                == (operation == .planned ? ["action bad", "action next"] : ["action bad"]))
         #expect(rig.running(at: "b") == PlanRig.vms)
     }
 
     @Test("An action that is not critical is a warning")
     func notCritical() async throws {
         let rig = try await PlanRig()
-        let plan = try await rig.plan(PlanRig.tiers(after: ["database": [rig.command("bad") { $0.isCritical = false }]]))
+        let plan = try await rig.plan(
+            PlanRig.tiers(after: ["database": [rig.command("bad") { $0.isCritical = false }]]))
         let actions = FakeActions(log: rig.log)
         actions.fail("bad", times: 1)
         let report = try await rig.run(.planned, plan, actions: actions)
@@ -210,10 +216,12 @@ struct PlanFailureTests {
         let rig = try await PlanRig()
         let plan = try await rig.plan(PlanRig.tiers(before: ["database": [ask]]))
         let world = rig.rig.world
-        let actions = FakeActions(log: rig.log, answer: { _ in
-            #expect(world.power("db-test", at: "b") == nil, "nothing is started before")
-            return "zone added by Ann"
-        })
+        let actions = FakeActions(
+            log: rig.log,
+            answer: { _ in
+                #expect(world.power("db-test", at: "b") == nil, "nothing is started before")
+                return "zone added by Ann"
+            })
         let report = try await rig.run(.test, plan, actions: actions)
         #expect(report.run.state == .succeeded)
         #expect(report.actions.first?.observation == "zone added by Ann")
@@ -233,10 +241,12 @@ struct PlanFailureTests {
         let first = Task {
             try await rig.run(
                 .test, plan, by: rig.engine("dies"),
-                actions: FakeActions(log: rig.log, answer: { _ in
-                    asked.continuation.yield()
-                    while true { try await rig.rig.clock.sleep(seconds: 3600) }
-                }))
+                actions: FakeActions(
+                    log: rig.log,
+                    answer: { _ in
+                        asked.continuation.yield()
+                        while true { try await rig.rig.clock.sleep(seconds: 3600) }
+                    }))
         }
         for await _ in asked.stream { break }
         first.cancel()

@@ -94,10 +94,16 @@ struct PlanKeepingTests {
         #expect(imported == plan)
     }
 
-    @Test("Text that is no plan is refused", arguments: [
-        ("", "the plan's text is not JSON"), ("{", "the plan's text is not JSON"), ("[]", "must be a table with names, got a list"),
-        ("{\"name\": \"x\", \"source\": \"vmm\", \"groups\": [{\"vms\": \"db\"}]}", "groups[1].vms: must be a list, got \"db\""),
-    ])
+    @Test(
+        "Text that is no plan is refused",
+        arguments: [
+            ("", "the plan's text is not JSON"), ("{", "the plan's text is not JSON"),
+            ("[]", "must be a table with names, got a list"),
+            (
+                "{\"name\": \"x\", \"source\": \"vmm\", \"groups\": [{\"vms\": \"db\"}]}",
+                "groups[1].vms: must be a list, got \"db\""
+            ),
+        ])
     func notAPlan(_ text: String, _ says: String) async throws {
         let rig = try await Rig()
         let error = try await engineError { try await rig.engine.importPlan(text) }

@@ -15,7 +15,8 @@ struct PlanOrderTests {
                 after: ["database": [rig.command("after-db")], "middle": [rig.command("after-app")]],
                 extra: [
                     PlanGroup(
-                        name: "shutdown", kind: .shutdown, before: [rig.command("drain")], after: [rig.command("stopped")]),
+                        name: "shutdown", kind: .shutdown, before: [rig.command("drain")],
+                        after: [rig.command("stopped")]),
                     PlanGroup(name: "failover", kind: .failover, after: [rig.command("moved")]),
                 ]))
         let report = try await rig.run(.planned, plan)
@@ -169,7 +170,10 @@ struct PlanOrderTests {
         let rig = try await PlanRig()
         let infra = try await rig.plan([PlanGroup(name: "db", vms: ["db"])], name: "infra")
         let shop = try await rig.plan(
-            [PlanGroup(name: "apps", vms: ["app1", "app2"], dependsOn: ["infra/db"]), PlanGroup(name: "web", vms: ["web"])],
+            [
+                PlanGroup(name: "apps", vms: ["app1", "app2"], dependsOn: ["infra/db"]),
+                PlanGroup(name: "web", vms: ["web"]),
+            ],
             name: "shop")
         let early = try await rig.run(.planned, shop)
         #expect(early.run.state == .stopped)

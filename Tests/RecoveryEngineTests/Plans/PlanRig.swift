@@ -123,7 +123,8 @@ struct PlanRig: Sendable {
     }
 
     func run(
-        _ operation: PlanOperation, _ plan: RecoveryPlan, by engine: RecoveryEngine? = nil, direction: PlanDirection? = nil,
+        _ operation: PlanOperation, _ plan: RecoveryPlan, by engine: RecoveryEngine? = nil,
+        direction: PlanDirection? = nil,
         arguments: [String: String] = [:], actions: FakeActions? = nil
     ) async throws -> PlanReport {
         try await (engine ?? self.engine()).run(

@@ -29,7 +29,8 @@ struct PlanChecksTests {
             says: "groups[2].name: a second group is called \"a\""),
         Case(
             what: "two shutdown groups",
-            plan: plan("p", [group("a"), PlanGroup(name: "s", kind: .shutdown), PlanGroup(name: "t", kind: .shutdown)]),
+            plan: plan(
+                "p", [group("a"), PlanGroup(name: "s", kind: .shutdown), PlanGroup(name: "t", kind: .shutdown)]),
             says: "groups: two groups are of kind shutdown; a run takes that step once"),
         Case(
             what: "a VM in two groups", plan: plan("p", [group("a", ["x", "y"]), group("b", ["y"])]),

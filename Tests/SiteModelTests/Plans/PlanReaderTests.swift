@@ -32,7 +32,9 @@ struct PlanReaderTests {
     static let wrong: [Case] = [
         Case(what: "no table", value: .text("x"), field: "", says: "must be a table with names, got \"x\""),
         Case(what: "no name", value: plan { $0["name"] = nil }, field: "name", says: "must be text, got nothing"),
-        Case(what: "a name of a number", value: plan { $0["name"] = .number(3) }, field: "name", says: "must be text, got 3"),
+        Case(
+            what: "a name of a number", value: plan { $0["name"] = .number(3) }, field: "name",
+            says: "must be text, got 3"),
         Case(
             what: "a name with a slash", value: plan { $0["name"] = .text("a/b") }, field: "name",
             says: "must be 1 to 128 characters, no '/' and no control characters"),
@@ -43,8 +45,12 @@ struct PlanReaderTests {
         Case(
             what: "another format", value: plan { $0["format"] = .text("perilune-plan/9") }, field: "format",
             says: "must be \"perilune-plan/1\", got \"perilune-plan/9\""),
-        Case(what: "groups of text", value: plan { $0["groups"] = .text("db") }, field: "groups", says: "must be a list, got \"db\""),
-        Case(what: "no groups", value: plan { $0["groups"] = .list([]) }, field: "groups", says: "must hold 1 to 1000 groups, got 0"),
+        Case(
+            what: "groups of text", value: plan { $0["groups"] = .text("db") }, field: "groups",
+            says: "must be a list, got \"db\""),
+        Case(
+            what: "no groups", value: plan { $0["groups"] = .list([]) }, field: "groups",
+            says: "must hold 1 to 1000 groups, got 0"),
         Case(
             what: "a group that is text", value: plan { $0["groups"] = .list([.text("db")]) }, field: "groups[1]",
             says: "must be a table with names, got \"db\""),
@@ -97,7 +103,8 @@ struct PlanReaderTests {
         Case(
             what: "an unknown occasion", value: action(["wait": .number(1), "on": .list([.text("tests")])]),
             field: "groups[1].after[1].on[1]",
-            says: "must be \"test\" or \"clean-up-test\" or \"planned\" or \"unplanned\" or \"commit\" or \"reverse\", got \"tests\"",
+            says:
+                "must be \"test\" or \"clean-up-test\" or \"planned\" or \"unplanned\" or \"commit\" or \"reverse\", got \"tests\"",
             hint: "did you mean \"test\"?"),
         Case(
             what: "no occasion", value: action(["wait": .number(1), "on": .list([])]), field: "groups[1].after[1].on",
@@ -122,12 +129,14 @@ struct PlanReaderTests {
             field: "groups[1].after[1].critical", says: "must be true or false, got \"yes\""),
         Case(
             what: "a check of a port too high",
-            value: action(["check": .table(["vm": .text("orders"), "host": .text("10.0.0.1"), "port": .number(70000)])]),
+            value: action(["check": .table(["vm": .text("orders"), "host": .text("10.0.0.1"), "port": .number(70000)])]
+            ),
             field: "groups[1].after[1].check.port", says: "must be an integer from 1 to 65535, got 70000"),
         Case(
             what: "a check of no path",
             value: action(["check": .table(["vm": .text("orders"), "host": .text("10.0.0.1"), "path": .text("x")])]),
-            field: "groups[1].after[1].check.path", says: "must begin with '/' and hold neither blanks nor control characters"),
+            field: "groups[1].after[1].check.path",
+            says: "must begin with '/' and hold neither blanks nor control characters"),
         Case(
             what: "text with a zero byte", value: action(["manual": .text("a\0b")]), field: "groups[1].after[1].manual",
             says: "must be 1 to 65536 bytes of text without zero bytes"),
