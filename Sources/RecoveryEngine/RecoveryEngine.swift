@@ -252,7 +252,9 @@ package final class RecoveryEngine: Sendable {
         }
     }
 
-    /// Open jobs that no engine drives: its lease is gone, or has run out. One that is held waits for no engine.
+    /// Open jobs that no engine drives: its lease is gone, or has run out.
+    ///
+    /// One that is held waits for no engine.
     func orphanedJobs() async throws -> [Job] {
         let now = dependencies.clock.now
         return try await vault.read { vault in
