@@ -14,11 +14,13 @@ struct GuestAgentTests {
             try GuestAgentMessages.status(of: 7) == "{\"arguments\":{\"pid\":7},\"execute\":\"guest-exec-status\"}")
     }
 
-    @Test("How a program ended, and all that it said", arguments: [
-        (#"{"return":{"exited":true,"exitcode":0,"out-data":"aGkK"}}"#, 0, "hi\n"),
-        (#"{"return":{"exited":true,"exitcode":3,"out-data":"b3V0Cg==","err-data":"ZXJyCg=="}}"#, 3, "out\nerr\n"),
-        (#"{"return":{"exited":true,"signal":9}}"#, 137, ""),
-    ] as [(String, Int32, String)])
+    @Test(
+        "How a program ended, and all that it said",
+        arguments: [
+            (#"{"return":{"exited":true,"exitcode":0,"out-data":"aGkK"}}"#, 0, "hi\n"),
+            (#"{"return":{"exited":true,"exitcode":3,"out-data":"b3V0Cg==","err-data":"ZXJyCg=="}}"#, 3, "out\nerr\n"),
+            (#"{"return":{"exited":true,"signal":9}}"#, 137, ""),
+        ] as [(String, Int32, String)])
     func status(_ text: String, _ status: Int32, _ output: String) throws {
         let answer: GuestAgentMessages.Status = try GuestAgentMessages.answer(text)
         #expect(answer.exited)

@@ -21,6 +21,9 @@ final class PlanCalls: Sendable {
         var servers: [Int: CheckedContinuation<Pending?, Never>] = [:]
         var answers: [Int: CheckedContinuation<String, any Error>] = [:]
         var gone: Set<Int> = []
+        /// Set while the script is ready to serve: from before the plan's run begins until it is over.
+        var isServing = false
+
         enum Asked {
             case refused(any Error)
             case handed(CheckedContinuation<Pending?, Never>)
@@ -43,9 +46,6 @@ final class PlanCalls: Sendable {
             }
             return .handed(server)
         }
-
-        /// Set while the script is ready to serve: from before the plan's run begins until it is over.
-        var isServing = false
     }
 
     private let state = Mutex(State())
@@ -122,6 +122,7 @@ final class PlanCalls: Sendable {
     func end() {
         let servers = state.withLock { state in
             state.isServing = false
+            state.queue = []
             defer { state.servers = [:] }
             return state.servers.sorted { $0.key < $1.key }.map(\.value)
         }
