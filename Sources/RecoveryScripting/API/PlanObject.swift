@@ -48,20 +48,22 @@ enum PlanObject {
     ]
 
     private static let limit = Parameter.optional(
-        "limit", .integer, "how many VMs are worked on at once", default: 16, range: 1...10_000)
+        "limit", .integer, "how many VMs are worked on at once", default: 16, unit: .count,
+        range: 1...10_000)
     private static let direction = Parameter.optional(
         "direction", .choice(PlanDirection.allCases.map(\.rawValue)),
-        "which way; needed only where VMs are active at both sides")
+        "which way; needed only where VMs are active at both sides", otherwise: "the way that all of them can move")
 
     static let test = FunctionDeclaration(
         "test", "Starts test VMs of the whole plan, group by group, beside production.",
-        named: [.optional("network", .text, "where they are connected; nowhere if left out"), direction, limit],
+        named: [.optional("network", .text, "where they are connected", otherwise: "nowhere"), direction, limit],
         results: [result], errors: errors, effect: .changes, example: "plan:test { network = \"test-net\" }",
+        in: .planKept,
         .waiting { call in try await run(.test, call, from: ["network"]) })
 
     static let cleanUpTest = FunctionDeclaration(
         "clean_up_test", "Removes the test VMs of the whole plan, the last group first.", named: [limit],
-        results: [result], errors: errors, effect: .changes, example: "plan:clean_up_test()",
+        results: [result], errors: errors, effect: .changes, example: "plan:clean_up_test()", in: .planTested,
         .waiting { call in try await run(.cleanUpTest, call) })
 
     static let failover = FunctionDeclaration(
@@ -73,16 +75,20 @@ enum PlanObject {
             .required("kind", .choice(["planned", "unplanned"]), "which"),
             .optional(
                 "source", .choice(["fence", "declared lost"]),
-                "unplanned only: how it becomes certain that the source is down, as for a VM"),
-            .optional("shutdown_limit", .duration, "how long each guest may take to shut down", range: 1...86_400),
+                "unplanned only: how it becomes certain that the source is down, as for a VM",
+                otherwise: "each VM is shut down there if its hypervisor answers"),
+            .optional(
+                "shutdown_limit", .duration, "how long each guest may take to shut down",
+                otherwise: "2min planned, 30s unplanned", range: 1...86_400),
             direction, limit,
         ],
         results: [result], errors: errors, effect: .changes, example: "plan:failover { kind = \"planned\" }",
+        in: .planKept,
         .waiting { call in
             let planned = call.arguments.text("kind") == "planned"
             if planned, call.arguments.optionalText("source") != nil {
                 throw LuaError(
-                    .argument, "\(call.context.function): 'source' has no meaning in a planned failover",
+                    .argument, "\(call.name): 'source' has no meaning in a planned failover",
                     hint: "it shuts the VMs down; leave 'source' out")
             }
             return try await run(planned ? .planned : .unplanned, call, from: ["source", "shutdown_limit"])
@@ -90,13 +96,14 @@ enum PlanObject {
 
     static let commit = FunctionDeclaration(
         "commit", "Makes the failovers of all VMs of the plan final.", named: [limit], results: [result],
-        errors: errors, effect: .cannotBeUndone, example: "plan:commit()",
+        errors: errors, effect: .cannotBeUndone, example: "plan:commit()", in: .planFailedOver,
         .waiting { call in try await run(.commit, call) })
 
     static let reverse = FunctionDeclaration(
         "reverse",
         "Replicates all committed VMs of the plan the other way. Then plan:failover{kind=\"planned\"} leads back.",
         named: [limit], results: [result], errors: errors, effect: .changes, example: "plan:reverse()",
+        in: .planCommitted,
         .waiting { call in try await run(.reverse, call) })
 
     private static func run(
@@ -133,7 +140,7 @@ enum PlanObject {
     static let last = FunctionDeclaration(
         "last", "Returns what the plan's last run came to, or how far it is.",
         results: [ResultDeclaration("result", .record("plan_result"), "nil when it was never run", optional: true)],
-        effect: .reads, example: "local last = plan:last()",
+        effect: .reads, example: "local last = plan:last()", in: .planKept,
         .waiting { call in
             let plan = try await plan(call)
             guard let run = try await call.session.engine.runs(of: plan).first else { return [.nil] }
@@ -145,7 +152,7 @@ enum PlanObject {
     static let tree = FunctionDeclaration(
         "tree", "Returns the plan as a tree for people, in the order of a run.",
         results: [ResultDeclaration("text", .text, "one line a group, VM and action")], effect: .reads,
-        example: "print(plan:tree())",
+        example: "print(plan:tree())", in: .planKept,
         .waiting { call in [LuaValue(try await call.session.engine.tree(of: plan(call)))] })
 
     static let export = FunctionDeclaration(
@@ -153,14 +160,23 @@ enum PlanObject {
         "Returns the plan as JSON for a file: keys in order, one VM a line, so that two of them compare well.",
         results: [ResultDeclaration("text", .text, "what vault:import_plan takes")],
         errors: [ErrorDeclaration("invalid", "an action is a function of a script, which no file can hold")],
-        effect: .reads, example: "vault:import_plan(plan:export())",
+        effect: .reads, example: "local text = plan:export()", in: .planKept,
         .waiting { call in [LuaValue(try await call.session.engine.exportPlan(plan(call)))] })
 
     static let confirm = FunctionDeclaration(
         "confirm", "Confirms the manual action that a run of the plan waits for, here or in another process.",
         positional: [.required("observation", .text, "what was done and seen; it is kept")],
         errors: [ErrorDeclaration("invalid", "the plan waits for nobody")], effect: .changes,
-        example: "local ok, e = pcall(plan.confirm, plan, \"test zone added\")",
+        example: """
+            vault:plan {
+              name = "shop", source = vmm,
+              groups = { { vms = { "orders" }, before = { { manual = "Add the test zone." } } } },
+            }
+            task.all {
+              function() plan:test() end,
+              function() while not pcall(plan.confirm, plan, "zone added") do task.sleep("100ms") end end,
+            }
+            """, in: .planKept,
         .waiting { call in
             _ = try await call.session.engine.confirm(
                 plan: plan(call), observation: call.arguments.text("observation"))
@@ -172,7 +188,7 @@ enum PlanObject {
         errors: [
             ErrorDeclaration("invalid", "another plan waits for it"), ErrorDeclaration("busy", "it is being run"),
         ],
-        effect: .cannotBeUndone, example: "plan:remove()",
+        effect: .cannotBeUndone, example: "plan:remove()", in: .planKept,
         .waiting { call in
             try await call.session.engine.removePlan(plan(call))
             return []
@@ -182,7 +198,7 @@ enum PlanObject {
 
     static let serveCalls = FunctionDeclaration(
         "serve_calls", "Says that this script will serve calls of its functions in the plan's next run. For plans.run.",
-        effect: .none, example: "plan:serve_calls()",
+        effect: .none, example: "plan:serve_calls()", in: .planKept,
         .immediate { call in
             call.session.planCalls.begin()
             return []
@@ -193,11 +209,11 @@ enum PlanObject {
         "Waits until the plan's run wants a function of this script called, and returns which; nil when the run is over. "
             + "For require(\"plans\").run.",
         results: [
-            ResultDeclaration("id", .integer, "to answer with", optional: true),
+            ResultDeclaration("id", .integer, "to answer with", unit: .ordinal, optional: true),
             ResultDeclaration("fn", .function, "what to call", optional: true),
             ResultDeclaration("context", .record("plan_context"), "what to call it with", optional: true),
         ],
-        effect: .none, example: "local id, fn, context = plan:next_call()",
+        effect: .none, example: "local id, fn, context = plan:next_call()", in: .planKept,
         .waiting { call in
             guard let pending = await call.session.planCalls.next() else { return [.nil] }
             return [LuaValue(pending.id), .function(pending.function), PlanRecords.value(pending.context)]
@@ -206,10 +222,10 @@ enum PlanObject {
     static let answer = FunctionDeclaration(
         "answer_call", "Gives the answer to a call of next_call.",
         positional: [
-            .required("id", .integer, "of the call"), .required("ok", .boolean, "whether it went well"),
-            .optional("text", .text, "its output, or what went wrong"),
+            .required("id", .integer, "of the call", unit: .ordinal), .required("ok", .boolean, "whether it went well"),
+            .optional("text", .text, "its output, or what went wrong", otherwise: "empty"),
         ],
-        effect: .none, example: "plan:answer_call(1, true, \"done\")",
+        effect: .none, example: "plan:answer_call(1, true, \"done\")", in: .planKept,
         .immediate { call in
             let text = call.arguments.optionalText("text") ?? ""
             call.session.planCalls.answer(

@@ -6,8 +6,10 @@ import SiteModel
 enum PlanRecords {
     static let all = [group, action, check, context, contextVM, result, vm, actionResult]
 
-    private static func optional(_ name: String, _ type: ValueType, _ doc: String) -> ResultDeclaration {
-        ResultDeclaration(name, type, doc, optional: true)
+    private static func optional(
+        _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil
+    ) -> ResultDeclaration {
+        ResultDeclaration(name, type, doc, unit: unit, optional: true)
     }
 
     static let group = RecordDeclaration(
@@ -49,7 +51,7 @@ enum PlanRecords {
             optional(
                 "directions", .list(.choice(PlanDirection.allCases.map(\.rawValue))), "which way; both if left out"),
             optional("timeout", .duration, "how long one attempt may take; 10min if left out, a week for people"),
-            optional("retries", .integer, "how often it is tried again; 0 if left out"),
+            optional("retries", .integer, "how often it is tried again; 0 if left out", .count),
             optional("critical", .boolean, "whether its failure is one of the run; true if left out"),
         ])
 
@@ -58,7 +60,7 @@ enum PlanRecords {
         fields: [
             ResultDeclaration("vm", .text, "a VM of the plan"),
             ResultDeclaration("host", .text, "the guest's address"),
-            optional("port", .integer, "TCP port; 80 if left out"),
+            optional("port", .integer, "TCP port; 80 if left out", .ordinal),
             optional("path", .text, "path of the request; \"/\" if left out"),
         ])
 
@@ -81,8 +83,8 @@ enum PlanRecords {
             ResultDeclaration("owner", .text, "host whose copy may be written"),
             ResultDeclaration("source", .text, "host that is replicated from"),
             ResultDeclaration("target", .text, "host that is replicated to"),
-            optional("point", .integer, "number of the recovery point that it was failed over to"),
-            optional("at", .number, "the instant that the point shows, in seconds since 1970"),
+            optional("point", .integer, "number of the recovery point that it was failed over to", .ordinal),
+            optional("at", .number, "the instant that the point shows", .epochSeconds),
         ])
 
     static let result = RecordDeclaration(
@@ -95,7 +97,7 @@ enum PlanRecords {
                 "state", .choice(["running", "succeeded", "stopped", "incomplete", "superseded"]), "how it ended"),
             optional("phase", .text, "what it does now"),
             optional("failure", .text, "what failed first"),
-            optional("took", .number, "seconds from begin to end"),
+            optional("took", .number, "from begin to end", .seconds),
             ResultDeclaration("vms", .list(.record("plan_vm")), "its VMs, group by group"),
             ResultDeclaration("actions", .list(.record("plan_action_result")), "its actions, as they began"),
         ])
@@ -108,9 +110,9 @@ enum PlanRecords {
             ResultDeclaration(
                 "outcome", .choice(["none", "begun", "done", "failed", "skipped"]), "\"skipped\" is there already"),
             optional("detail", .text, "why it failed or was skipped"),
-            optional("took", .number, "seconds from its first stage to its last, waits for other groups included"),
-            optional("loss", .number, "seconds of its work that are lost"),
-            optional("point", .integer, "number of its recovery point"),
+            optional("took", .number, "from its first stage to its last, waits for other groups included", .seconds),
+            optional("loss", .number, "how much of its work is lost", .seconds),
+            optional("point", .integer, "number of its recovery point", .ordinal),
             optional("state", .text, "where it stands"),
             optional("owner", .text, "host whose copy may be written"),
             ResultDeclaration("stages", .list(.record("stage")), "the stages of its job"),
@@ -125,8 +127,8 @@ enum PlanRecords {
             optional("detail", .text, "what it does, or why it failed"),
             optional("output", .text, "all that it said"),
             optional("observation", .text, "what the person wrote who confirmed it"),
-            ResultDeclaration("attempts", .integer, "how often it was tried"),
-            optional("took", .number, "seconds"),
+            ResultDeclaration("attempts", .integer, "how often it was tried", unit: .count),
+            optional("took", .number, "how long it took", .seconds),
         ])
 
     // MARK: Values

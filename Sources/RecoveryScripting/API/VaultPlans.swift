@@ -11,9 +11,11 @@ enum VaultPlans {
             .required("name", .text, "unique among plans"),
             .required("source", .either([.object("server"), .text]), "server of the primary clouds"),
             .optional(
-                "target", .either([.object("server"), .text]), "server of the recovery clouds; the source if left out"),
+                "target", .either([.object("server"), .text]), "server of the recovery clouds", otherwise: "the source"),
             .required("groups", .list(.record("plan_group")), "its groups, in order"),
-            .optional("depends_on", .list(.text), "plans whose VMs must all have been started before this one begins"),
+            .optional(
+                "depends_on", .list(.text), "plans whose VMs must all have been started before this one begins",
+                otherwise: "none"),
         ],
         lookup: .required("name", .text, "name of a plan"),
         results: [ResultDeclaration("plan", .object("plan"), "the plan")],
@@ -45,7 +47,7 @@ enum VaultPlans {
             do {
                 draft = try PlanReader(run: session.run).plan(.table(table))
             } catch let error as PlanProblem {
-                throw LuaError(.argument, "\(call.context.function): \(error)", hint: error.hint)
+                throw LuaError(.argument, "\(call.name): \(error)", hint: error.hint)
             }
             return [.object(try await session.handle(of: session.engine.ensurePlan(draft)))]
         })
@@ -53,7 +55,7 @@ enum VaultPlans {
     static let plans = FunctionDeclaration(
         "plans", "Lists the recovery plans, by name.",
         results: [ResultDeclaration("plans", .list(.object("plan")), "the plans")], effect: .reads,
-        example: "for _, each in ipairs(vault:plans()) do print(each.name) end",
+        example: "for _, each in ipairs(vault:plans()) do print(each.name) end", in: .planKept,
         .waiting { call in
             let plans = try await call.session.engine.vault.read { try $0.objects(RecoveryPlan.self).map(\.value) }
             var handles: [LuaValue] = []
@@ -66,7 +68,7 @@ enum VaultPlans {
         positional: [.required("text", .text, "JSON")],
         results: [ResultDeclaration("plan", .object("plan"), "the plan")],
         errors: [ErrorDeclaration("invalid", "the text is no plan; the message names the field")], effect: .changes,
-        example: "local plan = vault:import_plan(vault:plan(\"shop\"):export())",
+        example: "local copy = vault:import_plan((plan:export():gsub('\"shop\"', '\"shop copy\"')))", in: .planKept,
         .waiting { call in
             [.object(try await call.session.handle(of: call.session.engine.importPlan(call.arguments.text("text"))))]
         })

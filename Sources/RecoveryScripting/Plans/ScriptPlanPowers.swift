@@ -9,7 +9,9 @@ struct ScriptPlanPowers: PlanFunctions {
 
     var powers: PlanPowers {
         PlanPowers(
-            commands: session.options.planCommands, functions: self, prompt: session.options.planPrompt)
+            commands: session.options.grants.contains(.exec)
+                ? PlanCommands(clock: session.engine.dependencies.clock) : nil,
+            functions: self, prompt: session.options.planPrompt)
     }
 
     /// Calls a module's function in a Lua state of its own, so that it is the same whoever runs the plan.

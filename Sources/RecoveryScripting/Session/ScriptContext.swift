@@ -3,12 +3,13 @@ package import RecoveryEngine
 import SiteModel
 import Synchronization
 
-/// What the functions of one run work with: the engine, the run's id, and the powers granted to it.
+/// What the functions of one run work with: the engine, the run's id, and what its powers reach.
 package final class ScriptContext: Sendable {
     package let engine: RecoveryEngine
     /// Id of the run, recorded with every job that it starts.
     package let run: String
-    package let powers: Set<Power>
+    /// The folders that `files` reaches.
+    package let folders: [GrantedFolder]
     package let labPower: (any LabPower)?
     let options: ScriptOptions
     /// States as the script last read them, by object: `tostring` cannot wait for the vault.
@@ -23,16 +24,8 @@ package final class ScriptContext: Sendable {
         self.engine = engine
         self.run = run
         self.options = options
-        powers = options.grants
+        folders = options.folders
         labPower = options.labPower
-    }
-
-    /// Refuses what the run was not granted.
-    func require(_ power: Power, for function: String) throws(LuaError) {
-        guard !powers.contains(power) else { return }
-        throw LuaError(
-            .notGranted, "\(function): this run was not granted the power '\(power.rawValue)'",
-            hint: "run it with --grant \(power.rawValue)")
     }
 
     /// Keeps the state of an object as just read, for `tostring`.
