@@ -42,6 +42,8 @@ package struct Relationship: SiteObject {
     package var excludedDisks: [String]?
     /// How the first copy is made, until it is whole.
     package var firstCopy: FirstCopyRecord?
+    /// Protection ended and the points stayed at the target; they go when the VM is protected again.
+    package var keptReplica: Bool?
     /// The VM's NICs as its last failover away from home left them; nil before the first.
     package var nics: [ReplicatedNIC]?
     /// When the VM last ran at the other side after a failover, planned or not.
