@@ -74,7 +74,8 @@ package protocol Agent: Sendable {
 extension Agent {
     package func openExport(_ request: ExportPoint) async throws -> PointTicket {
         throw ReplicationError(
-            .unsupported, "this agent cannot write a first copy into a folder", hint: "make the first copy over the network")
+            .unsupported, "this agent cannot write a first copy into a folder",
+            hint: "make the first copy over the network")
     }
 
     package func importPoint(_ request: ImportPoint) async throws -> PointSummary {

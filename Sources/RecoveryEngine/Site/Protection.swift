@@ -179,7 +179,8 @@ extension RecoveryEngine {
             guard let path = disk.path, let size = disk.size else {
                 throw EngineError(
                     .invalid, "disk \(disk.target) of \(domain.name) is not a file that can be read",
-                    hint: "only disks that are files are replicated; detach it, make it read-only, or leave it out with "
+                    hint:
+                        "only disks that are files are replicated; detach it, make it read-only, or leave it out with "
                         + "exclude = { \"\(disk.target)\" }",
                     object: domain.name)
             }

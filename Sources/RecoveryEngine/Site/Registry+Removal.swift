@@ -135,7 +135,9 @@ extension RecoveryEngine {
         let now = dependencies.clock.now
         try await vault.write { vault in
             guard let stored = try vault.object(Object.self, id: object.id) else { return }
-            if let refusal = Guards.checkRemoval(of: object.name, users: try users(vault)) { throw Self.refused(refusal) }
+            if let refusal = Guards.checkRemoval(of: object.name, users: try users(vault)) {
+                throw Self.refused(refusal)
+            }
             try vault.delete(stored)
             try vault.append(
                 Event(

@@ -28,7 +28,8 @@ extension JobDriver {
                 try vault.append(
                     Event(
                         at: now, severity: .info, object: relationship.id,
-                        text: "the points of \(relationship.name) stay at \(store.name) below \(folder), as its policy says; "
+                        text:
+                            "the points of \(relationship.name) stay at \(store.name) below \(folder), as its policy says; "
                             + "they go when it is protected again", code: "replica-kept", topic: .vm))
             } else if forgetful == nil {
                 try vault.append(

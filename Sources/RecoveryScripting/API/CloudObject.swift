@@ -91,7 +91,8 @@ enum CloudObject {
         })
 
     static let unpair = FunctionDeclaration(
-        "unpair", "Takes this cloud's pair apart, with its network mappings. Needed before it is paired with another cloud.",
+        "unpair",
+        "Takes this cloud's pair apart, with its network mappings. Needed before it is paired with another cloud.",
         errors: [ErrorDeclaration("refused", "rules unprotect-before-unpairing, pair-required")], effect: .changes,
         example: "gold:unpair()",
         .waiting { call in

@@ -11,9 +11,11 @@ enum FirstCopyMethods {
             "exclude", .list(.text),
             "disks to leave out instead: they do not exist at the target in any form, and are attached again at home"),
         .optional(
-            "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "how it is made; the policy's if left out"),
+            "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "how it is made; the policy's if left out"
+        ),
         .optional("start_after", .duration, "when a scheduled one begins, at most 7 days from now: \"168h\""),
-        .optional("export_path", .text, "folder at the source that an offline one is written to; the policy's if left out"),
+        .optional(
+            "export_path", .text, "folder at the source that an offline one is written to; the policy's if left out"),
         .optional("import_path", .text, "folder at the target that it is read from; the policy's if left out"),
     ]
 

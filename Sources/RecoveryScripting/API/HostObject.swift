@@ -7,7 +7,7 @@ import VaultStore
 /// `host`: a hypervisor.
 enum HostObject {
     static let type = TypeDeclaration(
-        "host", "A hypervisor: a libvirt connection and the agent beside it.", 
+        "host", "A hypervisor: a libvirt connection and the agent beside it.",
         fields: [name, site, uri, store, cluster], methods: [vms, vm, networks, remove])
 
     static let name = FieldDeclaration(

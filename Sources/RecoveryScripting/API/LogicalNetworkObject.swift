@@ -6,7 +6,8 @@ import VaultStore
 /// `logical_network`: a network as a site is planned with.
 enum LogicalNetworkObject {
     static let type = TypeDeclaration(
-        "logical_network", "A network as a site is planned with: VM networks are linked to it, clouds associated with it.",
+        "logical_network",
+        "A network as a site is planned with: VM networks are linked to it, clouds associated with it.",
         fields: [name, isolation, clouds], methods: [VMNetworkObject.make, VMNetworkObject.list, remove])
 
     static let make = FunctionDeclaration(

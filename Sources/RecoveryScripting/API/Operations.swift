@@ -8,12 +8,14 @@ enum Operations {
     static func methods(of type: String) -> [FunctionDeclaration] {
         [
             plain(
-                "start_first_copy", .startFirstCopy, "Makes the outstanding first copy now, over the network.", .changes,
+                "start_first_copy", .startFirstCopy, "Makes the outstanding first copy now, over the network.",
+                .changes,
                 type),
             importFirstCopy(type),
             plain(
                 "cancel_first_copy", .cancelFirstCopy,
-                "Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.", .changes,
+                "Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.",
+                .changes,
                 type),
             plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
             plain("pause", .pause, "Holds replication back.", .changes, type),

@@ -7,7 +7,8 @@ enum PolicyObject {
     static let type = TypeDeclaration(
         "policy", "How VMs are replicated. Changed by vault:policy{...}.",
         fields: [
-            name, copyFrequency, recoveryPoints, appConsistent, compression, authentication, port, firstCopy, firstCopyTime,
+            name, copyFrequency, recoveryPoints, appConsistent, compression, authentication, port, firstCopy,
+            firstCopyTime,
             exportPath, importPath, deleteReplica, autoResync, resyncWindow, monitoringInterval, monitoringStart,
         ],
         methods: [remove])

@@ -36,7 +36,8 @@ enum PolicyOptions {
                 "resync_window", .text, "when auto_resync = \"window\" may begin; \"18:30-06:00\" for a new policy"),
             .optional(
                 "monitoring_interval", .duration,
-                "length of a stretch of statistics: 1, 2, 3, 4, 6, 8, 12 or 24 hours or 2 to 7 days; 12h for a new policy"),
+                "length of a stretch of statistics: 1, 2, 3, 4, 6, 8, 12 or 24 hours or 2 to 7 days; 12h for a new policy"
+            ),
             .optional("monitoring_start", .text, "when the day's first stretch begins; \"09:00\" for a new policy"),
         ],
         lookup: .required("name", .text, "name of a policy"),

@@ -129,7 +129,8 @@ enum SubnetTable {
             return found
         }
         guard let block = IPv4Block(table.text("block")) else {
-            throw call.wrong("subnets", "block", table.text("block"), "a block of IPv4 addresses such as \"10.1.0.0/24\"")
+            throw call.wrong(
+                "subnets", "block", table.text("block"), "a block of IPv4 addresses such as \"10.1.0.0/24\"")
         }
         var subnet = Subnet(name: table.text("name"), block: block)
         if let text = table.optionalText("gateway") { subnet.gateway = try address("gateway", text) }
