@@ -15,14 +15,14 @@ enum PolicyObject {
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })
-    static let copyFrequency = field("copy_frequency", .integer, "seconds between cycles") {
+    static let copyFrequency = field("copy_frequency", .integer, "time between cycles", .seconds) {
         LuaValue($0.copyFrequencySeconds)
     }
-    static let recoveryPoints = field("recovery_points", .integer, "points kept besides the newest") {
+    static let recoveryPoints = field("recovery_points", .integer, "points kept besides the newest", .count) {
         LuaValue($0.recoveryPoints)
     }
     static let appConsistent = field(
-        "app_consistent", .integer, "seconds between application-consistent points", optional: true
+        "app_consistent", .integer, "time between application-consistent points", .seconds, optional: true
     ) { $0.applicationConsistentHours.map { LuaValue($0 * 3600) } ?? .nil }
     static let compression = field("compression", .boolean, "whether what travels is compressed") {
         .boolean($0.compression)
@@ -34,7 +34,7 @@ enum PolicyObject {
     static let authentication = field(
         "authentication", .choice(Policy.Authentication.allCases.map(\.rawValue)), "how agents prove who they are"
     ) { LuaValue($0.authentication.rawValue) }
-    static let port = field("port", .integer, "port that the agents must receive on", optional: true) {
+    static let port = field("port", .integer, "port that the agents must receive on", .ordinal, optional: true) {
         $0.port.map { LuaValue($0) } ?? .nil
     }
     static let firstCopyTime = field(
@@ -56,7 +56,9 @@ enum PolicyObject {
     static let resyncWindow = field("resync_window", .text, "when such a resync may begin, in mode window") {
         LuaValue($0.resyncWindow.description)
     }
-    static let monitoringInterval = field("monitoring_interval", .integer, "seconds of a stretch of statistics") {
+    static let monitoringInterval = field(
+        "monitoring_interval", .integer, "length of a stretch of statistics", .seconds
+    ) {
         LuaValue($0.monitoringHours * 3600)
     }
     static let monitoringStart = field("monitoring_start", .text, "when the day's first stretch begins") {
@@ -66,18 +68,18 @@ enum PolicyObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this policy.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a pair or a VM has it")], effect: .changes,
-        example: "vault:policy(\"slow\"):remove()",
+        example: "vault:policy { name = \"slow\" }:remove()",
         .waiting { call in
             try await call.session.engine.removePolicy(call.session.policy(call.receiver))
             return []
         })
 
     private static func field(
-        _ name: String, _ type: ValueType, _ doc: String, optional: Bool = false,
+        _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil, optional: Bool = false,
         _ read: @escaping @Sendable (Policy) -> LuaValue
     ) -> FieldDeclaration {
         FieldDeclaration(
-            name, type, doc, optional: optional,
+            name, type, doc, unit: unit, optional: optional,
             .waiting { call in [read(try await call.session.policy(call.receiver))] })
     }
 }

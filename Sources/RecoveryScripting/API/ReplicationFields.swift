@@ -24,7 +24,7 @@ enum ReplicationFields {
     static let target = field("target", .object("host"), "the host that is replicated to") {
         try await $1.hostHandle(id: $0.target)
     }
-    static let epoch = field("epoch", .integer, "number of the ownership, raised by every failover") {
+    static let epoch = field("epoch", .integer, "number of the ownership, raised by every failover", .ordinal) {
         relationship, _ in
         LuaValue(relationship.epoch)
     }
@@ -56,14 +56,14 @@ enum ReplicationFields {
         "first_copy", .record("first_copy"), "the first copy, until it is whole", optional: true
     ) { relationship, _ in relationship.firstCopy.map(FirstCopyMethods.value) ?? .nil }
     static let lastFailover = field(
-        "last_failover", .number, "when it last came up at the other side, in seconds since 1970", optional: true
+        "last_failover", .number, "when it last came up at the other side", .epochSeconds, optional: true
     ) { relationship, _ in relationship.lastFailoverAt.map(Records.seconds) ?? .nil }
     static let lastTestFailover = field(
         "last_test_failover", .number,
-        "when a test failover was last cleaned up: only then it counts, in seconds since 1970", optional: true
+        "when a test failover was last cleaned up: only then it counts", .epochSeconds, optional: true
     ) { relationship, _ in relationship.lastTestFailoverAt.map(Records.seconds) ?? .nil }
     static let failoverPoint = field(
-        "failover_point", .integer, "number of the recovery point that it was failed over to", optional: true
+        "failover_point", .integer, "the recovery point that it was failed over to", .ordinal, optional: true
     ) { relationship, session in
         guard let generation = relationship.failover?.generation else { return .nil }
         return try await session.points(of: relationship).first { $0.id == generation }.map { LuaValue($0.number) }
@@ -76,11 +76,11 @@ enum ReplicationFields {
     }
 
     private static func field(
-        _ name: String, _ type: ValueType, _ doc: String, optional: Bool = false,
+        _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil, optional: Bool = false,
         _ read: @escaping @Sendable (Relationship, ScriptContext) async throws -> LuaValue
     ) -> FieldDeclaration {
         FieldDeclaration(
-            name, type, doc, optional: optional,
+            name, type, doc, unit: unit, optional: optional,
             .waiting { call in
                 [try await read(call.session.relationship(of: call.receiver), call.session)]
             })

@@ -47,6 +47,22 @@ struct FakeAgent: Agent {
         }
     }
 
+    func openExport(_ request: ExportPoint) async throws -> PointTicket { try await openPoint(request.point) }
+
+    /// Takes in what any site has exported: whoever carries it is quick.
+    func importPoint(_ request: ImportPoint) async throws -> PointSummary {
+        let carried = world.sites.withLock { sites in
+            sites.values.compactMap { $0.points[request.relationship]?.first { $0.generation == request.generation } }
+        }
+        guard let point = carried.first else {
+            throw ReplicationError(.damaged, "no such copy in \(request.folder)", hint: "carry it")
+        }
+        return try site { site in
+            site.points[request.relationship] = [point]
+            return summary(point)
+        }
+    }
+
     func abandonPoint(relationship: String, generation: String) async throws {}
     func points(relationship: String) async throws -> [PointSummary] {
         try site { $0.points[relationship, default: []].map(summary) }
