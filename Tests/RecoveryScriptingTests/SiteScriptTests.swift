@@ -107,7 +107,7 @@ struct SiteScriptTests {
                 item:start_first_copy()
                 assert(item.state == "protected" and item.first_copy == nil and item.last_failover == nil)
                 item:failover { kind = "planned" }
-                assert(item.failover_point and item.last_failover)
+                assert(item.chosen_point and item.last_failover)
                 local jobs = vault:jobs { vm = "web", outcome = "completed" }
                 assert(#jobs == 4 and jobs[1].operation == "planned-failover" and #jobs[1].actions == 0)
                 return #vault:jobs { outcome = "failed" }

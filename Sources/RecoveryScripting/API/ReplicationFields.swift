@@ -63,7 +63,7 @@ enum ReplicationFields {
         "when a test failover was last cleaned up: only then it counts", .epochSeconds, optional: true
     ) { relationship, _ in relationship.lastTestFailoverAt.map(Records.seconds) ?? .nil }
     static let failoverPoint = field(
-        "failover_point", .integer, "the recovery point that it was failed over to", .ordinal, optional: true
+        "chosen_point", .integer, "the recovery point that it was failed over to", .ordinal, optional: true
     ) { relationship, session in
         guard let generation = relationship.failover?.generation else { return .nil }
         return try await session.points(of: relationship).first { $0.id == generation }.map { LuaValue($0.number) }

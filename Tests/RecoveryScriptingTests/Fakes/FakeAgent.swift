@@ -1,6 +1,7 @@
 import BlockReplication
 import Hypervisors
 import SiteModel
+import Synchronization
 
 /// One site of a `FakeWorld`, as its agent shows it.
 struct FakeAgent: Agent {
