@@ -59,6 +59,11 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // A second stand-in for hypervisors and agents at once: docs/decisions/0007.
+        .target(
+            name: "Simulation",
+            dependencies: ["SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "RecoveryEngine"],
+            swiftSettings: strict),
         .target(
             name: "RecoveryScripting",
             dependencies: ["LuaHost", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
@@ -86,6 +91,12 @@ let package = Package(
         .testTarget(
             name: "RecoveryEngineTests",
             dependencies: ["RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "Simulation", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "RecoveryScriptingTests",

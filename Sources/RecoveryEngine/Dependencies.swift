@@ -16,6 +16,10 @@ package struct EngineDependencies: Sendable {
     package var holder: String
     /// Seconds that a lease lives without being renewed; it is renewed three times as often.
     package var leaseLifetime: Double
+    /// Where tasks that outlive their caller run; nil for Swift's own threads.
+    ///
+    /// Tasks within a task follow it by themselves.
+    package var executor: (any TaskExecutor)?
     /// Told of every change to a job, progress included.
     ///
     /// Must return quickly.
@@ -24,7 +28,7 @@ package struct EngineDependencies: Sendable {
     package init(
         vault: any Vault, connections: any Connections, fencing: any Fencing, clock: any EngineClock,
         identifiers: any IdentifierSource, holder: String, leaseLifetime: Double = 15,
-        observer: @escaping @Sendable (Job, String) -> Void = { _, _ in }
+        executor: (any TaskExecutor)? = nil, observer: @escaping @Sendable (Job, String) -> Void = { _, _ in }
     ) {
         self.vault = vault
         self.connections = connections
@@ -33,6 +37,7 @@ package struct EngineDependencies: Sendable {
         self.identifiers = identifiers
         self.holder = holder
         self.leaseLifetime = leaseLifetime
+        self.executor = executor
         self.observer = observer
     }
 }
