@@ -36,7 +36,8 @@ let package = Package(
         // Figures of LuaHost beside the same work done in C against lua.h: `scripts/bench lua`.
         .target(name: "CLuaYardstick", dependencies: ["CLua"]),
         .executableTarget(
-            name: "luahost-bench", dependencies: ["LuaHost", "CLuaYardstick"], swiftSettings: strict),
+            name: "luahost-bench", dependencies: ["LuaHost", "CLuaYardstick", "Figures"], swiftSettings: strict),
+        .target(name: "Figures", swiftSettings: strict),
 
         // The core: values and rules, then the parts that act.
         .target(name: "SiteModel", swiftSettings: strict),
@@ -63,6 +64,12 @@ let package = Package(
         .target(
             name: "Simulation",
             dependencies: ["SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "RecoveryEngine"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "model-bench",
+            dependencies: [
+                "Simulation", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "Figures",
+            ],
             swiftSettings: strict),
         .target(
             name: "RecoveryScripting",
@@ -92,10 +99,14 @@ let package = Package(
             name: "RecoveryEngineTests",
             dependencies: ["RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
             swiftSettings: strict),
+        // What both drivers are held to: a library, because tests of two targets run it.
+        .target(
+            name: "DriverContract", dependencies: ["SiteModel", "Hypervisors", "BlockReplication"],
+            swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Simulation", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+                "Simulation", "DriverContract", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -109,6 +120,7 @@ let package = Package(
             name: "LabTests",
             dependencies: [
                 "Lab", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
+                "DriverContract",
                 // Sites run the program as their agents, and some tests run it as another engine.
                 "perilune",
             ],

@@ -1,4 +1,5 @@
 import CLuaYardstick
+import Figures
 import LuaHost
 
 struct BenchError: Error { let what: String }

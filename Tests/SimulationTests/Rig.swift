@@ -17,7 +17,6 @@ struct Rig: Sendable {
         order: SimulationExecutor.Order = .arrival, disks: [NewDisk]? = nil, traced: Bool = false
     ) throws {
         var state = WorldState(seed: seed)
-        let start = Timestamp(milliseconds: 1_700_000_000_000)
         state.addHost("a", site: "a", networks: ["prod-a", "test-net"])
         state.addHost("b", site: "b", networks: ["prod-b", "test-net"])
         for (index, name) in vms.enumerated() {
@@ -26,9 +25,9 @@ struct Rig: Sendable {
             vm.nics = [NewNIC(network: "prod-a")]
             vm.guest.writesPerSecond = writesPerSecond
             vm.guest.address = "10.0.\(index / 250).\(index % 250 + 1)"
-            try state.addVM(vm, at: "a", now: start)
+            try state.addVM(vm, at: "a")
         }
-        world = World(state, order: order, start: start)
+        world = World(state, order: order)
         if traced { world.startTracing() }
         engine = RecoveryEngine(world.dependencies())
     }

@@ -74,7 +74,8 @@ extension SimulatedAgent {
             }
             guard draft.isSent else {
                 throw ReplicationError(
-                    .busy, "generation \(request.generation) is not whole yet", hint: "wait until all of it was sent")
+                    .invalidArgument, "generation \(request.generation) has not been received whole",
+                    hint: "send all disks of the point, and seal it after that")
             }
             guard draft.received.mapValues(\.checksum) == request.checksums else {
                 throw ReplicationError(

@@ -19,7 +19,7 @@ extension World {
 
     package func lose(host: String) { change { $0.lose(host, clock.now) } }
 
-    /// A lost site, or one that was cut off, answers again. Its VMs are as they are: off after a loss.
+    /// A lost site, or one that was cut off, answers again; its VMs are as they are, off after a loss.
     package func restore(site: String) {
         for host in hosts(of: site) { restore(host: host) }
     }

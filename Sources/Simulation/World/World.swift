@@ -14,11 +14,8 @@ package final class World: Sendable {
     package let identifiers: SeededIdentifiers
     let state: Mutex<WorldState>
 
-    package init(
-        _ state: WorldState, order: SimulationExecutor.Order = .arrival,
-        start: Timestamp = Timestamp(milliseconds: 1_700_000_000_000)
-    ) {
-        clock = SimulationClock(start: start)
+    package init(_ state: WorldState, order: SimulationExecutor.Order = .arrival) {
+        clock = SimulationClock(start: state.start)
         executor = SimulationExecutor(clock: clock, order: order)
         identifiers = SeededIdentifiers(seed: SplitMix.seed("identifiers", state.seed))
         self.state = Mutex(state)

@@ -1,5 +1,5 @@
 import Hypervisors
-package import SiteModel
+import SiteModel
 
 /// A VM to put into a world.
 package struct NewVM: Hashable, Sendable {
@@ -63,7 +63,8 @@ extension WorldState {
     }
 
     /// Puts a VM at a host, with its disks; a running one has been running for a while.
-    package mutating func addVM(_ vm: NewVM, at host: String, now: Timestamp = Timestamp(milliseconds: 0)) throws {
+    package mutating func addVM(_ vm: NewVM, at host: String) throws {
+        let now = start
         guard hosts[host] != nil else { throw SimulationError.unknown("host", host, known: Array(hosts.keys)) }
         let uuid = vm.uuid ?? NewVM.uuid(vm.name)
         var chance = SplitMix(seed: SplitMix.seed(uuid, seed))

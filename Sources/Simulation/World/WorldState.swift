@@ -1,5 +1,5 @@
 import Hypervisors
-import SiteModel
+package import SiteModel
 
 /// Two sites' connection.
 package struct SimulatedLink: Hashable, Sendable {
@@ -17,6 +17,8 @@ package struct SimulatedLink: Hashable, Sendable {
 /// A value: a copy of it is another world that goes its own way.
 package struct WorldState: Sendable {
     package var seed: UInt64
+    /// When the world's clock begins.
+    package var start: Timestamp
     package var hosts: [String: SimulatedHost] = [:]
     package var links: [SitePair: SimulatedLink] = [:]
     package var faults: [Fault] = []
@@ -31,8 +33,9 @@ package struct WorldState: Sendable {
     var trace: [String] = []
     var isTracing = false
 
-    package init(seed: UInt64) {
+    package init(seed: UInt64, start: Timestamp = Timestamp(milliseconds: 1_700_000_000_000)) {
         self.seed = seed
+        self.start = start
         chance = SplitMix(seed: seed)
     }
 

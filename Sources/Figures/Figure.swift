@@ -1,22 +1,36 @@
 /// One row: what is measured, beside what, and the goal.
-struct Figure: Sendable {
+package struct Figure: Sendable {
     /// What the goal is about.
-    enum Goal: Sendable {
+    package enum Goal: Sendable {
         /// Ours divided by the peer's.
         case ratio(Double)
         /// Ours alone.
         case limit(Double)
+        /// Ours alone, and more is better.
+        case least(Double)
         /// None: shown for information.
         case none
     }
 
-    let name: String
-    let unit: String
-    let goal: Goal
+    package let name: String
+    package let unit: String
+    package let goal: Goal
     /// Measures once; in the unit.
-    let ours: @Sendable () async throws -> Double
-    let peerName: String
-    let peer: (@Sendable () async throws -> Double)?
+    package let ours: @Sendable () async throws -> Double
+    package let peerName: String
+    package let peer: (@Sendable () async throws -> Double)?
+
+    package init(
+        name: String, unit: String, goal: Goal, ours: @escaping @Sendable () async throws -> Double,
+        peerName: String = "", peer: (@Sendable () async throws -> Double)? = nil
+    ) {
+        self.name = name
+        self.unit = unit
+        self.goal = goal
+        self.ours = ours
+        self.peerName = peerName
+        self.peer = peer
+    }
 }
 
 /// A figure with the medians of its runs.
@@ -31,6 +45,7 @@ struct Row {
         switch figure.goal {
         case .ratio(let most): ratio.map { $0 <= most }
         case .limit(let most): ours <= most
+        case .least(let least): ours >= least
         case .none: nil
         }
     }
@@ -39,6 +54,7 @@ struct Row {
         switch figure.goal {
         case .ratio(let most): "<= \(shown(most)) x"
         case .limit(let most): "<= \(shown(most)) \(figure.unit)"
+        case .least(let least): ">= \(shown(least)) \(figure.unit)"
         case .none: "-"
         }
     }

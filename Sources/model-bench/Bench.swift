@@ -1,0 +1,9 @@
+import Figures
+
+/// Prints the simulated site's figures; its options are those of `FigureReport`.
+@main
+struct Bench {
+    static func main() async throws {
+        try await FigureReport.run("model", modelFigures)
+    }
+}
