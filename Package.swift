@@ -85,7 +85,7 @@ let package = Package(
             name: "perilune",
             dependencies: [
                 "RecoveryScripting", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
-                "LuaHost", "Lab", "CEdit",
+                "Simulation", "LuaHost", "Lab", "CEdit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -113,7 +113,7 @@ let package = Package(
             name: "RecoveryScriptingTests",
             dependencies: [
                 "RecoveryScripting", "RecoveryEngine", "LuaHost", "SiteModel", "VaultStore", "Hypervisors",
-                "BlockReplication",
+                "BlockReplication", "Simulation",
             ],
             swiftSettings: strict),
         .testTarget(

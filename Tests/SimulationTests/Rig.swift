@@ -36,8 +36,8 @@ struct Rig: Sendable {
     func setUp(points: Int = 2) async throws {
         for host in world.hosts { try await engine.ensureHost(host) }
         let server = try await engine.ensureServer(name: "vmm", managementVM: nil)
-        let gold = try await engine.ensureCloud(name: "gold", server: server.id, hosts: ["host-a"])
-        let silver = try await engine.ensureCloud(name: "silver", server: server.id, hosts: ["host-b"])
+        let gold = try await engine.ensureCloud(name: "gold", server: server.id, hosts: ["a"])
+        let silver = try await engine.ensureCloud(name: "silver", server: server.id, hosts: ["b"])
         let policy = try await engine.ensurePolicy(
             Policy(id: world.identifiers.next(), name: "fast", copyFrequencySeconds: 30, recoveryPoints: points))
         try await engine.ensurePair(primary: gold, recovery: silver, policy: policy)

@@ -13,10 +13,11 @@ package final class ScriptContext: Sendable {
     /// States as the script last read them, by object: `tostring` cannot wait for the vault.
     private let states = Mutex<[LuaObject: String]>([:])
     /// Operations that the engine still drives, also those whose waiting task was cancelled.
-    let operations = RunningOperations()
+    let operations: RunningOperations
 
     package init(engine: RecoveryEngine, run: String, powers: Set<Power>, labPower: (any LabPower)?) {
         self.engine = engine
+        operations = RunningOperations(executor: engine.dependencies.executor)
         self.run = run
         self.powers = powers
         self.labPower = labPower

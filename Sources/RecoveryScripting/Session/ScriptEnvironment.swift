@@ -12,6 +12,9 @@ enum ScriptEnvironment {
         configuration.globals = LuaAPI.globals.compactMap { $0.hostFunction(isMethod: false) }
         configuration.limits = options.limits
         configuration.clock = EngineLuaClock(clock: context.engine.dependencies.clock)
+        // An engine that is kept to one executor, as a simulated one is, keeps its scripts there too.
+        configuration.hostExecutor = context.engine.dependencies.executor
+        configuration.executor = context.engine.dependencies.executor as? any SerialExecutor
         configuration.seed = seed(of: context.run)
         configuration.resolver = LibraryResolver(folders: options.moduleFolders)
         configuration.print = output

@@ -1,13 +1,13 @@
 internal import Foundation
 import Synchronization
 
-/// One thread that runs all the work of a simulated world in a fixed order, and moves the time when none is left.
+/// One thread that runs all the work of a simulated world in a fixed order, Lua's too, and moves the time when none is left.
 ///
 /// Work that waits for anything outside the world would come back in an order that no seed decides; it is noticed, because
 /// it comes back on another thread.
 ///
 /// `@unchecked Sendable`: `queue` and the flags are touched only with `condition` locked.
-package final class SimulationExecutor: TaskExecutor, @unchecked Sendable {
+package final class SimulationExecutor: TaskExecutor, SerialExecutor, @unchecked Sendable {
     /// How ready work is chosen.
     package enum Order: Sendable {
         /// First come, first served.
@@ -52,7 +52,7 @@ package final class SimulationExecutor: TaskExecutor, @unchecked Sendable {
         return try await withCheckedThrowingContinuation { continuation in
             let thread = Thread { [self] in continuation.resume(with: drain(outcome, body)) }
             thread.name = "simulation"
-            thread.stackSize = 8 << 20
+            thread.stackSize = 64 << 20
             thread.start()
         }
     }
@@ -116,13 +116,13 @@ package final class SimulationExecutor: TaskExecutor, @unchecked Sendable {
         }
         jobsRun += 1
         condition.unlock()
-        job.runSynchronously(on: asUnownedTaskExecutor())
+        job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
         return true
     }
 
     // MARK: Beside work of other threads
 
-    /// Serves the world from a thread of its own until `close`, for work that has threads too: Lua's.
+    /// Serves the world from a thread of its own until `close`, for a program that has threads too.
     ///
     /// Time moves when nothing has come for `grace` seconds of real time and somebody waits for it. Runs are then repeatable
     /// as far as what waits outside is.
@@ -133,7 +133,7 @@ package final class SimulationExecutor: TaskExecutor, @unchecked Sendable {
         isOpen = true
         let thread = Thread { [self] in serve(grace) }
         thread.name = "simulation"
-        thread.stackSize = 8 << 20
+        thread.stackSize = 64 << 20
         thread.start()
     }
 

@@ -52,7 +52,7 @@ package final class World: Sendable {
     package var hosts: [SiteModel.Host] {
         look { $0.hosts.values.sorted { $0.name < $1.name } }.map { host in
             SiteModel.Host(
-                id: "host-" + host.name, name: host.name, site: host.site, uri: SimulatedConnections.uri(host.name),
+                id: host.name, name: host.name, site: host.site, uri: SimulatedConnections.uri(host.name),
                 agentSocket: "/simulated/\(host.name)/agent.sock", agentAddress: host.address, store: host.store,
                 fence: ["/simulated/fence", host.name])
         }

@@ -72,12 +72,16 @@ extension WorldState {
         definition.complete(uuid: { uuid }, mac: { SimulatedHypervisor.mac(&chance) })
         var domain = SimulatedDomain(uuid: definition.uuid ?? uuid, definition: definition, seed: seed)
         for disk in definition.disks {
-            guard let path = disk.path else { continue }
             let made = vm.disks.first { $0.target == disk.target }
             let size = made?.size ?? 10 << 30
             let stamp = WriteStamp(version: nextVersion(), at: now)
             let content = VersionedExtents(whole: min(made?.used ?? 0, size), stamp: stamp)
-            hosts[host]?.put(SimulatedFile(size: size, format: disk.format, extents: content), at: path)
+            for (index, layer) in disk.chain.enumerated() {
+                let below = disk.chain.dropFirst(index + 1).first?.path
+                let extents = below == nil ? content : VersionedExtents()
+                hosts[host]?.put(
+                    SimulatedFile(size: size, format: layer.format, backing: below, extents: extents), at: layer.path)
+            }
         }
         domain.autostart = vm.autostart
         domain.guest = vm.guest

@@ -5,6 +5,7 @@ import Hypervisors
 import Lab
 import LuaHost
 import RecoveryEngine
+import Simulation
 import VaultStore
 
 /// Turns any error into what an operator reads, and into an exit code.
@@ -41,6 +42,7 @@ enum Failure {
         case let error as HypervisorError: (error.message, error.hint)
         case let error as ReplicationError: (error.message, error.hint)
         case let error as LabError: (error.message, error.hint)
+        case let error as SimulationError: (error.message, error.hint)
         case let error as LuaError: (line(error), error.hint)
         default: ("\(error)", nil)
         }

@@ -17,9 +17,10 @@ struct ScriptSettings: ParsableArguments {
     @Option(name: .customLong("lab-root"), help: "The lab's directory, for --grant lab.")
     var labRoot: String = LabConfiguration.defaultRoot
 
-    func options(scriptFolder: String?) throws -> ScriptOptions {
+    /// `simulatedLab` stands in for the lab where the sites are simulated.
+    func options(scriptFolder: String?, simulatedLab: SimulatedLab? = nil) throws -> ScriptOptions {
         let grants = try Power.named(grants)
-        let lab = try grants.contains(.lab) ? LabControl(root: labRoot) : nil
+        let lab: (any LabPower)? = try grants.contains(.lab) ? simulatedLab ?? LabControl(root: labRoot) : nil
         return try ScriptOptions(
             scriptFolder: scriptFolder, libraryPaths: libraries,
             standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),
