@@ -5,6 +5,7 @@ import Glibc
 import Hypervisors
 import Lab
 import RecoveryEngine
+import SiteModel
 import Testing
 
 /// The drivers' contract, on libvirt, QEMU and agents; the simulated site is held to the same cases.
@@ -48,12 +49,13 @@ private struct LabContractSite: ContractSite {
         target = try await lab.engine.hosts.hypervisor(lab.hostB.id)
         sender = try await lab.engine.hosts.agent(lab.hostA.id)
         receiver = try await lab.engine.hosts.agent(lab.hostB.id)
-        func identity(_ guest: LabGuest) async throws -> VMIdentity {
-            let domain = try #require(try await source.domain(named: guest.name))
-            return VMIdentity(name: domain.name, uuid: domain.uuid)
-        }
-        vm = try await identity(willing)
-        self.stubborn = try await identity(stubborn)
+        vm = try await Self.identity(willing, at: source)
+        self.stubborn = try await Self.identity(stubborn, at: source)
+    }
+
+    private static func identity(_ guest: LabGuest, at host: any Hypervisor) async throws -> VMIdentity {
+        let domain = try #require(try await host.domain(named: guest.name))
+        return VMIdentity(name: domain.name, uuid: domain.uuid)
     }
 
     var sourceStore: String { lab.hostA.store }
@@ -69,10 +71,9 @@ private struct LabContractSite: ContractSite {
     }
 
     func letItWrite() async throws {
-        let before = try await report(from: guest.address, in: lab.lab, within: .seconds(60)) { _ in true }
-        _ = try await report(from: guest.address, in: lab.lab, within: .seconds(60)) {
-            $0.records > max(before.records, $0.bootRecords)
-        }
+        // It may still be booting: it is asked until it answers.
+        let before = try await lab.answer(of: guest, at: .a) { _ in true }
+        _ = try await lab.answer(of: guest, at: .a) { $0.records > before.records }
     }
 
     func identifier() -> String { UUID().uuidString.lowercased() }

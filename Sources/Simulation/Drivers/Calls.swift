@@ -42,9 +42,11 @@ extension World {
         _ callee: Callee, _ name: String, at host: String, about subject: String, seconds: Double,
         _ body: (inout WorldState, Timestamp) throws -> Result
     ) async throws -> Result {
-        let call = "\(callee.rawValue).\(name)"
-        let fault = change { state in
-            state.hosts[host]?.answers == true ? state.fault(call, subject, at: host) : nil
+        // Its whole name is made when somebody asks for it: most calls meet no fault and are not noted.
+        var call: String { "\(callee.rawValue).\(name)" }
+        let fault = change { state -> Fault.Effect? in
+            guard !state.faults.isEmpty, state.hosts[host]?.answers == true else { return nil }
+            return state.fault(call, subject, at: host)
         }
         var wait = seconds
         if case .slow(let factor)? = fault { wait *= factor }
@@ -61,10 +63,10 @@ extension World {
                 }
                 let result = try body(&state, now)
                 if fault == .losesAnswer { throw callee.failed("the answer to \(call)", host) }
-                state.note(now, host, call, subject, "ok")
+                if state.isTracing { state.note(now, host, call, subject, "ok") }
                 return result
             } catch {
-                state.note(now, host, call, subject, state.isTracing ? "\(error)" : "")
+                if state.isTracing { state.note(now, host, call, subject, "\(error)") }
                 throw error
             }
         }

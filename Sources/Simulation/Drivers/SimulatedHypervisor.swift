@@ -97,16 +97,15 @@ package struct SimulatedHypervisor: Hypervisor {
     }
 
     private func describe(_ domain: SimulatedDomain, _ host: SimulatedHost) -> Domain {
-        let definition = domain.live ?? domain.stored
         return Domain(
-            name: definition?.name ?? "", uuid: domain.uuid, power: domain.power, autostart: domain.autostart,
-            memoryMiB: definition?.memoryMiB ?? 0,
+            name: domain.name, uuid: domain.uuid, power: domain.power, autostart: domain.autostart,
+            memoryMiB: domain.memoryMiB,
             disks: domain.disks.map { disk in
                 DomainDisk(
                     target: disk.target, path: disk.path, format: disk.format,
                     isReadOnly: disk.isReadOnly || disk.device != "disk",
                     size: disk.path.flatMap { host.files[$0]?.size })
-            }, nics: definition?.nics ?? [])
+            }, nics: domain.nics)
     }
 
     // MARK: Definition

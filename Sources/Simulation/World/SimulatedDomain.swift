@@ -26,16 +26,16 @@ package struct SimulatedDomain: Sendable {
     package var stored: DomainDefinition? {
         didSet {
             storedXML = stored?.xml
-            storedDisks = stored?.disks ?? []
+            storedFacts = Facts(stored)
         }
     }
     /// The definition that the running VM was started from.
     package var live: DomainDefinition? {
-        didSet { liveDisks = live?.disks ?? [] }
+        didSet { liveFacts = live.map { Facts($0) } }
     }
     package private(set) var storedXML: String?
-    private var storedDisks: [DomainDefinition.Disk]
-    private var liveDisks: [DomainDefinition.Disk] = []
+    private var storedFacts: Facts
+    private var liveFacts: Facts?
     package var power = PowerState.off
     package var autostart = false
     package var checkpoints: [Checkpoint] = []
@@ -62,14 +62,33 @@ package struct SimulatedDomain: Sendable {
         self.uuid = uuid
         stored = definition
         storedXML = definition.xml
-        storedDisks = definition.disks
+        storedFacts = Facts(definition)
         chance = SplitMix(seed: SplitMix.seed(uuid, seed))
     }
 
-    package var name: String { (live ?? stored)?.name ?? uuid }
+    /// What is often asked of a definition: reading its XML takes longer than all else that a call does.
+    private struct Facts: Sendable {
+        var name = ""
+        var memoryMiB = 0
+        var disks: [DomainDefinition.Disk] = []
+        var nics: [DomainNIC] = []
+
+        init(_ definition: DomainDefinition?) {
+            guard let definition else { return }
+            name = definition.name
+            memoryMiB = definition.memoryMiB
+            disks = definition.disks
+            nics = definition.nics
+        }
+    }
+
+    private var facts: Facts { liveFacts ?? storedFacts }
+    package var name: String { facts.name }
+    package var memoryMiB: Int { facts.memoryMiB }
+    package var nics: [DomainNIC] { facts.nics }
 
     /// The disks as the VM has them now.
-    package var disks: [DomainDefinition.Disk] { live == nil ? storedDisks : liveDisks }
+    package var disks: [DomainDefinition.Disk] { facts.disks }
 
     /// Targets of the disks that the guest writes.
     var writable: [DomainDefinition.Disk] { disks.filter(\.isWritableFile) }

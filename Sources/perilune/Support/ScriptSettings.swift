@@ -20,7 +20,8 @@ struct ScriptSettings: ParsableArguments {
     /// `simulatedLab` stands in for the lab where the sites are simulated.
     func options(scriptFolder: String?, simulatedLab: SimulatedLab? = nil) throws -> ScriptOptions {
         let grants = try Power.named(grants)
-        let lab: (any LabPower)? = try grants.contains(.lab) ? simulatedLab ?? LabControl(root: labRoot) : nil
+        var lab: (any LabPower)? = simulatedLab
+        if lab == nil, grants.contains(.lab) { lab = try LabControl(root: labRoot) }
         return try ScriptOptions(
             scriptFolder: scriptFolder, libraryPaths: libraries,
             standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),
