@@ -28,6 +28,7 @@ let package = Package(
         .systemLibrary(name: "CNBD", pkgConfig: "libnbd", providers: [.apt(["libnbd-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         // Lua in Swift; knows nothing of recovery.
         .target(name: "CLuaShim", dependencies: ["CLua"]),
@@ -36,8 +37,7 @@ let package = Package(
         // Figures of LuaHost beside the same work done in C against lua.h: `scripts/bench lua`.
         .target(name: "CLuaYardstick", dependencies: ["CLua"]),
         .executableTarget(
-            name: "luahost-bench", dependencies: ["LuaHost", "CLuaYardstick", "Figures"], swiftSettings: strict),
-        .target(name: "Figures", swiftSettings: strict),
+            name: "luahost-bench", dependencies: ["LuaHost", "CLuaYardstick"], swiftSettings: strict),
 
         // The core: values and rules, then the parts that act.
         .target(name: "SiteModel", swiftSettings: strict),
@@ -49,7 +49,8 @@ let package = Package(
         .target(
             name: "BlockReplication",
             dependencies: [
-                "SiteModel", "CNBD", "CXXHash", .product(name: "Subprocess", package: "swift-subprocess"),
+                "SiteModel", "CNBD", "CXXHash", "COpenSSL",
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             swiftSettings: strict),
         .target(
@@ -68,12 +69,16 @@ let package = Package(
         .executableTarget(
             name: "model-bench",
             dependencies: [
-                "Simulation", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "Figures",
+                "Simulation", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
             ],
             swiftSettings: strict),
         .target(
             name: "RecoveryScripting",
-            dependencies: ["LuaHost", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
+            dependencies: [
+                "LuaHost", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
 
         // The lab and the command line.
@@ -113,7 +118,7 @@ let package = Package(
             name: "RecoveryScriptingTests",
             dependencies: [
                 "RecoveryScripting", "RecoveryEngine", "LuaHost", "SiteModel", "VaultStore", "Hypervisors",
-                "BlockReplication", "Simulation",
+                "BlockReplication",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -127,3 +132,12 @@ let package = Package(
             swiftSettings: strict),
     ]
 )
+
+// LuaHost alone, without the packages that only the engine needs: quick enough to be built again for each sanitizer.
+// `scripts/test lua` sets this, and keeps what it builds in a place of its own.
+if Context.environment["PERILUNE_PRODUCT"] == "LuaHost" {
+    let own: Set = ["CLua", "CLuaShim", "LuaHost", "CLuaYardstick", "luahost-bench", "LuaHostTests"]
+    package.targets.removeAll { !own.contains($0.name) }
+    package.products.removeAll { $0.name != "LuaHost" }
+    package.dependencies = []
+}

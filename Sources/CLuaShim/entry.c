@@ -100,7 +100,13 @@ static int serve(lua_State *L, CLuaEngine *e, const Entry *f, int count) {
     e->reply_lost = false;
     lua_State *outer = e->calling;
     e->calling = L;
+    int64_t entered = 0;
+    if (f->timed)
+        entered = enter_host(e);
+    else
+        e->called_untimed = true;
     CLuaReply reply = f->callback(f->binding, &call);
+    if (f->timed) leave_host(e, entered);
     e->calling = outer;
     if (__builtin_expect(reply == CLUA_REPLY_SLOTS, 1)) {
         if (e->reply_lost) raise(L, "memory", "the host's reply does not fit into memory");
@@ -188,12 +194,12 @@ static int install(lua_State *L) {
 
 CLuaStatus clua_install_function(
     CLuaEngine *e, CLuaPlace place, const char *container, const char *name, const char *public_name,
-    uint32_t function, bool waits, CLuaCallback callback, void *binding) {
+    uint32_t function, bool waits, bool timed, CLuaCallback callback, void *binding) {
     Entry *entry = allocation_fails() ? NULL : calloc(1, sizeof *entry);
     if (!entry) return CLUA_NO_MEMORY;
     *entry = (Entry){
         .engine = e, .callback = callback, .binding = binding, .name = strdup(public_name), .id = function,
-        .waits = waits, .next = e->entries,
+        .waits = waits, .timed = timed, .next = e->entries,
     };
     e->entries = entry;
     if (!entry->name) return CLUA_NO_MEMORY;

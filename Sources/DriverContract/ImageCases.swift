@@ -56,7 +56,9 @@ extension DriverContract {
             try await target.resume(uuid: uuid)
             let domain = try await target.domain(uuid: uuid)
             try require("power of the copy", domain?.power, .running)
-            try require("networks of the copy", Set(domain?.nics.map(\.network) ?? []), [site.targetNetwork])
+            // Live, libvirt names the bridge where the network is one.
+            let named = try DomainDefinition(xml: await target.inactiveXML(uuid: uuid)).nics.map(\.network)
+            try require("networks of the copy", Set(named), [site.targetNetwork])
             try require("sizes of its disks", domain?.disks.compactMap(\.size), maker.disks.map(\.size))
             try await declined(.busy, "forgetting what it stands on") {
                 try await receiver.forget(relationship: relationship)

@@ -1,5 +1,3 @@
-import Figures
-
 /// Prints the simulated site's figures; its options are those of `FigureReport`.
 @main
 struct Bench {

@@ -1,4 +1,3 @@
-import Figures
 import Glibc
 import RecoveryEngine
 import SiteModel

@@ -8,7 +8,7 @@ import RecoveryScripting
 struct ScriptSettings: ParsableArguments {
     @Option(
         name: .customLong("grant"), parsing: .singleValue,
-        help: "Grant a power by name (hosts, lab). Repeatable.")
+        help: "Grant a power: exec, files=FOLDER, hosts, http, lab. Several with commas, or repeat it.")
     var grants: [String] = []
 
     @Option(name: .customLong("library"), parsing: .singleValue, help: "Folder of modules to require. Repeatable.")
@@ -19,12 +19,12 @@ struct ScriptSettings: ParsableArguments {
 
     /// `simulatedLab` stands in for the lab where the sites are simulated.
     func options(scriptFolder: String?, simulatedLab: SimulatedLab? = nil) throws -> ScriptOptions {
-        let grants = try Power.named(grants)
+        let grants = try Grants.reading(grants, scriptFolder: scriptFolder)
         var lab: (any LabPower)? = simulatedLab
-        if lab == nil, grants.contains(.lab) { lab = try LabControl(root: labRoot) }
+        if lab == nil, grants.powers.contains(.lab) { lab = try LabControl(root: labRoot) }
         return try ScriptOptions(
             scriptFolder: scriptFolder, libraryPaths: libraries,
             standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),
-            grants: grants, labPower: lab)
+            grants: grants.powers, folders: grants.folders, labPower: lab)
     }
 }

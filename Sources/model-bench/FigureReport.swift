@@ -3,7 +3,7 @@ internal import Foundation
 /// Measures the figures of one area and prints them: a table, or JSON with `--json`.
 ///
 /// `--markdown FILE` also writes the table there as the area's section, and leaves the others; `--only TEXT` measures those
-/// whose name contains it; `--check` fails when a goal is missed.
+/// whose name contains it, `--runs N` that often; `--check` fails when a goal is missed.
 package enum FigureReport {
     private static let header = ["name", "ours", "peer or limit", "ratio", "goal", ""]
 
@@ -13,7 +13,8 @@ package enum FigureReport {
             arguments.firstIndex(of: flag).flatMap { $0 + 1 < arguments.count ? arguments[$0 + 1] : nil }
         }
         let only = value("--only")
-        let rows = try await measure(figures.filter { only.map($0.name.contains) ?? true }, runs: runs)
+        let rows = try await measure(
+            figures.filter { only.map($0.name.contains) ?? true }, runs: value("--runs").flatMap(Int.init) ?? runs)
         if arguments.contains("--json") {
             print("[\n  " + rows.map(\.json).joined(separator: ",\n  ") + "\n]")
         } else {
@@ -34,7 +35,7 @@ package enum FigureReport {
 
     /// Puts the area's section in the place of its last one.
     private static func write(_ rows: [Row], _ area: String, to path: String) throws {
-        let title = "# Figures\n\nMedians of five runs taken in turn, release build. Made by `scripts/bench`.\n"
+        let title = "# Figures\n\nMedians of runs taken in turn, release build. Made by `scripts/bench`.\n"
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? title
         let lines = ([header, header.map { _ in "---" }] + rows.map(\.cells)).map {
             "| " + $0.joined(separator: " | ") + " |"

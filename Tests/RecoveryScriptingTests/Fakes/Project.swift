@@ -4,7 +4,7 @@ import Foundation
 enum Project {
     static func path(_ relative: String) -> String {
         var folder = URL(filePath: #filePath)
-        for _ in 0..<3 { folder = folder.deletingLastPathComponent() }
+        for _ in 0..<4 { folder = folder.deletingLastPathComponent() }
         return folder.appending(path: relative).path
     }
 
