@@ -224,9 +224,12 @@ extension WorldState {
             load.delta.overlay(piece)
         }
         var hash = SplitMix.seed(ticket.generation, UInt64(load.delta.runs.count))
+        // Nobody asks what is newer than the time before a first copy: a map of all of it would be large, and idle.
+        let keepsMap = !below.layers.isEmpty
         for run in load.delta.runs {
-            for granule in Int(run.offset / Bitmap.granule)...Int((run.end - 1) / Bitmap.granule) {
-                load.granules.insert(granule)
+            if keepsMap {
+                load.granules.formUnion(
+                    Int(run.offset / Bitmap.granule)...Int((run.end - 1) / Bitmap.granule))
             }
             hash = (hash ^ run.offset ^ run.stamp.version) &* 0x100_0000_01B3
         }
