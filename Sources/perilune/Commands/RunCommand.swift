@@ -32,10 +32,11 @@ struct RunCommand: AsyncParsableCommand {
             let simulated = try await simulation.start(display: display)
             defer { simulated?.end() }
             let engine = try simulated?.engine ?? options.engine(display: display)
+            var scriptOptions = try settings.options(scriptFolder: folder, simulatedLab: simulated?.lab)
+            scriptOptions.planPrompt = Terminal.readsFromPerson ? TerminalPrompt(display: display) : nil
             try await Scripts.run(
                 text, name: script, arguments: arguments, engine: engine, display: display,
-                options: settings.options(scriptFolder: folder, simulatedLab: simulated?.lab),
-                json: options.json)
+                options: scriptOptions, json: options.json)
         }
     }
 }
