@@ -181,7 +181,7 @@ package final class RecoveryEngine: Sendable {
     func drive(_ jobID: String) async throws -> Job {
         let driver = drivers.withLock { drivers in
             if let driver = drivers[jobID] { return driver }
-            let driver = Task {
+            let driver = Task(executorPreference: dependencies.executor) {
                 defer { self.drivers.withLock { $0[jobID] = nil } }
                 return try await self.driveAlone(jobID)
             }

@@ -38,7 +38,7 @@ actor JobDriver {
     /// - Throws: `EngineError` saying what failed and what state the VM was left in.
     func drive() async throws {
         let lease = lease
-        let renewal = Task { await lease.renewUntilCancelled() }
+        let renewal = Task(executorPreference: dependencies.executor) { await lease.renewUntilCancelled() }
         defer { renewal.cancel() }
         do {
             for stage in job.stages where stage.state != .done {
