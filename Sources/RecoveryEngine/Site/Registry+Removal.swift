@@ -85,7 +85,11 @@ extension RecoveryEngine {
             let classes = try vault.objects(StorageClass.self, parent: server.id)
             let classIDs = Set(classes.map(\.value.id))
             let left =
-                protected.map { "VM \($0.value.name) to unprotect" }
+                (try vault.objects(RecoveryPlan.self).map(\.value).filter {
+                    [$0.source, $0.target].contains(server.id)
+                }
+                .map { "plan \($0.name) to remove" })
+                + protected.map { "VM \($0.value.name) to unprotect" }
                 + (try vault.objects(NetworkMapping.self).map(\.value).filter {
                     ids.contains($0.sourceCloud) || ids.contains($0.targetCloud)
                 }.map { "network mapping \($0.name) to remove" })
