@@ -20,11 +20,17 @@ package struct EngineDependencies: Sendable {
     ///
     /// Must return quickly.
     package var observer: @Sendable (Job, _ vm: String) -> Void
+    /// Seconds that local time is ahead of UTC at an instant: times of day in policies are local.
+    package var localOffset: @Sendable (Timestamp) -> Int
+    /// So many bytes that nobody can guess.
+    package var randomBytes: @Sendable (Int) -> [UInt8]
 
     package init(
         vault: any Vault, connections: any Connections, fencing: any Fencing, clock: any EngineClock,
         identifiers: any IdentifierSource, holder: String, leaseLifetime: Double = 15,
-        observer: @escaping @Sendable (Job, String) -> Void = { _, _ in }
+        observer: @escaping @Sendable (Job, String) -> Void = { _, _ in },
+        localOffset: @escaping @Sendable (Timestamp) -> Int = LocalTime.offset,
+        randomBytes: @escaping @Sendable (Int) -> [UInt8] = SystemRandom.bytes
     ) {
         self.vault = vault
         self.connections = connections
@@ -34,6 +40,8 @@ package struct EngineDependencies: Sendable {
         self.holder = holder
         self.leaseLifetime = leaseLifetime
         self.observer = observer
+        self.localOffset = localOffset
+        self.randomBytes = randomBytes
     }
 }
 

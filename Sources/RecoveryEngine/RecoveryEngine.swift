@@ -29,18 +29,14 @@ package final class RecoveryEngine: Sendable {
     /// on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`.
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`,
+    ///     `path` (where a carried first copy lies).
     ///   - run: id of the script's run that asks.
     /// - Throws: `EngineError`; kind `refused` with the rule's id when a rule forbids it, and then nothing was changed.
     @discardableResult
     package func perform(
         _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil
     ) async throws -> Job {
-        guard operation != .importFirstCopy else {
-            throw EngineError(
-                .invalid, "a first copy cannot be imported from a medium yet", hint: "start it over the network instead"
-            )
-        }
         let relationship = try await relationship(relationshipID)
         if let open = try await openJob(of: relationship), open.operation == operation {
             guard open.arguments == arguments else {
@@ -132,7 +128,8 @@ package final class RecoveryEngine: Sendable {
                 leftover = other.value.facts["generation"]
             }
             let during: ReplicationState
-            switch TransitionTable.transition(from: current.value.state, operation) {
+            let firstCopy = current.value.firstCopy?.method ?? .now
+            switch TransitionTable.transition(from: current.value.state, operation, firstCopy: firstCopy) {
             case .allowed(let running, _): during = running
             case .refused(let rule):
                 // Another engine's operation came in between the check and this.
@@ -140,11 +137,13 @@ package final class RecoveryEngine: Sendable {
                     Refusal(
                         rule: rule, operation: operation, object: relationship.name, state: current.value.state))
             }
-            let stages = StagePlan.stages(of: operation, from: current.value.state)
+            let stages = StagePlan.stages(of: operation, from: current.value.state, firstCopy: firstCopy)
             var job = Job(
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
                 origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
             job.facts["leftover"] = leftover
+            // Kept with the job: the record of the first copy goes when that is whole.
+            if operation == .protect { job.facts["firstCopy"] = firstCopy.rawValue }
             try vault.insert(job)
             current.value.activeJob = id
             current.value.state = during

@@ -7,6 +7,14 @@ enum Operations {
     /// The methods, with examples that call them on an object of that type.
     static func methods(of type: String) -> [FunctionDeclaration] {
         [
+            plain(
+                "start_first_copy", .startFirstCopy, "Makes the outstanding first copy now, over the network.", .changes,
+                type),
+            importFirstCopy(type),
+            plain(
+                "cancel_first_copy", .cancelFirstCopy,
+                "Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.", .changes,
+                type),
             plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
             plain("pause", .pause, "Holds replication back.", .changes, type),
             plain("resume", .resume, "Lets paused or failed replication go on.", .changes, type, in: .paused),
@@ -93,6 +101,20 @@ enum Operations {
                     }
                 }
                 return try await perform(planned ? .plannedFailover : .unplannedFailover, call, options)
+            })
+    }
+
+    private static func importFirstCopy(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "import_first_copy", "Takes a first copy that was carried to the target in as the first recovery point.",
+            named: [.optional("path", .text, "folder at the target that holds the VM's; the one planned if left out")],
+            results: [job],
+            errors: errors + [
+                ErrorDeclaration("invalid", "nothing was exported, or the path is not absolute")
+            ],
+            effect: .changes, example: "\(type):import_first_copy { path = \"/mnt/usb\" }",
+            .waiting { call in
+                try await perform(.importFirstCopy, call, engineArguments(call, from: ["path"]))
             })
     }
 

@@ -9,7 +9,11 @@ enum VaultObject {
         "vault",
         "The record of what exists and what was done. Methods that take a table make the vault say what it says.",
         fields: [],
-        methods: [host, server, policy, hosts, servers, policies, items, relationships, replicated, events])
+        methods: [
+            host, server, PolicyOptions.make, ClusterObject.make, hosts, servers, policies, ClusterObject.list, items,
+            relationships, replicated, events, VaultRecords.jobs, VaultRecords.settings,
+            VaultRecords.registrationKey, VaultRecords.registrationKeys, VaultRecords.revokeKey,
+        ])
 
     private static let unknown = ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")
 
@@ -25,21 +29,16 @@ enum VaultObject {
             .required("store", .text, "folder at the host for recovery points"),
             .optional(
                 "fence", .list(.text),
-                "command that ends the host for certain; exit status 0 is proof", otherwise: "stays as it is"),
+                "command that ends the host for certain; exit status 0 is proof; kept if left out"),
         ],
-        lookup: .required("name", .text, "name of a registered host", names: .host),
-        results: [ResultDeclaration("host", .object("host"), "the host")],
-        errors: [
-            unknown,
-            ErrorDeclaration("not-granted", "it says something new of a host, and the run has no --grant hosts"),
-        ],
-        effect: .changes,
+        lookup: .required("name", .text, "name of a registered host"),
+        results: [ResultDeclaration("host", .object("host"), "the host")], errors: [unknown], effect: .changes,
         example: """
             vault:host {
               name = "b1", site = "b", uri = "qemu+unix:///system?socket=/run/b/libvirt-sock",
               agent = "/run/b/agent.sock", address = "10.99.0.2:7731", store = "/srv/points",
             }
-            """, in: .bare,
+            """,
         .waiting { call in
             let (arguments, name) = (call.arguments, call.arguments.text("name"))
             if arguments.isLookup { return [.object(Handle.host(try await call.session.host(Handle.host(name)).name))] }
@@ -52,7 +51,7 @@ enum VaultObject {
                 agentAddress: arguments.text("address"), store: arguments.text("store"),
                 fence: arguments.texts("fence") ?? present?.fence ?? [])
             // A fence is a program to run, and a host's store is where copies go: not every script may say what they are.
-            if host != present { try call.require(.hosts) }
+            if host != present { try call.session.require(.hosts, for: "vault:host") }
             return [.object(Handle.host(try await engine.ensureHost(host).name))]
         })
 
@@ -60,58 +59,35 @@ enum VaultObject {
         "server", "Registers a management server, or looks one up by name.",
         named: [
             .required("name", .text, "unique among servers"),
-            .optional(
-                "vm", .text, "name of the VM that the server runs in, if it runs in one", otherwise: "stays as it is"),
+            .optional("vm", .text, "name of the VM that the server runs in, if it runs in one; kept if left out"),
+            .optional("version", .text, "its version, such as \"0.1.0\"; kept if left out"),
+            .optional("role", .text, "name of its cluster role, if it runs on several nodes: the same as its name"),
+            .optional("node", .text, "the active node that registers; the others join with server:join"),
+            .optional("key", .text, "path of the file with its registration key, where the vault asks for one"),
         ],
-        lookup: .required("name", .text, "name of a registered server", names: .server),
-        results: [ResultDeclaration("server", .object("server"), "the server")], errors: [unknown], effect: .changes,
-        example: "local vmm = vault:server { name = \"vmm01\", vm = \"vmm01\" }", in: .bare,
+        lookup: .required("name", .text, "name of a registered server"),
+        results: [ResultDeclaration("server", .object("server"), "the server")],
+        errors: [
+            unknown,
+            ErrorDeclaration(
+                "refused",
+                "rules registration-key-needed, registration-key-refused, cluster-role-name, version-not-usable"),
+        ],
+        effect: .changes,
+        example: "local vmm = vault:server { name = \"vmm01\", vm = \"vmm01\" }",
         .waiting { call in
             let name = call.arguments.text("name")
             if call.arguments.isLookup {
                 return [.object(Handle.server(try await call.session.server(Handle.server(name)).name))]
             }
             try Handle.check(name, of: "server")
-            let engine = call.session.engine
-            let present = try await engine.vault.read { try $0.object(Server.self, named: name, parent: nil)?.value }
-            let server = try await engine.ensureServer(
-                name: name, managementVM: call.arguments.optionalText("vm") ?? present?.managementVM)
+            let arguments = call.arguments
+            let server = try await call.session.engine.register(
+                RecoveryEngine.Registration(
+                    name: name, managementVM: arguments.optionalText("vm"), version: arguments.optionalText("version"),
+                    role: arguments.optionalText("role"), node: arguments.optionalText("node"),
+                    keyFile: arguments.optionalText("key")))
             return [.object(Handle.server(server.name))]
-        })
-
-    static let policy = FunctionDeclaration(
-        "policy", "Makes or changes a policy, or looks one up by name. What is left out stays as it is.",
-        named: [
-            .required("name", .text, "unique among policies"),
-            .optional(
-                "copy_frequency", .duration, "time between cycles: 30s, 5min or 15min",
-                otherwise: "stays as it is; 5min for a new policy"),
-            .optional(
-                "recovery_points", .integer, "points kept besides the newest",
-                otherwise: "stays as it is; 0 for a new policy", unit: .count, range: 0...24),
-            .optional(
-                "app_consistent", .duration, "time between application-consistent points, whole hours from 1h to 12h",
-                otherwise: "stays as it is; none for a new policy"),
-            .optional(
-                "compression", .boolean, "compress what travels", otherwise: "stays as it is; false for a new policy"),
-            .optional(
-                "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "when the first copy is made",
-                otherwise: "stays as it is; \"now\" for a new policy"),
-        ],
-        lookup: .required("name", .text, "name of a policy", names: .policy),
-        results: [ResultDeclaration("policy", .object("policy"), "the policy")],
-        errors: [unknown, ErrorDeclaration("invalid", "a value is not one of those that are allowed")],
-        effect: .changes,
-        example: "local fast = vault:policy { name = \"fast\", copy_frequency = \"30s\", recovery_points = 4 }",
-        in: .bare,
-        .waiting { call in
-            let name = call.arguments.text("name")
-            if call.arguments.isLookup {
-                return [.object(Handle.policy(try await call.session.policy(Handle.policy(name)).name))]
-            }
-            try Handle.check(name, of: "policy")
-            let wanted = try await wantedPolicy(name, call)
-            return [.object(Handle.policy(try await call.session.engine.ensurePolicy(wanted).name))]
         })
 
     static let hosts = list("hosts", "host", "Lists the registered hosts, by name.", Host.self) {
@@ -138,7 +114,7 @@ enum VaultObject {
 
     static let replicated = FunctionDeclaration(
         "replicated", "Returns what replicates a VM: its protected item, or its relationship outside every cloud.",
-        positional: [.required("vm", .text, "name of the VM", names: .vm)],
+        positional: [.required("vm", .text, "name of the VM")],
         results: [
             ResultDeclaration("replication", .either([.object("item"), .object("relationship")]), "either of them")
         ],
@@ -152,7 +128,7 @@ enum VaultObject {
 
     static let events = FunctionDeclaration(
         "events", "Lists what happened, newest first.",
-        named: [.optional("limit", .integer, "how many at most", default: 50, unit: .count, range: 1...10_000)],
+        named: [.optional("limit", .integer, "how many at most", default: 50, range: 1...10_000)],
         results: [ResultDeclaration("events", .list(.record("event")), "the events")], effect: .reads,
         example: "for _, event in ipairs(vault:events { limit = 5 }) do print(event.text) end",
         .waiting { call in
@@ -183,31 +159,5 @@ enum VaultObject {
             try vault.objects(Relationship.self).map(\.value).filter(wanted)
         }
         return .list(found.map { .object(call.session.handle(of: $0)) })
-    }
-
-    /// The policy as it is, or a new one, with what was given.
-    private static func wantedPolicy(_ name: String, _ call: Call) async throws -> Policy {
-        let (engine, arguments) = (call.session.engine, call.arguments)
-        let present = try await engine.vault.read { try $0.object(Policy.self, named: name, parent: nil)?.value }
-        var policy = present ?? Policy(id: engine.dependencies.identifiers.next(), name: name)
-        if let seconds = arguments.optionalNumber("copy_frequency") {
-            policy.copyFrequencySeconds = try whole(seconds, "copy_frequency", "seconds", call)
-        }
-        if let points = arguments.optionalInteger("recovery_points") { policy.recoveryPoints = points }
-        if let seconds = arguments.optionalNumber("app_consistent") {
-            policy.applicationConsistentHours = try whole(seconds / 3600, "app_consistent", "hours", call)
-        }
-        if let compression = arguments.optionalBoolean("compression") { policy.compression = compression }
-        if let first = arguments.optionalText("first_copy").flatMap(Policy.FirstCopy.init(rawValue:)) {
-            policy.firstCopy = first
-        }
-        return policy
-    }
-
-    private static func whole(_ number: Double, _ name: String, _ unit: String, _ call: Call) throws(LuaError) -> Int {
-        guard let whole = Int(exactly: number) else {
-            throw LuaError(.argument, "\(call.name): '\(name)' must be a whole number of \(unit)")
-        }
-        return whole
     }
 }
