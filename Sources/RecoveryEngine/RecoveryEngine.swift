@@ -93,6 +93,12 @@ package final class RecoveryEngine: Sendable {
             for: relationship, item: item, facts: try await facts(for: relationship, item: item))
     }
 
+    /// Which operations come next, the recommended first, and why not the others.
+    package func next(on relationship: Relationship) async throws -> NextSteps {
+        let item = try await item(of: relationship)
+        return Guards.next(for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+    }
+
     // MARK: Jobs
 
     private func openJob(of relationship: Relationship) async throws -> Job? {

@@ -31,6 +31,7 @@ extension RecoveryEngine {
             try await perform(.protect, on: existing.relationship, run: run)
             return existing
         }
+        if let onboarded = try await onboard(name, in: cloud, pair, run: run) { return onboarded }
         let (domain, source) = try await find(vm: name, on: sourceHosts, where: "cloud \(cloud.name)")
         try await checkReplicable(domain, at: source)
         let (disks, excluded) = try replicatedDisks(of: domain, at: source, options)
@@ -179,7 +180,8 @@ extension RecoveryEngine {
             guard let path = disk.path, let size = disk.size else {
                 throw EngineError(
                     .invalid, "disk \(disk.target) of \(domain.name) is not a file that can be read",
-                    hint: "only disks that are files are replicated; detach it, make it read-only, or leave it out with "
+                    hint:
+                        "only disks that are files are replicated; detach it, make it read-only, or leave it out with "
                         + "exclude = { \"\(disk.target)\" }",
                     object: domain.name)
             }

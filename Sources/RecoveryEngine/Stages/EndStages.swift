@@ -20,6 +20,7 @@ extension JobDriver {
         let keeps = policy.map { !$0.deleteReplica } ?? false
         let forgetful = keeps ? nil : try await hosts.reachableAgent(other)
         try await forgetful?.forget(relationship: relationship.id)
+        try await settleStandby(at: other)
         let store = try await hosts.host(other)
         let now = now
         try await record { _, relationship, vault in
@@ -28,7 +29,8 @@ extension JobDriver {
                 try vault.append(
                     Event(
                         at: now, severity: .info, object: relationship.id,
-                        text: "the points of \(relationship.name) stay at \(store.name) below \(folder), as its policy says; "
+                        text:
+                            "the points of \(relationship.name) stay at \(store.name) below \(folder), as its policy says; "
                             + "they go when it is protected again", code: "replica-kept", topic: .vm))
             } else if forgetful == nil {
                 try vault.append(
