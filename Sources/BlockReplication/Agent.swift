@@ -89,7 +89,8 @@ extension Agent {
 extension Agent {
     package func openExport(_ request: ExportPoint) async throws -> PointTicket {
         throw ReplicationError(
-            .unsupported, "this agent cannot write a first copy into a folder", hint: "make the first copy over the network")
+            .unsupported, "this agent cannot write a first copy into a folder",
+            hint: "make the first copy over the network")
     }
 
     package func importPoint(_ request: ImportPoint) async throws -> PointSummary {

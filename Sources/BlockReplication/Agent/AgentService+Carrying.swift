@@ -85,7 +85,8 @@ extension AgentService {
                 hint: "mount or make it at the agent's host, and give the command again")
         }
         guard access(folder, writable ? R_OK | W_OK | X_OK : R_OK | X_OK) == 0 else {
-            throw ReplicationError.system(writable ? "writing to the folder" : "reading the folder", path: folder, errno: errno)
+            throw ReplicationError.system(
+                writable ? "writing to the folder" : "reading the folder", path: folder, errno: errno)
         }
         let (real, own) = (StoreDirectory.canonical(folder), StoreDirectory.canonical(store))
         guard real != own, !real.hasPrefix(own + "/"), !own.hasPrefix(real + "/") else {

@@ -52,7 +52,11 @@ extension AgentService {
                     hint: "open the point and send it again", context: ["generation": request.generation])
             }
             let store: PointStore
-            if let export = point.export { store = export } else { store = try await stores.required(request.relationship) }
+            if let export = point.export {
+                store = export
+            } else {
+                store = try await stores.required(request.relationship)
+            }
             if await store.manifest.epoch < request.epoch {
                 try await store.claim(owner: request.owner, epoch: request.epoch)
             }

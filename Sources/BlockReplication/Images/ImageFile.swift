@@ -42,7 +42,9 @@ package final class ImageFile: Sendable {
         if found >= 0 { return UInt64(found) }
         if errno == ENXIO { return nil }
         // A file system that knows no holes: all of it is data.
-        guard errno == EINVAL || errno == EOPNOTSUPP else { throw failure("looking for data in an image", offset: offset) }
+        guard errno == EINVAL || errno == EOPNOTSUPP else {
+            throw failure("looking for data in an image", offset: offset)
+        }
         return offset
     }
 

@@ -35,7 +35,8 @@ package struct CarriedPoint: Sendable {
 
     /// The files that make the point.
     static func files(of manifest: Manifest, _ point: RecoveryPointRecord) -> [String] {
-        Array(Set(manifest.disks.map(\.base.path) + point.disks.flatMap { [$0.file, $0.map] } + [point.domainXML])).sorted()
+        Array(Set(manifest.disks.map(\.base.path) + point.disks.flatMap { [$0.file, $0.map] } + [point.domainXML]))
+            .sorted()
     }
 
     var files: [String] { Self.files(of: manifest, point) }

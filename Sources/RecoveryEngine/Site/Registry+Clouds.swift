@@ -126,7 +126,8 @@ extension RecoveryEngine {
             let states = try items.map { item in
                 try vault.object(Relationship.self, id: item.value.relationship)?.value
             }
-            let protected = zip(items, states).filter { $1.map { $0.state != .unprotected } ?? false }.map(\.0.value.name)
+            let protected = zip(items, states).filter { $1.map { $0.state != .unprotected } ?? false }.map(
+                \.0.value.name)
             if let refusal = Guards.checkUnpairing(pair.value, protected: protected) { throw Self.refused(refusal) }
             // What is no longer protected belongs to no pair: it would keep its VM from being protected in another one.
             for (item, relationship) in zip(items, states) {

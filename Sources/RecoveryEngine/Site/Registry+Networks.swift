@@ -47,7 +47,9 @@ extension RecoveryEngine {
         return try await ensure(wanted) { wanted, vault in
             for other in try vault.objects(LogicalNetwork.self, parent: logical.server)
             where other.value.id != logical.id {
-                guard try vault.object(VMNetwork.self, named: wanted.name, parent: other.value.id) != nil else { continue }
+                guard try vault.object(VMNetwork.self, named: wanted.name, parent: other.value.id) != nil else {
+                    continue
+                }
                 try Self.check(
                     [
                         FieldViolation(

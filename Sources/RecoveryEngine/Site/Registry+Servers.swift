@@ -28,18 +28,22 @@ extension RecoveryEngine {
             wanted.goal = goal ?? wanted.goal
             wanted.requiresKey = requiresKey ?? wanted.requiresKey
             try Self.check(wanted, "vault '\(wanted.name)'")
+            if wanted.goal != present?.value.goal { try Self.checkGoal(wanted.goal, vault) }
             guard var present else { return try vault.insert(wanted).value }
             guard wanted != present.value else { return wanted }
-            for pair in try vault.objects(CloudPair.self).map(\.value) where wanted.goal != present.value.goal {
-                guard let primary = try vault.object(Cloud.self, id: pair.primary)?.value,
-                    let recovery = try vault.object(Cloud.self, id: pair.recovery)?.value
-                else { continue }
-                if let refusal = Guards.checkPairing(primary, with: recovery, existing: [], goal: wanted.goal) {
-                    throw Self.refused(refusal)
-                }
-            }
             present.value = wanted
             return try vault.update(present).value
+        }
+    }
+
+    private static func checkGoal(_ goal: ProtectionGoal, _ vault: any VaultReader) throws {
+        for pair in try vault.objects(CloudPair.self).map(\.value) {
+            guard let primary = try vault.object(Cloud.self, id: pair.primary)?.value,
+                let recovery = try vault.object(Cloud.self, id: pair.recovery)?.value,
+                let refusal = Guards.checkPairing(primary, with: recovery, existing: [], goal: goal)
+            else { continue }
+            // A cloud that has lost its hosts since is no matter of the goal.
+            if refusal.rule == RuleBook.goalOfTheVault { throw refused(refusal) }
         }
     }
 

@@ -15,7 +15,8 @@ extension RecoveryEngine {
 
     /// Says in which class replicas of disks of a class are kept; a class maps to one class at most.
     @discardableResult
-    package func ensureStorageMapping(from source: StorageClass, to target: StorageClass) async throws -> StorageMapping {
+    package func ensureStorageMapping(from source: StorageClass, to target: StorageClass) async throws -> StorageMapping
+    {
         var mapping = StorageMapping(id: dependencies.identifiers.next(), source: source, target: target)
         mapping.name = source.name
         return try await ensure(mapping) { $0.id = $1.id }

@@ -25,7 +25,8 @@ extension RecoveryEngine {
             throw EngineError(
                 .invalid,
                 "policy '\(wanted.name)': this version does not have \(missing.joined(separator: ", "))",
-                hint: "leave it out: points are crash-consistent, data travels as it is, with a ticket for each transfer",
+                hint:
+                    "leave it out: points are crash-consistent, data travels as it is, with a ticket for each transfer",
                 object: wanted.name)
         }
         return try await ensure(wanted) { $0.id = $1.id }

@@ -43,7 +43,8 @@ extension JobDriver {
             try vault.append(
                 Event(
                     at: now, severity: .info, object: relationship.id,
-                    text: "the first copy of \(relationship.name) lies in \(folder) at the source: carry that folder to "
+                    text:
+                        "the first copy of \(relationship.name) lies in \(folder) at the source: carry that folder to "
                         + "\(relationship.firstCopy?.importPath ?? "the target") and import it",
                     code: "first-copy-exported", topic: .vm))
         }
@@ -61,7 +62,8 @@ extension JobDriver {
         }
         if let violation = FieldCheck.path(folder, "path") {
             throw EngineError(
-                .invalid, "import of \(relationship.name): \(violation.sentence)", hint: "name the folder at the target",
+                .invalid, "import of \(relationship.name): \(violation.sentence)",
+                hint: "name the folder at the target",
                 object: relationship.name)
         }
         try await recordOwnershipAtHosts([relationship.target], required: true)

@@ -81,7 +81,7 @@ enum CloudObject {
             ErrorDeclaration("invalid", "the policy names a port that a host's agent does not listen on"),
         ],
         effect: .changes,
-        example: "gold:pair { with = silver, policy = fast }",
+        example: "gold:pair { with = silver, policy = fast }", in: .unpaired,
         .waiting { call in
             let session = call.session
             try await session.engine.ensurePair(
@@ -91,9 +91,10 @@ enum CloudObject {
         })
 
     static let unpair = FunctionDeclaration(
-        "unpair", "Takes this cloud's pair apart, with its network mappings. Needed before it is paired with another cloud.",
+        "unpair",
+        "Takes this cloud's pair apart, with its network mappings. Needed before it is paired with another cloud.",
         errors: [ErrorDeclaration("refused", "rules unprotect-before-unpairing, pair-required")], effect: .changes,
-        example: "gold:unpair()",
+        example: "gold:unpair()", in: .registered,
         .waiting { call in
             try await call.session.engine.unpair(call.session.cloud(call.receiver))
             return []
@@ -126,7 +127,8 @@ enum CloudObject {
 
     static let remove = FunctionDeclaration(
         "remove", "Removes this cloud from its server; its hosts and VMs stay as they are.",
-        errors: [ErrorDeclaration("refused", "rule still-in-use")], effect: .changes, example: "bronze:remove()",
+        errors: [ErrorDeclaration("refused", "rule still-in-use")], effect: .changes,
+        example: "vmm:cloud { name = \"bronze\", hosts = {} }:remove()",
         .waiting { call in
             try await call.session.engine.removeCloud(call.session.cloud(call.receiver))
             return []
@@ -142,7 +144,7 @@ enum CloudObject {
             ErrorDeclaration("unknown", "a cloud has no such network; the hint has the nearest"),
             ErrorDeclaration("refused", "rules pair-required, target-network-not-associated"),
         ],
-        effect: .changes, example: "gold:map_network { from = \"gold-net\", to = \"silver-net\" }",
+        effect: .changes, example: "gold:map_network { from = \"gold-net\", to = \"silver-net\" }", in: .registered,
         .waiting { call in
             let session = call.session
             let cloud = try await session.cloud(call.receiver)
@@ -178,7 +180,7 @@ enum CloudObject {
 
     static let vm = FunctionDeclaration(
         "vm", "Looks a VM of this cloud up by name. One that is replicated is found even while its site is lost.",
-        positional: [.required("name", .text, "the VM")],
+        positional: [.required("name", .text, "the VM", names: .vm)],
         results: [ResultDeclaration("vm", .object("vm"), "the VM")],
         errors: [ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")],
         effect: .reads, example: "local orders = gold:vm(\"orders\")",

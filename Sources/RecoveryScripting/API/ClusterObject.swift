@@ -68,7 +68,9 @@ enum ClusterObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this cluster; its hosts stay.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a cloud has it")], effect: .changes,
-        example: "vault:cluster(\"west\"):remove()",
+        example: """
+            vault:cluster { name = "west", hosts = { vault:host("b1") }, access_name = "west.example" }:remove()
+            """,
         .waiting { call in
             try await call.session.engine.removeCluster(call.session.cluster(call.receiver))
             return []

@@ -7,8 +7,8 @@ import VaultStore
 /// `host`: a hypervisor.
 enum HostObject {
     static let type = TypeDeclaration(
-        "host", "A hypervisor: a libvirt connection and the agent beside it.", 
-        fields: [name, site, uri, store, cluster], methods: [vms, vm, networks, remove])
+        "host", "A hypervisor: a libvirt connection and the agent beside it.",
+        fields: [name, site, uri, store, cluster], methods: [vms, vm, networks, remove, CheckMethod.host])
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })
@@ -38,7 +38,13 @@ enum HostObject {
     static let remove = FunctionDeclaration(
         "remove", "Takes this host out of the vault; its VMs stay as they are.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: the message names what refers to it")],
-        effect: .changes, example: "vault:host(\"b1\"):remove()",
+        effect: .changes,
+        example: """
+            vault:host {
+              name = "b2", site = "b", uri = "qemu:///system", agent = "/run/b2.sock", address = "10.99.0.3:7731",
+              store = "/srv/points",
+            }:remove()
+            """,
         .waiting { call in
             try await call.session.engine.removeHost(call.session.host(call.receiver))
             return []
@@ -55,7 +61,7 @@ enum HostObject {
         })
 
     static let vm = FunctionDeclaration(
-        "vm", "Looks a VM of this host up by name.", positional: [.required("name", .text, "the VM")],
+        "vm", "Looks a VM of this host up by name.", positional: [.required("name", .text, "the VM", names: .vm)],
         results: [ResultDeclaration("vm", .object("vm"), "the VM")],
         errors: [ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")],
         effect: .reads, example: "local own = vault:host(\"a1\"):vm(\"vmm01\")",

@@ -6,7 +6,8 @@ import VaultStore
 /// `logical_network`: a network as a site is planned with.
 enum LogicalNetworkObject {
     static let type = TypeDeclaration(
-        "logical_network", "A network as a site is planned with: VM networks are linked to it, clouds associated with it.",
+        "logical_network",
+        "A network as a site is planned with: VM networks are linked to it, clouds associated with it.",
         fields: [name, isolation, clouds], methods: [VMNetworkObject.make, VMNetworkObject.list, remove])
 
     static let make = FunctionDeclaration(
@@ -15,8 +16,10 @@ enum LogicalNetworkObject {
             .required("name", .text, "unique on its server"),
             .optional(
                 "isolation", .choice(NetworkIsolation.allCases.map(\.rawValue)),
-                "how its VM networks are kept apart; \"none\" for a new one, kept if left out"),
-            .optional("clouds", .list(.object("cloud")), "the clouds whose hosts carry it; kept if left out"),
+                "how its VM networks are kept apart", otherwise: "stays as it is; \"none\" for a new one"),
+            .optional(
+                "clouds", .list(.object("cloud")), "the clouds whose hosts carry it",
+                otherwise: "stay as they are; none for a new one"),
         ],
         lookup: .required("name", .text, "name of a logical network of this server"),
         results: [ResultDeclaration("network", .object("logical_network"), "the logical network")],
@@ -78,7 +81,7 @@ enum LogicalNetworkObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this logical network.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: VM networks are linked to it")], effect: .changes,
-        example: "vmm:logical_network(\"lan\"):remove()",
+        example: "vmm:logical_network { name = \"lan\" }:remove()",
         .waiting { call in
             try await call.session.engine.removeLogicalNetwork(call.session.logicalNetwork(call.receiver))
             return []

@@ -1,7 +1,13 @@
 /// All that scripts see, in the order of the reference.
 package enum LuaAPI {
-    package static let globals = [HelpFunction.help]
-    package static let modules = [RecoveryModule.module, TaskModule.module, LabModule.module]
+    /// Globals that every run has.
+    static let plainGlobals = [HelpFunction.help, HelpFunction.apropos, InspectFunction.inspect]
+    /// Globals that work only where a power is granted.
+    static let poweredGlobals: [(power: Power, function: FunctionDeclaration)] = [(.exec, ExecFunction.exec)]
+    package static let globals = plainGlobals + poweredGlobals.map(\.function)
+    package static let modules = [
+        RecoveryModule.module, TaskModule.module, FilesModule.module, HTTPModule.module, LabModule.module,
+    ]
     package static let types = [
         VaultObject.type, ServerObject.type, CloudObject.type, HostObject.type, ClusterObject.type, PolicyObject.type,
         LogicalNetworkObject.type, VMNetworkObject.type, StorageClassObject.type, VMObject.type, ItemObject.type,
@@ -9,7 +15,9 @@ package enum LuaAPI {
     ]
     package static let records = [
         Records.job, Records.stage, Records.failure, Records.point, Records.refusal, Records.next, Records.reply,
-        Records.event, Records.labSite, Records.serverNode, SubnetTable.record, StorageClassObject.location,
+        Records.event, ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response,
+        Records.labSite,
+        TaskModule.spawned, CheckMethod.finding, Records.serverNode, SubnetTable.record, StorageClassObject.location,
         FirstCopyMethods.record, FirstCopyMethods.disk, VaultRecords.settingsRecord, VaultRecords.keyRecord,
     ]
 }

@@ -7,7 +7,8 @@ enum PolicyObject {
     static let type = TypeDeclaration(
         "policy", "How VMs are replicated. Changed by vault:policy{...}.",
         fields: [
-            name, copyFrequency, recoveryPoints, appConsistent, compression, authentication, port, firstCopy, firstCopyTime,
+            name, copyFrequency, recoveryPoints, appConsistent, compression, authentication, port, firstCopy,
+            firstCopyTime,
             exportPath, importPath, deleteReplica, autoResync, resyncWindow, monitoringInterval, monitoringStart,
         ],
         methods: [remove])
@@ -33,7 +34,7 @@ enum PolicyObject {
     static let authentication = field(
         "authentication", .choice(Policy.Authentication.allCases.map(\.rawValue)), "how agents prove who they are"
     ) { LuaValue($0.authentication.rawValue) }
-    static let port = field("port", .integer, "port that the agents must receive on", optional: true) {
+    static let port = field("port", .integer, "port that the agents must receive on", .ordinal, optional: true) {
         $0.port.map { LuaValue($0) } ?? .nil
     }
     static let firstCopyTime = field(
@@ -55,7 +56,9 @@ enum PolicyObject {
     static let resyncWindow = field("resync_window", .text, "when such a resync may begin, in mode window") {
         LuaValue($0.resyncWindow.description)
     }
-    static let monitoringInterval = field("monitoring_interval", .integer, "seconds of a stretch of statistics") {
+    static let monitoringInterval = field(
+        "monitoring_interval", .integer, "length of a stretch of statistics", .seconds
+    ) {
         LuaValue($0.monitoringHours * 3600)
     }
     static let monitoringStart = field("monitoring_start", .text, "when the day's first stretch begins") {
@@ -65,7 +68,7 @@ enum PolicyObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this policy.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a pair or a VM has it")], effect: .changes,
-        example: "vault:policy(\"slow\"):remove()",
+        example: "vault:policy { name = \"slow\" }:remove()",
         .waiting { call in
             try await call.session.engine.removePolicy(call.session.policy(call.receiver))
             return []

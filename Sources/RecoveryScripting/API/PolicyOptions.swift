@@ -9,37 +9,56 @@ enum PolicyOptions {
         "policy", "Makes or changes a policy, or looks one up by name. What is left out stays as it is.",
         named: [
             .required("name", .text, "unique among policies"),
-            .optional("copy_frequency", .duration, "time between cycles: 30s, 5min or 15min; 5min for a new policy"),
-            .optional("recovery_points", .integer, "points kept besides the newest, 0 to 24; 0 for a new policy"),
+            .optional(
+                "copy_frequency", .duration, "time between cycles: 30s, 5min or 15min",
+                otherwise: "stays as it is; 5min for a new policy"),
+            .optional(
+                "recovery_points", .integer, "points kept besides the newest, 0 to 24",
+                otherwise: "stays as it is; 0 for a new policy",
+                unit: .count),
             .optional(
                 "app_consistent", .either([.choice(["off"]), .duration]),
-                "time between application-consistent points, 1h to 12h, fewer hours than recovery_points; \"off\" for a new "
-                    + "policy"),
-            .optional("compression", .boolean, "compress what travels; false for a new policy"),
+                "time between application-consistent points, 1h to 12h, fewer hours than recovery_points",
+                otherwise: "stays as it is; \"off\" for a new policy"),
+            .optional(
+                "compression", .boolean, "compress what travels", otherwise: "stays as it is; false for a new policy"),
             .optional(
                 "authentication", .choice(Policy.Authentication.allCases.map(\.rawValue)),
-                "how agents prove who they are; \"ticket\" for a new policy"),
+                "how agents prove who they are", otherwise: "stays as it is; \"ticket\" for a new policy"),
             .optional(
                 "port", .either([.choice(["any"]), .integer]),
-                "port that the agents of both clouds must receive on, 1 to 65535; \"any\" for a new policy"),
+                "port that the agents of both clouds must receive on, 1 to 65535",
+                otherwise: "stays as it is; \"any\" for a new policy", unit: .ordinal),
             .optional(
-                "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "when; \"now\" for a new policy"),
-            .optional("first_copy_time", .text, "time of day of a scheduled first copy, such as \"22:00\""),
-            .optional("export_path", .text, "folder at the source that an offline first copy is written to"),
-            .optional("import_path", .text, "folder at the target that it is read from"),
+                "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "when",
+                otherwise: "stays as it is; \"now\" for a new policy"),
             .optional(
-                "delete_replica", .boolean, "whether the points go when protection ends; true for a new policy"),
+                "first_copy_time", .text, "time of day of a scheduled first copy, such as \"22:00\"",
+                otherwise: "stays as it is"),
+            .optional(
+                "export_path", .text, "folder at the source that an offline first copy is written to",
+                otherwise: "stays as it is"),
+            .optional("import_path", .text, "folder at the target that it is read from", otherwise: "stays as it is"),
+            .optional(
+                "delete_replica", .boolean, "whether the points go when protection ends",
+                otherwise: "stays as it is; true for a new policy"),
             .optional(
                 "auto_resync", .choice(Policy.AutoResync.allCases.map(\.rawValue)),
-                "whether replication that has diverged is compared anew without being asked; \"off\" for a new policy"),
+                "whether replication that has diverged is compared anew without being asked",
+                otherwise: "stays as it is; \"off\" for a new policy"),
             .optional(
-                "resync_window", .text, "when auto_resync = \"window\" may begin; \"18:30-06:00\" for a new policy"),
+                "resync_window", .text, "when auto_resync = \"window\" may begin",
+                otherwise: "stays as it is; \"18:30-06:00\" for a new policy"),
             .optional(
                 "monitoring_interval", .duration,
-                "length of a stretch of statistics: 1, 2, 3, 4, 6, 8, 12 or 24 hours or 2 to 7 days; 12h for a new policy"),
-            .optional("monitoring_start", .text, "when the day's first stretch begins; \"09:00\" for a new policy"),
+                "length of a stretch of statistics: 1, 2, 3, 4, 6, 8, 12 or 24 hours or 2 to 7 days",
+                otherwise: "stays as it is; 12h for a new policy"
+            ),
+            .optional(
+                "monitoring_start", .text, "when the day's first stretch begins",
+                otherwise: "stays as it is; \"09:00\" for a new policy"),
         ],
-        lookup: .required("name", .text, "name of a policy"),
+        lookup: .required("name", .text, "name of a policy", names: .policy),
         results: [ResultDeclaration("policy", .object("policy"), "the policy")],
         errors: [
             ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest"),
@@ -47,6 +66,7 @@ enum PolicyOptions {
         ],
         effect: .changes,
         example: "local fast = vault:policy { name = \"fast\", copy_frequency = \"30s\", recovery_points = 4 }",
+        in: .bare,
         .waiting { call in
             let name = call.arguments.text("name")
             if call.arguments.isLookup {

@@ -8,13 +8,14 @@ enum Records {
         fields: [
             ResultDeclaration("id", .text, "identity of the job in the vault"),
             ResultDeclaration("operation", .text, "what was done, as status and rules name it"),
-            ResultDeclaration("bytes", .integer, "bytes of disk content sent", optional: true),
-            ResultDeclaration("seconds", .number, "seconds that the copy took", optional: true),
-            ResultDeclaration("point", .integer, "number of the recovery point made or chosen", optional: true),
-            ResultDeclaration("at", .number, "the instant that the point shows, in seconds since 1970", optional: true),
+            ResultDeclaration("bytes", .integer, "disk content sent", unit: .bytes, optional: true),
+            ResultDeclaration("seconds", .number, "how long the copy took", unit: .seconds, optional: true),
+            ResultDeclaration(
+                "point", .integer, "number of the recovery point made or chosen", unit: .ordinal, optional: true),
+            ResultDeclaration("at", .number, "the instant that the point shows", unit: .epochSeconds, optional: true),
             ResultDeclaration("stages", .list(.record("stage")), "its stages, in order"),
-            ResultDeclaration("took", .number, "seconds from begin to end", optional: true),
-            ResultDeclaration("began", .number, "when, in seconds since 1970"),
+            ResultDeclaration("took", .number, "how long it took from begin to end", unit: .seconds, optional: true),
+            ResultDeclaration("began", .number, "when", unit: .epochSeconds),
             ResultDeclaration("outcome", .choice(JobOutcome.allCases.map(\.rawValue)), "how it stands, or ended"),
             ResultDeclaration(
                 "actions", .list(.choice(JobAction.allCases.map(\.rawValue))), "what may be done with it now"),
@@ -30,7 +31,7 @@ enum Records {
             ResultDeclaration("causes", .list(.text), "what may have brought it about, the likeliest first"),
             ResultDeclaration("hint", .text, "what to do", optional: true),
             ResultDeclaration("stage", .text, "the stage that failed", optional: true),
-            ResultDeclaration("at", .number, "when, in seconds since 1970", optional: true),
+            ResultDeclaration("at", .number, "when", unit: .epochSeconds, optional: true),
         ])
 
     static let serverNode = RecordDeclaration(
@@ -39,7 +40,7 @@ enum Records {
             ResultDeclaration("name", .text, "its name"),
             ResultDeclaration("version", .text, "its version"),
             ResultDeclaration("active", .boolean, "whether the server runs on it now"),
-            ResultDeclaration("last_heartbeat", .number, "in seconds since 1970", optional: true),
+            ResultDeclaration("last_heartbeat", .number, "its last sign of life", unit: .epochSeconds, optional: true),
         ])
 
     static let stage = RecordDeclaration(
@@ -47,16 +48,16 @@ enum Records {
         fields: [
             ResultDeclaration("name", .text, "what it does, such as claim-ownership"),
             ResultDeclaration("state", .choice(["pending", "begun", "done"]), "how far it is"),
-            ResultDeclaration("seconds", .number, "how long it took", optional: true),
+            ResultDeclaration("seconds", .number, "how long it took", unit: .seconds, optional: true),
         ])
 
     static let point = RecordDeclaration(
         "point", "One whole, consistent state of all disks of a VM.",
         fields: [
-            ResultDeclaration("number", .integer, "counted up within the relationship"),
-            ResultDeclaration("at", .number, "the instant that it shows, in seconds since 1970"),
+            ResultDeclaration("number", .integer, "counted up within the relationship", unit: .ordinal),
+            ResultDeclaration("at", .number, "the instant that it shows", unit: .epochSeconds),
             ResultDeclaration("kind", .choice(["initial", "crash", "application", "planned"]), "how it came to be"),
-            ResultDeclaration("bytes", .integer, "bytes sent to make it"),
+            ResultDeclaration("bytes", .integer, "sent to make it", unit: .bytes),
         ])
 
     static let refusal = RecordDeclaration(
@@ -78,7 +79,7 @@ enum Records {
     static let reply = RecordDeclaration(
         "reply", "What a guest answered.",
         fields: [
-            ResultDeclaration("status", .integer, "HTTP status"),
+            ResultDeclaration("status", .integer, "HTTP status", unit: .ordinal),
             ResultDeclaration("body", .text, "the text of the answer, at most 64 KiB"),
             ResultDeclaration("json", .any, "the body as Lua data, when it is JSON", optional: true),
         ])
@@ -86,7 +87,7 @@ enum Records {
     static let event = RecordDeclaration(
         "event", "Something that happened.",
         fields: [
-            ResultDeclaration("at", .number, "when, in seconds since 1970"),
+            ResultDeclaration("at", .number, "when", unit: .epochSeconds),
             ResultDeclaration("severity", .choice(["info", "warning", "critical"]), "how bad it is"),
             ResultDeclaration("text", .text, "what happened"),
             ResultDeclaration("code", .text, "stable word for it", optional: true),

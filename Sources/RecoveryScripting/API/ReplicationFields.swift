@@ -56,14 +56,14 @@ enum ReplicationFields {
         "first_copy", .record("first_copy"), "the first copy, until it is whole", optional: true
     ) { relationship, _ in relationship.firstCopy.map(FirstCopyMethods.value) ?? .nil }
     static let lastFailover = field(
-        "last_failover", .number, "when it last came up at the other side, in seconds since 1970", optional: true
+        "last_failover", .number, "when it last came up at the other side", .epochSeconds, optional: true
     ) { relationship, _ in relationship.lastFailoverAt.map(Records.seconds) ?? .nil }
     static let lastTestFailover = field(
         "last_test_failover", .number,
-        "when a test failover was last cleaned up: only then it counts, in seconds since 1970", optional: true
+        "when a test failover was last cleaned up: only then it counts", .epochSeconds, optional: true
     ) { relationship, _ in relationship.lastTestFailoverAt.map(Records.seconds) ?? .nil }
     static let failoverPoint = field(
-        "failover_point", .integer, "number of the recovery point that it was failed over to", optional: true
+        "chosen_point", .integer, "the recovery point that it was failed over to", .ordinal, optional: true
     ) { relationship, session in
         guard let generation = relationship.failover?.generation else { return .nil }
         return try await session.points(of: relationship).first { $0.id == generation }.map { LuaValue($0.number) }

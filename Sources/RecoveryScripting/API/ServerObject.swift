@@ -13,6 +13,7 @@ enum ServerObject {
         methods: [
             cloud, clouds, ServerMembers.join, ServerMembers.heartbeat, LogicalNetworkObject.make,
             LogicalNetworkObject.list, StorageClassObject.make, StorageClassObject.list, ServerMembers.unregister,
+            CheckMethod.server,
         ])
 
     static let name = FieldDeclaration(
@@ -36,7 +37,7 @@ enum ServerObject {
         "disconnected when no heartbeat came for five minutes"
     ) { server, now in LuaValue(server.connection(at: now).rawValue) }
     static let lastHeartbeat = field(
-        "last_heartbeat", .number, "its last sign of life, in seconds since 1970", optional: true
+        "last_heartbeat", .number, "its last sign of life", .epochSeconds, optional: true
     ) { server, _ in server.lastHeartbeat.map(Records.seconds) ?? .nil }
     static let role = field("role", .text, "its cluster role, when it runs on several nodes", optional: true) {
         server, _ in LuaValue(server.role)
@@ -46,11 +47,11 @@ enum ServerObject {
     }
 
     private static func field(
-        _ name: String, _ type: ValueType, _ doc: String, optional: Bool = false,
+        _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil, optional: Bool = false,
         _ read: @escaping @Sendable (Server, Timestamp) -> LuaValue
     ) -> FieldDeclaration {
         FieldDeclaration(
-            name, type, doc, optional: optional,
+            name, type, doc, unit: unit, optional: optional,
             .waiting { call in
                 let now = call.session.engine.dependencies.clock.now
                 return [read(try await call.session.server(call.receiver), now)]
@@ -64,13 +65,13 @@ enum ServerObject {
             .required("hosts", .list(.object("host")), "its hosts, in order of preference for placement"),
             .optional(
                 "clusters", .list(.object("cluster")),
-                "its host clusters, placed on after the hosts; kept if left out"),
+                "its host clusters, placed on after the hosts", otherwise: "stay as they are"),
         ],
-        lookup: .required("name", .text, "name of a cloud of this server"),
+        lookup: .required("name", .text, "name of a cloud of this server", names: .cloud),
         results: [ResultDeclaration("cloud", .object("cloud"), "the cloud")],
         errors: [ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")],
         effect: .changes,
-        example: "local gold = vmm:cloud { name = \"gold\", hosts = { vault:host(\"a1\") } }",
+        example: "local bronze = vmm:cloud { name = \"bronze\", hosts = { vault:host(\"a1\") } }",
         .waiting { call in
             let (session, name) = (call.session, call.arguments.text("name"))
             let server = try await session.server(call.receiver)

@@ -98,7 +98,11 @@ enum StorageClassObject {
         "map", "Says in which class replicas of this class's disks are kept: of the same server or another.",
         positional: [.required("to", .object("storage_class"), "the class at the target")],
         errors: [ErrorDeclaration("unknown", "there is no such class")], effect: .changes,
-        example: "vmm:storage_class(\"gold-disks\"):map(vmm:storage_class(\"ssd\"))",
+        example: """
+            local ssd = vmm:storage_class { name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } } }
+            local disks = vmm:storage_class { name = "disks", locations = { { host = vault:host("a1"), path = "/srv/vms" } } }
+            disks:map(ssd)
+            """,
         .waiting { call in
             let session = call.session
             try await session.engine.ensureStorageMapping(
@@ -109,7 +113,11 @@ enum StorageClassObject {
     static let unmap = FunctionDeclaration(
         "unmap", "Removes the mapping of this class: replicas go to the hosts' own order.",
         errors: [ErrorDeclaration("unknown", "it is not mapped")], effect: .changes,
-        example: "vmm:storage_class(\"gold-disks\"):unmap()",
+        example: """
+            local ssd = vmm:storage_class { name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } } }
+            ssd:map(ssd)
+            ssd:unmap()
+            """,
         .waiting { call in
             try await call.session.engine.removeStorageMapping(of: call.session.storageClass(call.receiver))
             return []
@@ -118,7 +126,10 @@ enum StorageClassObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this storage class; the folders stay.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a mapping names it")], effect: .changes,
-        example: "vmm:storage_class(\"ssd\"):remove()",
+        example: """
+            local ssd = vmm:storage_class { name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } } }
+            ssd:remove()
+            """,
         .waiting { call in
             try await call.session.engine.removeStorageClass(call.session.storageClass(call.receiver))
             return []

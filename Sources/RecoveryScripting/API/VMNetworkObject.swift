@@ -15,7 +15,8 @@ enum VMNetworkObject {
             .required("name", .text, "the libvirt network's name; unique on the server"),
             .optional(
                 "subnets", .list(.record("subnet")),
-                "its subnets: where none has the name wanted, the first is taken; kept if left out"),
+                "its subnets: where none has the name wanted, the first is taken",
+                otherwise: "stay as they are; none for a new one"),
         ],
         lookup: .required("name", .text, "name of a VM network of this logical network"),
         results: [ResultDeclaration("network", .object("vm_network"), "the VM network")],
@@ -25,6 +26,7 @@ enum VMNetworkObject {
         ],
         effect: .changes,
         example: """
+            local lan = vmm:logical_network { name = "lan", isolation = "vlan", clouds = { silver } }
             lan:vm_network {
               name = "silver-net",
               subnets = { { name = "web", block = "10.1.0.0/24", gateway = "10.1.0.1", pool = "10.1.0.10-10.1.0.99", vlan = 7 } },
@@ -46,7 +48,7 @@ enum VMNetworkObject {
     static let list = FunctionDeclaration(
         "vm_networks", "Lists the VM networks that are linked to this logical network, by name.",
         results: [ResultDeclaration("networks", .list(.object("vm_network")), "the VM networks")], effect: .reads,
-        example: "for _, each in ipairs(lan:vm_networks()) do print(each.name) end",
+        example: "for _, lan in ipairs(vmm:logical_networks()) do print(lan, #lan:vm_networks()) end",
         .waiting { call in
             let logical = try await call.session.logicalNetwork(call.receiver)
             let names = try await call.session.engine.vault.read {
@@ -74,7 +76,7 @@ enum VMNetworkObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this VM network from the vault; the hosts' networks stay.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a mapping names it")], effect: .changes,
-        example: "lan:vm_network(\"silver-net\"):remove()",
+        example: "vmm:logical_network { name = \"lan\" }:vm_network { name = \"spare-net\" }:remove()",
         .waiting { call in
             let server = try await call.session.server(owning: call.receiver)
             try await call.session.engine.removeVMNetwork(call.session.vmNetwork(call.receiver), of: server)
@@ -100,14 +102,17 @@ enum SubnetTable {
             ResultDeclaration("block", .text, "its addresses, such as \"10.1.0.0/24\""),
             ResultDeclaration("gateway", .text, "address of the gateway", optional: true),
             ResultDeclaration("dns", .list(.text), "addresses of name servers", optional: true),
-            ResultDeclaration("vlan", .integer, "VLAN number, 1 to 4094: with isolation = \"vlan\"", optional: true),
+            ResultDeclaration(
+                "vlan", .integer, "VLAN, 1 to 4094: with isolation = \"vlan\"", unit: .ordinal, optional: true),
             ResultDeclaration(
                 "pool", .text, "the addresses that are given out, such as \"10.1.0.10-10.1.0.99\"", optional: true),
             ResultDeclaration("reserved", .list(.text), "addresses of the pool that are kept back", optional: true),
         ])
 
     private static let fields: [Parameter] = record.fields.map { field in
-        field.isOptional ? .optional(field.name, field.type, field.doc) : .required(field.name, field.type, field.doc)
+        field.isOptional
+            ? .optional(field.name, field.type, field.doc, otherwise: "none", unit: field.unit)
+            : .required(field.name, field.type, field.doc)
     }
 
     /// The subnets of a call; nil when they were left out.
@@ -129,7 +134,8 @@ enum SubnetTable {
             return found
         }
         guard let block = IPv4Block(table.text("block")) else {
-            throw call.wrong("subnets", "block", table.text("block"), "a block of IPv4 addresses such as \"10.1.0.0/24\"")
+            throw call.wrong(
+                "subnets", "block", table.text("block"), "a block of IPv4 addresses such as \"10.1.0.0/24\"")
         }
         var subnet = Subnet(name: table.text("name"), block: block)
         if let text = table.optionalText("gateway") { subnet.gateway = try address("gateway", text) }

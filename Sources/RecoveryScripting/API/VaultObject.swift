@@ -29,16 +29,21 @@ enum VaultObject {
             .required("store", .text, "folder at the host for recovery points"),
             .optional(
                 "fence", .list(.text),
-                "command that ends the host for certain; exit status 0 is proof; kept if left out"),
+                "command that ends the host for certain; exit status 0 is proof", otherwise: "stays as it is"),
         ],
-        lookup: .required("name", .text, "name of a registered host"),
-        results: [ResultDeclaration("host", .object("host"), "the host")], errors: [unknown], effect: .changes,
+        lookup: .required("name", .text, "name of a registered host", names: .host),
+        results: [ResultDeclaration("host", .object("host"), "the host")],
+        errors: [
+            unknown,
+            ErrorDeclaration("not-granted", "it says something new of a host, and the run has no --grant hosts"),
+        ],
+        effect: .changes,
         example: """
             vault:host {
               name = "b1", site = "b", uri = "qemu+unix:///system?socket=/run/b/libvirt-sock",
               agent = "/run/b/agent.sock", address = "10.99.0.2:7731", store = "/srv/points",
             }
-            """,
+            """, in: .bare,
         .waiting { call in
             let (arguments, name) = (call.arguments, call.arguments.text("name"))
             if arguments.isLookup { return [.object(Handle.host(try await call.session.host(Handle.host(name)).name))] }
@@ -51,7 +56,7 @@ enum VaultObject {
                 agentAddress: arguments.text("address"), store: arguments.text("store"),
                 fence: arguments.texts("fence") ?? present?.fence ?? [])
             // A fence is a program to run, and a host's store is where copies go: not every script may say what they are.
-            if host != present { try call.session.require(.hosts, for: "vault:host") }
+            if host != present { try call.require(.hosts) }
             return [.object(Handle.host(try await engine.ensureHost(host).name))]
         })
 
@@ -59,13 +64,19 @@ enum VaultObject {
         "server", "Registers a management server, or looks one up by name.",
         named: [
             .required("name", .text, "unique among servers"),
-            .optional("vm", .text, "name of the VM that the server runs in, if it runs in one; kept if left out"),
-            .optional("version", .text, "its version, such as \"0.1.0\"; kept if left out"),
-            .optional("role", .text, "name of its cluster role, if it runs on several nodes: the same as its name"),
-            .optional("node", .text, "the active node that registers; the others join with server:join"),
-            .optional("key", .text, "path of the file with its registration key, where the vault asks for one"),
+            .optional(
+                "vm", .text, "name of the VM that the server runs in, if it runs in one", otherwise: "stays as it is"),
+            .optional("version", .text, "its version, such as \"0.1.0\"", otherwise: "stays as it is"),
+            .optional(
+                "role", .text, "name of its cluster role, if it runs on several nodes: the same as its name",
+                otherwise: "stays as it is"),
+            .optional(
+                "node", .text, "the active node that registers; the others join with server:join", otherwise: "none"),
+            .optional(
+                "key", .text, "path of the file with its registration key, where the vault asks for one",
+                otherwise: "none"),
         ],
-        lookup: .required("name", .text, "name of a registered server"),
+        lookup: .required("name", .text, "name of a registered server", names: .server),
         results: [ResultDeclaration("server", .object("server"), "the server")],
         errors: [
             unknown,
@@ -74,7 +85,7 @@ enum VaultObject {
                 "rules registration-key-needed, registration-key-refused, cluster-role-name, version-not-usable"),
         ],
         effect: .changes,
-        example: "local vmm = vault:server { name = \"vmm01\", vm = \"vmm01\" }",
+        example: "local vmm = vault:server { name = \"vmm01\", vm = \"vmm01\" }", in: .bare,
         .waiting { call in
             let name = call.arguments.text("name")
             if call.arguments.isLookup {
@@ -114,7 +125,7 @@ enum VaultObject {
 
     static let replicated = FunctionDeclaration(
         "replicated", "Returns what replicates a VM: its protected item, or its relationship outside every cloud.",
-        positional: [.required("vm", .text, "name of the VM")],
+        positional: [.required("vm", .text, "name of the VM", names: .vm)],
         results: [
             ResultDeclaration("replication", .either([.object("item"), .object("relationship")]), "either of them")
         ],
@@ -128,7 +139,7 @@ enum VaultObject {
 
     static let events = FunctionDeclaration(
         "events", "Lists what happened, newest first.",
-        named: [.optional("limit", .integer, "how many at most", default: 50, range: 1...10_000)],
+        named: [.optional("limit", .integer, "how many at most", default: 50, unit: .count, range: 1...10_000)],
         results: [ResultDeclaration("events", .list(.record("event")), "the events")], effect: .reads,
         example: "for _, event in ipairs(vault:events { limit = 5 }) do print(event.text) end",
         .waiting { call in

@@ -8,12 +8,14 @@ enum VaultRecords {
     static let settings = FunctionDeclaration(
         "settings", "Reads or changes what the vault says of itself. What is left out stays as it is.",
         named: [
-            .optional("name", .text, "the vault's name"),
+            .optional("name", .text, "the vault's name", otherwise: "stays as it is"),
             .optional(
                 "goal", .choice(ProtectionGoal.allCases.map(\.rawValue)),
-                "on how many servers the clouds of each pair are; \"any\" for a new vault"),
+                "on how many servers the clouds of each pair are",
+                otherwise: "stays as it is; \"any\" for a new vault"),
             .optional(
-                "requires_key", .boolean, "whether a new server registers only with a key; false for a new vault"),
+                "requires_key", .boolean, "whether a new server registers only with a key",
+                otherwise: "stays as it is; false for a new vault"),
         ],
         results: [ResultDeclaration("settings", .record("vault_settings"), "what holds now")],
         errors: [ErrorDeclaration("refused", "rule goal-of-the-vault: a pair is not what the goal says")],
@@ -51,9 +53,9 @@ enum VaultRecords {
         named: [.required("file", .text, "absolute path of the file: it must not exist")],
         results: [ResultDeclaration("key", .record("registration_key"), "the key, without its secret")],
         errors: [ErrorDeclaration("invalid", "the file exists or cannot be written")], effect: .changes,
-        example: "local key = vault:registration_key { file = \"/tmp/vmm02.key\" }",
+        example: "local key = vault:registration_key { file = \"/tmp/perilune-vmm02.key\" }",
         .waiting { call in
-            try call.session.require(.hosts, for: "vault:registration_key")
+            try call.require(.hosts)
             let engine = call.session.engine
             return [value(try await engine.issueKey(to: call.arguments.text("file")), engine.dependencies.clock.now)]
         })
@@ -73,7 +75,10 @@ enum VaultRecords {
         "revoke_key", "Revokes a registration key; servers that registered with it stay.",
         positional: [.required("id", .text, "the key's id")],
         errors: [ErrorDeclaration("unknown", "there is no such key")], effect: .cannotBeUndone,
-        example: "vault:revoke_key(key.id)",
+        example: """
+            local key = vault:registration_key { file = "/tmp/perilune-vmm03.key" }
+            vault:revoke_key(key.id)
+            """,
         .waiting { call in
             try await call.session.engine.revokeKey(call.arguments.text("id"))
             return []
@@ -84,7 +89,7 @@ enum VaultRecords {
         fields: [
             ResultDeclaration("id", .text, "identity of the key"),
             ResultDeclaration("state", .choice(["valid", "expired", "revoked"]), "whether it is good now"),
-            ResultDeclaration("expires", .number, "when it ends, in seconds since 1970"),
+            ResultDeclaration("expires", .number, "when it ends", unit: .epochSeconds),
             ResultDeclaration("used_by", .list(.text), "servers that registered with it"),
         ])
 
@@ -99,9 +104,10 @@ enum VaultRecords {
     static let jobs = FunctionDeclaration(
         "jobs", "Lists jobs, newest first.",
         named: [
-            .optional("vm", .text, "only those of this VM"),
-            .optional("outcome", .choice(JobOutcome.allCases.map(\.rawValue)), "only those that stand so"),
-            .optional("limit", .integer, "how many at most", default: 50, range: 1...10_000),
+            .optional("vm", .text, "only those of this VM", otherwise: "all", names: .vm),
+            .optional(
+                "outcome", .choice(JobOutcome.allCases.map(\.rawValue)), "only those that stand so", otherwise: "all"),
+            .optional("limit", .integer, "how many at most", default: 50, unit: .count, range: 1...10_000),
         ],
         results: [ResultDeclaration("jobs", .list(.record("job")), "the jobs")],
         errors: [ErrorDeclaration("unknown", "no VM of that name is replicated; the hint has the nearest")],

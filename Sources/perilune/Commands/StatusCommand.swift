@@ -73,8 +73,22 @@ enum StatusText {
             let stage = job.stages.first { $0.state == .begun }?.name
             notes.append("\(name): \(job.operation.rawValue) is under way" + (stage.map { ", at stage \($0)" } ?? ""))
         }
+        if let excluded = row.relationship.excludedDisks {
+            notes.append("\(name): left out of replication: \(excluded.joined(separator: ", "))")
+        }
+        if let plan = row.relationship.firstCopy, row.relationship.state == .firstCopyPending {
+            notes.append("\(name): \(firstCopy(plan))")
+        }
         if let error = row.relationship.lastError { notes.append("\(name): last error: \(error)") }
         return notes
+    }
+
+    private static func firstCopy(_ plan: FirstCopyRecord) -> String {
+        if let exported = plan.exported {
+            return
+                "first copy to be carried: bring \(exported.folder) to \(plan.importPath ?? "the target"), then import it"
+        }
+        return plan.startAt.map { "first copy begins \(Text.time($0))" } ?? "first copy waits to be begun"
     }
 
     private static func table(_ rows: [VMStatus], _ now: Timestamp, next: Bool, direction: Bool) -> String {
@@ -146,6 +160,8 @@ enum StatusText {
         var runsAtOwner: Bool?
         var runsWithoutOwnership: [String]
         var testVM: String?
+        var excludedDisks: [String]?
+        var firstCopy: FirstCopyRecord?
         /// Of the one VM that was asked for.
         var recoveryPoints: [RecoveryPoint]?
         var next: [String]
@@ -161,7 +177,8 @@ enum StatusText {
                 ageSeconds: row.newestPoint.map { now.seconds(since: $0.at) }, points: row.points, job: row.job?.id,
                 lastError: row.relationship.lastError, runsAtOwner: row.runsAtOwner,
                 runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
-                testVM: row.relationship.test?.vmName, recoveryPoints: points.isEmpty ? nil : points,
+                testVM: row.relationship.test?.vmName, excludedDisks: row.relationship.excludedDisks,
+                firstCopy: row.relationship.firstCopy, recoveryPoints: points.isEmpty ? nil : points,
                 next: allowed(row),
                 refused: row.verdicts.compactMap { verdict in
                     verdict.refusal.map {
