@@ -14,7 +14,9 @@ package enum LuaAPI {
         RelationshipObject.type,
     ]
     package static let records = [
-        Records.job, Records.stage, Records.failure, Records.point, Records.refusal, Records.next, Records.reply,
+        Records.job, Records.stage, Records.failure, Records.point, Records.refusal, NextMethods.record,
+        NextMethods.step,
+        Records.reply, ReplicationFields.troubleRecord, ServerMembers.step,
         Records.event, ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response,
         Records.labSite,
         TaskModule.spawned, CheckMethod.finding, Records.serverNode, SubnetTable.record, StorageClassObject.location,
