@@ -16,6 +16,10 @@ package struct EngineDependencies: Sendable {
     package var holder: String
     /// Seconds that a lease lives without being renewed; it is renewed three times as often.
     package var leaseLifetime: Double
+    /// Where tasks that outlive their caller run; nil for Swift's own threads.
+    ///
+    /// Tasks within a task follow it by themselves.
+    package var executor: (any TaskExecutor)?
     /// Told of every change to a job, progress included.
     ///
     /// Must return quickly.
@@ -28,6 +32,7 @@ package struct EngineDependencies: Sendable {
     package init(
         vault: any Vault, connections: any Connections, fencing: any Fencing, clock: any EngineClock,
         identifiers: any IdentifierSource, holder: String, leaseLifetime: Double = 15,
+        executor: (any TaskExecutor)? = nil,
         observer: @escaping @Sendable (Job, String) -> Void = { _, _ in },
         localOffset: @escaping @Sendable (Timestamp) -> Int = LocalTime.offset,
         randomBytes: @escaping @Sendable (Int) -> [UInt8] = SystemRandom.bytes
@@ -39,6 +44,7 @@ package struct EngineDependencies: Sendable {
         self.identifiers = identifiers
         self.holder = holder
         self.leaseLifetime = leaseLifetime
+        self.executor = executor
         self.observer = observer
         self.localOffset = localOffset
         self.randomBytes = randomBytes

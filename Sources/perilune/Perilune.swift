@@ -20,6 +20,7 @@ struct Perilune: AsyncParsableCommand {
                     UndoCommand.self,
                     CommitCommand.self, ReverseCommand.self, TestCommand.self, CleanUpTestCommand.self,
                 ]),
+            CommandGroup(name: "Applications of several VMs", subcommands: [RecoveryPlanCommand.self]),
             CommandGroup(
                 name: "Replication of one VM",
                 subcommands: [
@@ -28,7 +29,7 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "Services and upkeep",
                 subcommands: [ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self]),
-            CommandGroup(name: "The lab", subcommands: [LabCommand.self]),
+            CommandGroup(name: "The lab, and sites to simulate", subcommands: [LabCommand.self, SiteCommand.self]),
         ])
 }
 

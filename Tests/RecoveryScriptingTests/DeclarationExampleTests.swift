@@ -59,6 +59,7 @@ struct DeclarationExampleTests {
             "storage_class": "vmm:storage_class { name = 's', "
                 + "locations = { { host = vault:host('b1'), path = '/srv' } } }",
             "item": "item", "relationship": "relationship",
+            "plan": "vault:plan { name = 'shop', source = vmm, groups = { { vms = { 'orders' } } } }",
         ]
         let object = try #require(examples[name], "the test has no \(name)")
         for field in type.fields {
@@ -134,9 +135,9 @@ private struct Trace {
             let events = try vault.events(about: nil, limit: 100_000).map(\.text).filter { !$0.hasPrefix("run of ") }
             return try all(Host.self) + all(Server.self) + all(Cloud.self) + all(Policy.self) + all(CloudPair.self)
                 + all(NetworkMapping.self) + all(ProtectedItem.self) + all(Relationship.self)
-                + all(RecoveryPoint.self) + all(Job.self) + events
+                + all(RecoveryPoint.self) + all(Job.self) + all(RecoveryPlan.self) + all(PlanRun.self)
                 + all(HostCluster.self) + all(LogicalNetwork.self) + all(VMNetwork.self) + all(StorageClass.self)
-                + all(StorageMapping.self) + all(VaultRecord.self) + all(RegistrationKey.self)
+                + all(StorageMapping.self) + all(VaultRecord.self) + all(RegistrationKey.self) + events
         }
         lines += bench.world.sites.withLock { sites in
             sites.sorted { $0.key < $1.key }.flatMap { name, site in

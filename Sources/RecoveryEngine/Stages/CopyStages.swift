@@ -206,8 +206,9 @@ extension JobDriver {
     }
 
     func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
-        try await sender.sendPoint(request) { progress in
-            Task { await self.show(progress) }
+        let executor = dependencies.executor
+        return try await sender.sendPoint(request) { progress in
+            Task(executorPreference: executor) { await self.show(progress) }
         }
     }
 

@@ -11,15 +11,19 @@ package enum LuaAPI {
     package static let types = [
         VaultObject.type, ServerObject.type, CloudObject.type, HostObject.type, ClusterObject.type, PolicyObject.type,
         LogicalNetworkObject.type, VMNetworkObject.type, StorageClassObject.type, VMObject.type, ItemObject.type,
-        RelationshipObject.type,
+        RelationshipObject.type, PlanObject.type,
     ]
-    package static let records = [
-        Records.job, Records.stage, Records.failure, Records.point, Records.refusal, NextMethods.record,
-        NextMethods.step,
-        Records.reply, ReplicationFields.troubleRecord, ServerMembers.step,
-        Records.event, ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response,
-        Records.labSite,
-        TaskModule.spawned, CheckMethod.finding, Records.serverNode, SubnetTable.record, StorageClassObject.location,
-        FirstCopyMethods.record, FirstCopyMethods.disk, VaultRecords.settingsRecord, VaultRecords.keyRecord,
-    ]
+    package static let records: [RecordDeclaration] = [
+        [
+            Records.job, Records.stage, Records.failure, Records.point, Records.refusal, NextMethods.record, NextMethods.step,
+            Records.reply, Records.event, ReplicationFields.troubleRecord, ServerMembers.step,
+            ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response, Records.labSite,
+            TaskModule.spawned, CheckMethod.finding,
+        ],
+        [
+            Records.serverNode, SubnetTable.record, StorageClassObject.location, FirstCopyMethods.record,
+            FirstCopyMethods.disk, VaultRecords.settingsRecord, VaultRecords.keyRecord,
+        ],
+        PlanRecords.all,
+    ].flatMap { $0 }
 }

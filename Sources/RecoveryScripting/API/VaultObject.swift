@@ -13,6 +13,7 @@ enum VaultObject {
             host, server, PolicyOptions.make, ClusterObject.make, hosts, servers, policies, ClusterObject.list, items,
             relationships, replicated, events, VaultRecords.jobs, VaultRecords.settings,
             VaultRecords.registrationKey, VaultRecords.registrationKeys, VaultRecords.revokeKey,
+            VaultPlans.plan, VaultPlans.plans, VaultPlans.importPlan,
         ])
 
     private static let unknown = ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")
