@@ -169,7 +169,7 @@ struct DeploymentRuleTests {
             case .unprotect, .endReplication: try await rig.run(.unprotect, step.name)
             case .removeNetworkMapping: try await rig.engine.removeNetworkMapping(cloud: gold, network: step.name)
             case .unpair: try await rig.engine.unpair(gold)
-            case .removeStorageMapping: Issue.record("there is none")
+            case .removePlan, .removeStorageMapping: Issue.record("there is none")
             }
         }
         try await rig.engine.unregister(server)
