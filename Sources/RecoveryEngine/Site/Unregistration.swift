@@ -5,7 +5,7 @@ import VaultStore
 package struct UnregistrationStep: Sendable, Hashable {
     /// What is to be done, in the order in which it is to be done (rule 10).
     package enum Action: String, Sendable, CaseIterable {
-        case unprotect, removeNetworkMapping = "remove-network-mapping"
+        case removePlan = "remove-plan", unprotect, removeNetworkMapping = "remove-network-mapping"
         case removeStorageMapping = "remove-storage-mapping", unpair
         /// The management server's own VM: it may stay replicated, but then nobody knows of it any more.
         case endReplication = "end-replication"
@@ -19,6 +19,7 @@ package struct UnregistrationStep: Sendable, Hashable {
 
     package var words: String {
         switch action {
+        case .removePlan: "plan \(name) to remove"
         case .unprotect: "VM \(name) to unprotect"
         case .removeNetworkMapping: "network mapping \(name) to remove"
         case .removeStorageMapping: "storage mapping of \(name) to remove"
@@ -42,7 +43,10 @@ extension RecoveryEngine {
             let relationship = try vault.object(Relationship.self, id: item.relationship)?.value
             return relationship.map { $0.state != .unprotected } ?? false
         }
-        var steps = protected.map {
+        var steps = try vault.objects(RecoveryPlan.self).map(\.value)
+            .filter { [$0.source, $0.target].contains(server.id) }
+            .map { UnregistrationStep(action: .removePlan, name: $0.name, call: "vault:plan(\"\($0.name)\"):remove()") }
+        steps += protected.map {
             UnregistrationStep(
                 action: .unprotect, name: $0.name, call: "vault:replicated(\"\($0.name)\"):unprotect()")
         }
