@@ -234,7 +234,8 @@ static void see_text(CLuaEngine *e, size_t size) {
 // before any of it is allocated.
 static void *allocate(void *context, void *block, size_t old_size, size_t new_size) {
     CLuaEngine *e = context;
-    bool is_text = !block && old_size == LUA_TSTRING;  // of a new object Lua gives the type
+    bool is_object = !block && old_size;  // of a new object Lua gives the type
+    bool is_text = !block && old_size == LUA_TSTRING;
     if (!block) old_size = 0;
     if (new_size == 0) {
         free(block);
@@ -248,7 +249,9 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
             e->refused++;
             return NULL;
         }
-        e->unseen += growth;
+        // Fuel is the same in every run, so only what depends on the script alone is charged: the nodes of a small table
+        // depend on the hashes, which have a seed, and short texts on what the collector has left of them.
+        if (growth >= LOOK_BYTES || (is_object && !(is_text && new_size <= SHORT_TEXT))) e->unseen += growth;
         if (e->running && (e->unseen >= LOOK_BYTES || (e->used + growth > e->limits.memory && !e->abort)))
             look_soon(e);
     }

@@ -19,6 +19,7 @@ enum {
     HOOK_PERIOD = 1000,       // instructions between two looks at the budgets, at most
     LOOK_BYTES = 256 * 1024,  // bytes that are allocated between two looks, at most
     BYTES_PER_FUEL = 32,      // what goes through texts, and allocating, is charged by bytes
+    SHORT_TEXT = 256,         // bytes up to which a text is not charged where it is allocated
     LONG_TEXT = 64 * 1024,    // from here on a text is long enough to have the looks come more often
     NAME_SHOWN = 100,         // bytes of a __name that tostring shows
     CALL_FUEL = 50,           // what a call into the host costs, in instructions
