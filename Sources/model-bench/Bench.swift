@@ -2,6 +2,6 @@
 @main
 struct Bench {
     static func main() async throws {
-        try await FigureReport.run("model", modelFigures)
+        try await FigureReport.run("model", modelFigures + scheduleFigures)
     }
 }

@@ -16,7 +16,7 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [
-                    StatusCommand.self, NextCommand.self, FailoverCommand.self, ChangePointCommand.self,
+                    StatusCommand.self, NextCommand.self, HealthCommand.self, FailoverCommand.self, ChangePointCommand.self,
                     UndoCommand.self,
                     CommitCommand.self, ReverseCommand.self, TestCommand.self, CleanUpTestCommand.self,
                 ]),
@@ -28,7 +28,9 @@ struct Perilune: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Services and upkeep",
-                subcommands: [ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self]),
+                subcommands: [
+                    ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self, AlertCommand.self,
+                ]),
             CommandGroup(name: "The lab, and sites to simulate", subcommands: [LabCommand.self, SiteCommand.self]),
         ])
 }

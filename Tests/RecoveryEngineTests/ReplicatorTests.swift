@@ -19,34 +19,20 @@ struct ReplicatorTests {
             lines.withLock { $0.append(line) }
         }
 
+        var all: [String] { lines.withLock { $0 } }
+
         func count(_ prefix: String) -> Int { lines.withLock { $0.count { $0.hasPrefix(prefix) } } }
     }
 
-    @Test func mostOverdueComesFirstAndBusyOnesWait() async throws {
-        let rig = try await Rig(vms: ["orders", "stock", "files"])
-        for vm in ["orders", "stock", "files"] {
-            try await rig.protect(vm)
-            rig.clock.advance(seconds: 5)
-        }
-        let replicator = Replicator(engine: rig.engine) { _ in }
-        #expect(try await replicator.dueNow().map(\.name) == [])
-        rig.clock.advance(seconds: 20)
-        #expect(try await replicator.dueNow().map(\.name) == ["orders", "stock"])
-        try await rig.run(.sync, "orders")
-        #expect(try await replicator.dueNow().map(\.name) == ["stock"])
-        _ = try? await rig.run(.sync, "stock", by: rig.engine("dies", fuse: Fuse(.dieAfterEffect(1))))
-        #expect(try await replicator.dueNow().map(\.name) == [], "its job is open")
-        rig.clock.advance(seconds: 60)
-        try await rig.run(.unplannedFailover, "orders")
-        #expect(try await replicator.dueNow().map(\.name) == ["files"])
-    }
-
     /// Turns the clock second by second; each time the loop has looked and gone back to sleep.
-    private func run(_ rig: Rig, _ replicator: Replicator, seconds: Int) async throws {
+    private func run(
+        _ rig: Rig, _ replicator: Replicator, seconds: Int, each: (Int) async throws -> Void = { _ in }
+    ) async throws {
         rig.clock.standStill()
         let loop = Task { try await replicator.run() }
-        for _ in 0..<seconds {
+        for second in 0..<seconds {
             try await settle(rig)
+            try await each(second)
             rig.clock.advance(seconds: 1)
         }
         try await settle(rig)
@@ -115,6 +101,62 @@ struct ReplicatorTests {
         #expect(rig.world.violations == [])
     }
 
+    @Test("What is protected, paused or given another policy meanwhile is taken up at once")
+    func changesAreTakenUp() async throws {
+        let rig = try await Rig(points: 20, vms: ["orders", "stock"])
+        try await rig.protect("orders")
+        let gauge = ReplicatorGauge()
+        let reports = Reports()
+        let replicator = Replicator(engine: rig.engine, gauge: gauge) { reports.note($0) }
+        var before = 0
+        try await run(rig, replicator, seconds: 240) { second in
+            switch second {
+            case 40: try await rig.protect("stock")
+            case 100:
+                #expect((1...3).contains(reports.count("stock: point")), "\(reports.count("stock: point"))")
+                try await rig.run(.pause, "orders")
+                before = reports.count("orders: point")
+                #expect((3...4).contains(before))
+            case 170:
+                #expect(reports.count("orders: point") == before)
+                try await rig.run(.resume, "orders")
+            default: break
+            }
+        }
+        #expect((2...3).contains(reports.count("orders: point") - before))
+        let trouble = reports.all.filter { !$0.hasSuffix(": point") }
+        #expect(gauge.figures.late == 0 && gauge.figures.failed == 0, "\(gauge.figures) \(trouble)")
+    }
+
+    @Test("A duty is done again and again, never twice at once, and its failure is told")
+    func duties() async throws {
+        struct Wrong: Error {}
+        let rig = try await Rig()
+        let counts = Mutex<(done: Int, atOnce: Int, most: Int)>((0, 0, 0))
+        let slow = Duty("slow", every: 10) { engine in
+            counts.withLock {
+                $0.atOnce += 1
+                $0.most = max($0.most, $0.atOnce)
+            }
+            try await engine.dependencies.clock.sleep(seconds: 25)
+            counts.withLock { ($0.atOnce, $0.done) = ($0.atOnce - 1, $0.done + 1) }
+        }
+        let reports = Reports()
+        let replicator = Replicator(
+            engine: rig.engine, duties: [slow, Duty("wrong", every: 20) { _ in throw Wrong() }]
+        ) { reports.note($0) }
+        rig.clock.standStill()
+        let loop = Task { try await replicator.run() }
+        while counts.withLock({ $0.done }) < 4 {
+            for _ in 0..<50 { await Task.yield() }
+            rig.clock.advance(seconds: 0.5)
+        }
+        loop.cancel()
+        _ = await loop.result
+        #expect(counts.withLock { $0.most } == 1)
+        #expect((4...7).contains(reports.count("wrong: ")))
+    }
+
     @Test func jobOfADeadEngineIsTakenUp() async throws {
         let rig = try await Rig()
         try await rig.protect()
@@ -125,7 +167,10 @@ struct ReplicatorTests {
         let replicator = Replicator(engine: rig.engine("second")) { reports.note($0) }
         rig.clock.standStill()
         let loop = Task { try await replicator.run() }
-        while reports.count("orders: planned-failover") == 0 { await Task.yield() }
+        while reports.count("orders: planned-failover") == 0 {
+            await Task.yield()
+            if rig.clock.sleeping == 1 { rig.clock.advance(seconds: 0.5) }
+        }
         loop.cancel()
         _ = await loop.result
         #expect(try await rig.relationship().state == .failedOver)

@@ -136,6 +136,7 @@ private struct Trace {
             return try all(Host.self) + all(Server.self) + all(Cloud.self) + all(Policy.self) + all(CloudPair.self)
                 + all(NetworkMapping.self) + all(ProtectedItem.self) + all(Relationship.self)
                 + all(RecoveryPoint.self) + all(Job.self) + all(RecoveryPlan.self) + all(PlanRun.self)
+                + all(AlertRule.self)
                 + all(HostCluster.self) + all(LogicalNetwork.self) + all(VMNetwork.self) + all(StorageClass.self)
                 + all(StorageMapping.self) + all(VaultRecord.self) + all(RegistrationKey.self) + events
         }

@@ -164,10 +164,12 @@ actor JobDriver {
             throw EngineError(
                 .failed, "job \(jobID) ends where no rule leads; its vault was written by another version")
         }
+        let dependencies = dependencies
         try await record { job, relationship, vault in
             job.state = .succeeded
             job.endedAt = now
             relationship.state = after
+            try Self.accounting(relationship, vault, dependencies).noteState(after, after: job.operation)
             relationship.activeJob = nil
             relationship.lastError = job.facts["warning"]
             if [.cancelResync, .pauseResync].contains(job.operation) { relationship.resyncAt = nil }
@@ -236,7 +238,9 @@ actor JobDriver {
         try await lease.require()
         await giveUp()
         let state = TransitionTable.afterFailure(of: operation, from: job.origin)
+        let dependencies = dependencies
         try await record { job, relationship, vault in
+            try Self.accounting(relationship, vault, dependencies).noteFailure(of: operation, what)
             job.state = .failed
             job.failure = what
             job.failures = (job.failures ?? []) + [what]

@@ -243,9 +243,11 @@ extension JobDriver {
     }
 
     func recordPoint(_ point: PointSummary) async throws {
-        let now = now
+        let (now, dependencies) = (now, dependencies)
         try await record { job, relationship, vault in
-            try Self.note(point, in: &relationship, vault)
+            try Self.note(
+                point, in: &relationship, vault, dependencies,
+                begins: [.reverse, .protect, .startFirstCopy, .importFirstCopy].contains(job.operation))
             // A stopped VM's bitmap goes on from where it was; a running one's new checkpoint takes over.
             relationship.checkpoint = job.facts["checkpoint"]
             relationship.failover = nil
@@ -261,7 +263,8 @@ extension JobDriver {
     }
 
     static func note(
-        _ point: PointSummary, in relationship: inout Relationship, _ vault: any VaultWriter
+        _ point: PointSummary, in relationship: inout Relationship, _ vault: any VaultWriter,
+        _ dependencies: EngineDependencies, begins: Bool = false
     ) throws {
         if try vault.object(RecoveryPoint.self, id: point.generation) == nil {
             try vault.insert(
@@ -269,6 +272,8 @@ extension JobDriver {
                     id: point.generation, number: point.number, relationship: relationship.id,
                     previous: point.previous, cause: point.cause, at: point.at, host: relationship.target,
                     bytes: point.bytes))
+            try accounting(relationship, vault, dependencies).notePoint(
+                shown: point.at, bytes: point.bytes, begins: begins)
         }
         relationship.newestGeneration = point.generation
         relationship.lastPointNumber = max(relationship.lastPointNumber, point.number)
@@ -290,8 +295,9 @@ extension JobDriver {
         if newest != nil && known == nil { return }
         let unrecorded = known.map { Array(points[($0 + 1)...]) } ?? points
         guard !unrecorded.isEmpty else { return }
+        let dependencies = dependencies
         try await record { _, relationship, vault in
-            for point in unrecorded { try Self.note(point, in: &relationship, vault) }
+            for point in unrecorded { try Self.note(point, in: &relationship, vault, dependencies) }
         }
     }
 

@@ -72,6 +72,7 @@ extension JobDriver {
             try await recordOwnershipAtHosts([relationship.target], required: true)
         }
         let (now, name) = (now, relationship.name)
+        let dependencies = dependencies
         try await record { job, relationship, vault in
             let there = Set(points.map(\.generation))
             var gone: [Int] = []
@@ -83,7 +84,7 @@ extension JobDriver {
             // What changed since a point that is gone says nothing about what changed since an older one.
             if points.last?.generation != relationship.newestGeneration { relationship.checkpoint = nil }
             relationship.newestGeneration = nil
-            for point in points { try Self.note(point, in: &relationship, vault) }
+            for point in points { try Self.note(point, in: &relationship, vault, dependencies) }
             guard !gone.isEmpty else { return }
             let numbers = gone.sorted().map(String.init).joined(separator: ", ")
             job.facts["dropped"] = numbers

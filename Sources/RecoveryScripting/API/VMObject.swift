@@ -9,7 +9,8 @@ enum VMObject {
     static let type = TypeDeclaration(
         "vm", "A VM of a cloud or a host. Operations are those of the item or relationship that replicates it.",
         fields: [name, uuid, state, host],
-        methods: [protect, replicate, item, relationship, CheckMethod.vm] + Operations.methods(of: "vm"))
+        methods: [protect, replicate, item, relationship, CheckMethod.vm] + Operations.methods(of: "vm")
+            + HealthMethods.methods(of: "vm"))
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(Handle.name(of: call.receiver))] })

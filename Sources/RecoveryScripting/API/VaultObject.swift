@@ -13,8 +13,8 @@ enum VaultObject {
             host, server, PolicyOptions.make, ClusterObject.make, hosts, servers, policies, ClusterObject.list, items,
             relationships, replicated, events, VaultRecords.jobs, VaultRecords.settings,
             VaultRecords.registrationKey, VaultRecords.registrationKeys, VaultRecords.revokeKey,
-            VaultPlans.plan, VaultPlans.plans, VaultPlans.importPlan,
-        ])
+            VaultPlans.plan, VaultPlans.plans, VaultPlans.importPlan, HealthMethods.ofVault,
+        ] + AlertFunctions.methods)
 
     private static let unknown = ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")
 
@@ -140,12 +140,32 @@ enum VaultObject {
 
     static let events = FunctionDeclaration(
         "events", "Lists what happened, newest first.",
-        named: [.optional("limit", .integer, "how many at most", default: 50, unit: .count, range: 1...10_000)],
-        results: [ResultDeclaration("events", .list(.record("event")), "the events")], effect: .reads,
-        example: "for _, event in ipairs(vault:events { limit = 5 }) do print(event.text) end",
+        named: [
+            .optional("limit", .integer, "how many at most", default: 50, unit: .count, range: 1...10_000),
+            .optional("vm", .text, "only those about this replicated VM", otherwise: "all", names: .vm),
+            .optional(
+                "severity", .choice(["info", "warning", "critical"]), "only those at least so severe", default: "info"),
+            .optional(
+                "code", .text, "only those whose code begins so, such as health or age-critical", otherwise: "all"),
+            .optional("within", .duration, "only those no older than this", otherwise: "all"),
+        ],
+        results: [ResultDeclaration("events", .list(.record("event")), "the events, of the newest 10000")],
+        errors: [ErrorDeclaration("unknown", "no VM of that name is replicated; the hint has the nearest")],
+        effect: .reads,
+        example: "for _, event in ipairs(vault:events { severity = \"warning\", limit = 5 }) do print(event.text) end",
         .waiting { call in
-            let limit = call.arguments.integer("limit")
-            let events = try await call.session.engine.vault.read { try $0.events(about: nil, limit: limit) }
+            let (arguments, session) = (call.arguments, call.session)
+            var object: String?
+            if let vm = arguments.optionalText("vm") {
+                object = try await session.find(Relationship.self, named: vm, as: "replicated VM").id
+            }
+            let filter = EventFilter(
+                object: object, severity: arguments.optionalText("severity").flatMap(Event.Severity.init(rawValue:)),
+                code: arguments.optionalText("code"),
+                since: arguments.optionalNumber("within").map {
+                    session.engine.dependencies.clock.now.advanced(bySeconds: -$0)
+                })
+            let events = try await session.engine.events(filter, limit: arguments.integer("limit"))
             return [.list(events.map(Records.value))]
         })
 

@@ -17,6 +17,7 @@ struct StatusCommand: AsyncParsableCommand {
         try await Failure.reporting {
             let engine = try options.engine(display: JobDisplay(quiet: true))
             var rows = try await engine.status()
+            let health = try await engine.health()
             if let vm {
                 let names = rows.map(\.relationship.name)
                 rows = rows.filter { $0.relationship.name == vm }
@@ -32,9 +33,9 @@ struct StatusCommand: AsyncParsableCommand {
             let points = try await engine.vault.read { vault in
                 try details.map { try vault.objects(RecoveryPoint.self, parent: $0.relationship.id).map(\.value) } ?? []
             }.sorted { $0.number < $1.number }
-            if options.json { return Terminal.say(try StatusText.json(rows, points, now: now)) }
+            if options.json { return Terminal.say(try StatusText.json(rows, health, points, now: now)) }
             let width = Terminal.width()
-            Terminal.say(StatusText.text(rows, now: now, width: width))
+            Terminal.say(StatusText.text(rows, health, width: width))
             for (plan, run) in try await engine.openPlanRuns() {
                 Terminal.say(
                     "plan \(plan.name): \(run.operation.rawValue) is \(run.state.rawValue)"
@@ -47,7 +48,7 @@ struct StatusCommand: AsyncParsableCommand {
 
 /// The two forms of a status.
 enum StatusText {
-    static func text(_ rows: [VMStatus], now: Timestamp, width: Int) -> String {
+    static func text(_ rows: [VMStatus], _ health: VaultHealth, width: Int) -> String {
         guard !rows.isEmpty else { return "no VM is replicated yet" }
         let warnings = rows.flatMap { row in
             row.runsWithoutOwnership.map {
@@ -55,8 +56,12 @@ enum StatusText {
                     + "two copies are being written"
             }
         }
-        let notes = silent(rows) + rows.flatMap(notes)
-        let table = [(true, true), (false, true), (false, false)].map { self.table(rows, now, next: $0, direction: $1) }
+        let healths = Dictionary(
+            health.items.map { ($0.relationship.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let notes = silent(rows) + rows.flatMap { Self.notes($0) + why(healths[$0.relationship.id]) }
+        let table = [(true, true), (false, true), (false, false)].map {
+            self.table(rows, healths, next: $0, direction: $1)
+        }
         let fitting = table.first { $0.split(separator: "\n").allSatisfy { $0.count <= width } } ?? table[2]
         return (warnings + [fitting] + notes.flatMap { Text.wrap($0, width: width) }).joined(separator: "\n")
     }
@@ -90,6 +95,11 @@ enum StatusText {
         return notes
     }
 
+    /// Why health is not normal.
+    private static func why(_ health: ItemHealth?) -> [String] {
+        (health?.errors ?? []).map { "\(health?.name ?? ""): \($0.level.rawValue): \($0.message)" }
+    }
+
     private static func firstCopy(_ plan: FirstCopyRecord) -> String {
         if let exported = plan.exported {
             return
@@ -98,19 +108,22 @@ enum StatusText {
         return plan.startAt.map { "first copy begins \(Text.time($0))" } ?? "first copy waits to be begun"
     }
 
-    private static func table(_ rows: [VMStatus], _ now: Timestamp, next: Bool, direction: Bool) -> String {
+    private static func table(_ rows: [VMStatus], _ healths: [String: ItemHealth], next: Bool, direction: Bool)
+        -> String
+    {
         let heading =
-            ["VM", "STATE", "OWNER", "POWER"] + (direction ? ["DIRECTION"] : []) + ["LAST POINT", "AGE"]
+            ["VM", "STATE", "HEALTH", "OWNER", "POWER"] + (direction ? ["DIRECTION"] : []) + ["LAST POINT", "RPO"]
             + (next ? ["NEXT"] : [])
         return Text.table(
             [heading]
                 + rows.map { row in
                     var cells = [
-                        row.relationship.name, row.relationship.state.rawValue, row.owner?.name ?? "?", power(row),
+                        row.relationship.name, row.relationship.state.rawValue,
+                        healths[row.relationship.id]?.health.rawValue ?? "?", row.owner?.name ?? "?", power(row),
                     ]
                     if direction { cells.append("\(row.source?.name ?? "?") -> \(row.target?.name ?? "?")") }
                     cells.append(row.newestPoint.map { "\($0.number) (\(row.points) kept)" } ?? "none")
-                    cells.append(row.newestPoint.map { Text.age(now.seconds(since: $0.at)) } ?? "-")
+                    cells.append(healths[row.relationship.id].map(HealthText.age) ?? "-")
                     if next { cells.append(allowed(row).joined(separator: ", ")) }
                     return cells
                 })
@@ -169,6 +182,10 @@ enum StatusText {
         }
         var vm: String
         var state: String
+        var health: ReplicationHealth?
+        var healthReasons: [String]
+        /// Left out when there is no recovery point.
+        var rpoSeconds: Double?
         var owner: String?
         var source: String?
         var target: String?
@@ -193,10 +210,15 @@ enum StatusText {
         var refused: [Refused]
     }
 
-    static func json(_ rows: [VMStatus], _ points: [RecoveryPoint], now: Timestamp) throws -> String {
+    static func json(
+        _ rows: [VMStatus], _ health: VaultHealth, _ points: [RecoveryPoint], now: Timestamp
+    ) throws -> String {
         let values = rows.map { row in
-            Row(
-                vm: row.relationship.name, state: row.relationship.state.rawValue, owner: row.owner?.name,
+            let item = health.items.first { $0.relationship.id == row.relationship.id }
+            return Row(
+                vm: row.relationship.name, state: row.relationship.state.rawValue, health: item?.health,
+                healthReasons: item?.errors.map(\.message) ?? [], rpoSeconds: item?.recoveryPointAge,
+                owner: row.owner?.name,
                 source: row.source?.name, target: row.target?.name, epoch: row.relationship.epoch,
                 lastPoint: row.newestPoint?.number, lastPointAt: row.newestPoint?.at.milliseconds,
                 ageSeconds: row.newestPoint.map { now.seconds(since: $0.at) }, points: row.points, job: row.job?.id,

@@ -4,13 +4,13 @@ import Glibc
 ///
 /// Unlike a pipe it needs nobody who feeds it, and a program that does not read cannot hold its writer up. Unlike a file
 /// on disk it leaves nothing behind that somebody else could read.
-final class MemoryFile: Sendable {
-    let descriptor: Int32
+package final class MemoryFile: Sendable {
+    package let descriptor: Int32
 
     /// Makes a file of these bytes, to be read from the beginning.
     ///
     /// - Throws: `ProgramFailure.cannotStart` when memory or descriptors are used up.
-    init(_ bytes: [UInt8]) throws(ProgramFailure) {
+    package init(_ bytes: [UInt8]) throws(ProgramFailure) {
         descriptor = linuxMemoryFile("perilune", linuxCloseOnExecution)
         guard descriptor >= 0 else { throw .cannotStart(lastSystemError()) }
         guard writeAll(bytes, to: descriptor), lseek(descriptor, 0, SEEK_SET) == 0 else {
@@ -23,7 +23,7 @@ final class MemoryFile: Sendable {
     deinit { close(descriptor) }
 
     /// A path under which a child process of the same user can open it, as long as this object lives.
-    var path: String { "/proc/\(getpid())/fd/\(descriptor)" }
+    package var path: String { "/proc/\(getpid())/fd/\(descriptor)" }
 }
 
 /// memfd_create(2), which glibc declares only for _GNU_SOURCE.
@@ -34,7 +34,7 @@ private func linuxMemoryFile(_ name: UnsafePointer<CChar>, _ flags: UInt32) -> I
 private let linuxCloseOnExecution: UInt32 = 1
 
 /// Writes all bytes; false when the system refuses, and then `errno` says why.
-func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+package func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
     bytes.withUnsafeBytes { buffer in
         var written = 0
         while written < buffer.count {
@@ -48,4 +48,4 @@ func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
 }
 
 /// What `errno` says, in words.
-func lastSystemError() -> String { String(cString: strerror(errno)) }
+package func lastSystemError() -> String { String(cString: strerror(errno)) }

@@ -1,5 +1,4 @@
 import Glibc
-import RecoveryEngine
 import Subprocess
 import Synchronization
 import SystemPackage
@@ -8,7 +7,7 @@ import SystemPackage
 ///
 /// The program leads a process group of its own. When it has to end early, all of the group is asked to, and after 2 s
 /// killed; a process that left the group (`setsid`) is not reached.
-struct ProgramRun: Sendable {
+package struct ProgramRun: Sendable {
     /// The program, found in the environment's `PATH` unless it has a `/`, and what it is given.
     var arguments: [String]
     /// All of its environment.
@@ -25,12 +24,26 @@ struct ProgramRun: Sendable {
     var timeout: Double
     let clock: any EngineClock
 
+    package init(
+        arguments: [String], environment: [String: String], folder: String? = nil, input: [UInt8] = [],
+        outputLimit: Int, endsAtLimit: Bool = false, timeout: Double, clock: any EngineClock
+    ) {
+        self.arguments = arguments
+        self.environment = environment
+        self.folder = folder
+        self.input = input
+        self.outputLimit = outputLimit
+        self.endsAtLimit = endsAtLimit
+        self.timeout = timeout
+        self.clock = clock
+    }
+
     /// Runs the program to its end.
     ///
     /// The task in which it runs is never cancelled, and its outputs are read to their end, whatever happens: swift-subprocess
     /// 1.0.2 closes an output that is given up before, and keeps it registered, so that another program's output which
     /// gets the same descriptor is never heard of. What has to end is ended by signals.
-    func result() async throws(ProgramFailure) -> ProgramResult {
+    package func result() async throws(ProgramFailure) -> ProgramResult {
         let leader = ProcessGroup()
         let running = Task { await run(leader) }
         let timer = Task {
@@ -98,18 +111,18 @@ struct ProgramRun: Sendable {
 }
 
 /// How a program ended, and what it said.
-struct ProgramResult: Sendable {
-    struct Text: Sendable {
-        var bytes: [UInt8] = []
+package struct ProgramResult: Sendable {
+    package struct Text: Sendable {
+        package var bytes: [UInt8] = []
         /// Whether the program said more than was kept.
-        var isCut = false
+        package var isCut = false
     }
 
     /// Its exit status; nil when a signal ended it.
-    let status: Int?
-    let signal: Int?
-    let output: Text
-    let errors: Text
+    package let status: Int?
+    package let signal: Int?
+    package let output: Text
+    package let errors: Text
 
     init(_ termination: TerminationStatus, output: Text, errors: Text) {
         switch termination {
@@ -122,7 +135,7 @@ struct ProgramResult: Sendable {
 }
 
 /// Why there is no result of a program.
-enum ProgramFailure: Error, Hashable {
+package enum ProgramFailure: Error, Hashable {
     case notFound
     case noFolder
     case cannotStart(String)
