@@ -18,6 +18,8 @@ struct CycleAccounting {
     func notePoint(shown: Timestamp, bytes: UInt64, begins: Bool) throws {
         try change { statistics, frequency in
             if begins { statistics.accountedUntil = nil }
+            // One that was forgotten and is taken in again was counted when it was made.
+            if let last = statistics.lastSync, shown <= last { return }
             statistics.notePoint(shown: shown, bytes: bytes, at: now, frequency: frequency)
         }
     }
