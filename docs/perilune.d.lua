@@ -88,7 +88,7 @@
 
 ---One thing to do before a server can be unregistered.
 ---@class perilune.unregistration_step
----@field action "unprotect"|"remove-network-mapping"|"remove-storage-mapping"|"unpair"|"end-replication" what is to be done
+---@field action "remove-plan"|"unprotect"|"remove-network-mapping"|"remove-storage-mapping"|"unpair"|"end-replication" what is to be done
 ---@field name string name of the object
 ---@field call string the call that does it, in Lua
 
@@ -282,6 +282,63 @@
 ---@field attempts integer how often it was tried
 ---@field took number? how long it took, in seconds
 
+---How replication of a VM stands. Sizes and times are of the stretch under way.
+---@class perilune.replication_health
+---@field vm string the VM
+---@field health "not-applicable"|"normal"|"warning"|"critical" the worst of what was found
+---@field reasons string[] a sentence for each fault, the worst first
+---@field errors perilune.health_error[] the same with causes and what to do
+---@field rpo number? what would be lost now: the age of the instant that the newest whole point shows, in seconds
+---@field alert "warning"|"critical"? rpo above twice or three times copy_frequency
+---@field copy_frequency number time between cycles, in seconds
+---@field last_sync number? the newest point's instant, in seconds since 1970
+---@field succeeded integer cycles made
+---@field missed integer cycles that should have been made
+---@field network_failures integer attempts that failed on the way
+---@field replication_failures integer attempts that failed otherwise
+---@field average_latency number? from a point's instant until it is whole, in seconds
+---@field longest_latency number? at most, in seconds
+---@field average_size integer? sent for a point, in bytes
+---@field largest_size integer? at most, in bytes
+---@field pending integer? waits to be sent; nil where the source cannot tell it cheaply, in bytes
+---@field window_start number when the stretch began, in seconds since 1970
+---@field window_end number when it ends, in seconds since 1970
+---@field last_test_failover number? when the last test was cleaned up, in seconds since 1970
+
+---Something that is wrong with a VM's replication.
+---@class perilune.health_error
+---@field code string stable word for it, such as cycles-missed
+---@field level "warning"|"critical" how bad it is
+---@field message string one sentence
+---@field causes string[] what may have brought it about
+---@field recommendation string what to do
+
+---How replication of all VMs stands.
+---@class perilune.vault_health
+---@field health "not-applicable"|"normal"|"warning"|"critical" the worst of all
+---@field not_applicable integer VMs whose health is not-applicable
+---@field normal integer VMs whose health is normal
+---@field warning integer VMs whose health is warning
+---@field critical integer VMs whose health is critical
+---@field vms perilune.replication_health[] each VM's, by name
+
+---Who is told of what happens.
+---@class perilune.alert
+---@field name string its name
+---@field to string host of the webhook, or the addresses
+---@field severity "info"|"warning"|"critical" what is less severe is not told
+---@field on ("health"|"age"|"job"|"server"|"other")[] what is told of
+---@field quiet number for how long the same is not told again, in seconds
+
+---Mail through an SMTP server.
+---@class perilune.alert_email
+---@field server string SMTP server, as host:port
+---@field from string address of the sender
+---@field to string[] addresses, at most 20
+---@field security "tls"|"starttls"|"none"? how the way is encrypted
+---@field user string? name to log in with
+---@field password_file string? file with the password, which its owner alone may read
+
 ---The record of what exists and what was done. Methods that take a table make the vault say what it says.
 ---@class perilune.vault
 local vault = {}
@@ -470,16 +527,23 @@ function vault:replicated(vm) end
 
 ---@class (exact) perilune.vault.events.options
 ---@field limit? integer how many at most; 1 to 10000; default 50
+---@field vm? string only those about this replicated VM; if left out: all
+---@field severity? "info"|"warning"|"critical" only those at least so severe; default "info"
+---@field code? string only those whose code begins so, such as health or age-critical; if left out: all
+---@field within? perilune.duration only those no older than this; if left out: all
 
 ---Lists what happened, newest first.
 ---
 ---Effect: reads. Since 0.1.
 ---
+---Errors:
+---- `unknown`: no VM of that name is replicated; the hint has the nearest
+---
 ---```lua
----for _, event in ipairs(vault:events { limit = 5 }) do print(event.text) end
+---for _, event in ipairs(vault:events { severity = "warning", limit = 5 }) do print(event.text) end
 ---```
 ---@param options? perilune.vault.events.options
----@return perilune.event[] events the events
+---@return perilune.event[] events the events, of the newest 10000
 function vault:events(options) end
 
 ---@class (exact) perilune.vault.jobs.options
@@ -613,6 +677,66 @@ function vault:plans() end
 ---@param text string JSON
 ---@return perilune.plan plan the plan
 function vault:import_plan(text) end
+
+---Says how replication of every VM stands.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, each in ipairs(vault:health().vms) do print(each.vm, each.health, each.rpo) end
+---```
+---@return perilune.vault_health health how all stand
+function vault:health() end
+
+---@class (exact) perilune.vault.alert.options
+---@field name string unique among alerts
+---@field webhook? string URL that JSON is posted to; this or email; if left out: mail is sent
+---@field email? perilune.alert_email mail through an SMTP server; this or webhook; if left out: JSON is posted
+---@field severity? "info"|"warning"|"critical" what is less severe is not told; default "warning"
+---@field on? ("health"|"age"|"job"|"server"|"other")[] what is told of; if left out: all
+---@field quiet? perilune.duration for how long the same is not told again, unless it gets worse; 60 to 604800 seconds; default "1h"
+
+---Makes or changes a rule of who is told of what happens (needs --grant http). perilune replicate tells; it gathers what happens within a minute, and tells the same of the same object once while it lasts.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: a field is not what it must be
+---- `not-granted`: the run has no --grant http
+---
+---```lua
+---vault:alert {
+---  name = "duty officer", webhook = "https://hooks.example.org/perilune", severity = "critical",
+---  on = { "health", "age", "job" },
+---}
+---```
+---@param options perilune.vault.alert.options
+function vault:alert(options) end
+
+---Lists the rules of who is told, by name; what may be a secret in a URL is not shown.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, alert in ipairs(vault:alerts()) do print(alert.name, alert.to) end
+---```
+---@return perilune.alert[] alerts the rules
+function vault:alerts() end
+
+---Removes a rule of who is told.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is none of that name; the hint has the nearest
+---
+---```lua
+---vault:alert { name = "night", webhook = "https://hooks.example.org/night" }
+---vault:remove_alert("night")
+---vault:alert { name = "day", webhook = "https://hooks.example.org/day" }
+---```
+---@param name string name of the alert
+function vault:remove_alert(name) end
 
 ---A management server: owns clouds. It may itself run in a VM, which the hosts replicate directly.
 ---@class perilune.server
@@ -1598,6 +1722,32 @@ function vm:can(operation) end
 ---@return perilune.next next the answer
 function vm:next() end
 
+---Says how replication of the VM stands and why, with the figures of the stretch under way.
+---
+---Effect: reads. Since 0.1.
+---
+---Errors:
+---- `refused`: rule not-protected
+---
+---```lua
+---local health = vm:health()
+---print(health.health, health.rpo, table.concat(health.reasons, " "))
+---```
+---@return perilune.replication_health health how it stands
+function vm:health() end
+
+---Begins counting cycles anew, which ends a warning that missed cycles brought about. Totals go on.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule not-protected
+---
+---```lua
+---vm:reset_statistics()
+---```
+function vm:reset_statistics() end
+
 ---A VM protected through the vault.
 ---@class perilune.item
 ---@field name string the VM's name
@@ -1972,6 +2122,32 @@ function item:can(operation) end
 ---@return perilune.next next the answer
 function item:next() end
 
+---Says how replication of the VM stands and why, with the figures of the stretch under way.
+---
+---Effect: reads. Since 0.1.
+---
+---Errors:
+---- `refused`: rule not-protected
+---
+---```lua
+---local health = item:health()
+---print(health.health, health.rpo, table.concat(health.reasons, " "))
+---```
+---@return perilune.replication_health health how it stands
+function item:health() end
+
+---Begins counting cycles anew, which ends a warning that missed cycles brought about. Totals go on.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule not-protected
+---
+---```lua
+---item:reset_statistics()
+---```
+function item:reset_statistics() end
+
 ---A VM that the hosts replicate directly, outside every cloud: the management server's own.
 ---@class perilune.relationship
 ---@field name string the VM's name
@@ -2344,6 +2520,32 @@ function relationship:can(operation) end
 ---```
 ---@return perilune.next next the answer
 function relationship:next() end
+
+---Says how replication of the VM stands and why, with the figures of the stretch under way.
+---
+---Effect: reads. Since 0.1.
+---
+---Errors:
+---- `refused`: rule not-protected
+---
+---```lua
+---local health = relationship:health()
+---print(health.health, health.rpo, table.concat(health.reasons, " "))
+---```
+---@return perilune.replication_health health how it stands
+function relationship:health() end
+
+---Begins counting cycles anew, which ends a warning that missed cycles brought about. Totals go on.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule not-protected
+---
+---```lua
+---relationship:reset_statistics()
+---```
+function relationship:reset_statistics() end
 
 ---A recovery plan: groups of VMs in order, with what is done before and after each. Running it again goes on where the last run of the same kind stopped.
 ---@class perilune.plan

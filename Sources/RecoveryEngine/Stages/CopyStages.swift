@@ -247,7 +247,7 @@ extension JobDriver {
         try await record { job, relationship, vault in
             try Self.note(
                 point, in: &relationship, vault, dependencies,
-                begins: [.reverse, .protect, .startFirstCopy, .importFirstCopy].contains(job.operation))
+                begins: [.reverse, .protect, .startFirstCopy, .importFirstCopy, .resume].contains(job.operation))
             // A stopped VM's bitmap goes on from where it was; a running one's new checkpoint takes over.
             relationship.checkpoint = job.facts["checkpoint"]
             relationship.failover = nil
