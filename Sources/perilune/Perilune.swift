@@ -16,9 +16,9 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [
-                    StatusCommand.self, NextCommand.self, HealthCommand.self, FailoverCommand.self, ChangePointCommand.self,
-                    UndoCommand.self,
-                    CommitCommand.self, ReverseCommand.self, TestCommand.self, CleanUpTestCommand.self,
+                    StatusCommand.self, NextCommand.self, HealthCommand.self, FailoverCommand.self,
+                    ChangePointCommand.self, UndoCommand.self, CommitCommand.self, ReverseCommand.self,
+                    TestCommand.self, CleanUpTestCommand.self,
                 ]),
             CommandGroup(name: "Applications of several VMs", subcommands: [RecoveryPlanCommand.self]),
             CommandGroup(

@@ -100,4 +100,33 @@ struct ScheduleTests {
             #expect(own.count { $0.code == "health-critical" } == 1)
         }
     }
+
+    @Test("A pause, a resume and another policy are taken up at once")
+    func changes() async throws {
+        let (_, _, figures) = try await replicate(vms: 2, hosts: 1, seconds: 1) { world, engine, _ in
+            func made() async throws -> Int {
+                let health = try await engine.health().items.first { $0.name == "vm0" }
+                return try #require(health?.statistics).totals.succeeded
+            }
+            let found = try await engine.health().items.first { $0.name == "vm0" }
+            let id = try #require(found).relationship.id
+            try await world.clock.sleep(seconds: 100)
+            let before = try await made()
+            #expect((3...5).contains(before))
+            try await engine.perform(.pause, on: id)
+            try await world.clock.sleep(seconds: 70)
+            #expect(try await made() == before)
+            try await engine.perform(.resume, on: id)
+            try await world.clock.sleep(seconds: 70)
+            let resumed = try await made()
+            #expect((3...4).contains(resumed - before), "its own point and two or three cycles")
+            let policy = try await engine.vault.read { try $0.objects(Policy.self).map(\.value).first }
+            var slower = try #require(policy)
+            slower.copyFrequencySeconds = 900
+            try await engine.ensurePolicy(slower)
+            try await world.clock.sleep(seconds: 1000)
+            #expect((1...2).contains(try await made() - resumed))
+        }
+        #expect(figures.failed == 0 && figures.late == 0, "\(figures)")
+    }
 }
