@@ -56,6 +56,8 @@ package protocol Hypervisor: Sendable {
     /// Ends the backup under way; checkpoints stay. Nothing happens when there is none.
     func endBackup(uuid: String) async throws
     func backupIsActive(uuid: String) async throws -> Bool
+    /// Bytes that changed under a checkpoint, as its maps say; nil where that is not known without reading disks.
+    func changedBytes(uuid: String, since checkpoint: String) async throws -> UInt64?
 
     // Chains
     /// Folds the running VM's chain of one disk down into the named layer and lets the VM go on from it.
@@ -63,6 +65,11 @@ package protocol Hypervisor: Sendable {
     /// Checkpoints stay usable when that layer is qcow2 and are lost when it is raw. Resumable: a commit already under way is
     /// waited for, one already done is noticed; one not done within `limit` is given up, and the chain stays as it was.
     func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws
+}
+
+/// What a hypervisor does not know that keeps no such account.
+extension Hypervisor {
+    package func changedBytes(uuid: String, since checkpoint: String) async throws -> UInt64? { nil }
 }
 
 /// A hypervisor's identity and version.

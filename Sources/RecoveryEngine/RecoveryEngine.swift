@@ -29,18 +29,17 @@ package final class RecoveryEngine: Sendable {
     /// on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`.
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`,
+    ///     `path` (where a carried first copy lies).
     ///   - run: id of the script's run that asks.
+    ///   - hold: a stage that is not to be begun yet: the job is driven up to it and returned open. Whoever asks for the
+    ///     same operation without `hold` lets it go on.
     /// - Throws: `EngineError`; kind `refused` with the rule's id when a rule forbids it, and then nothing was changed.
     @discardableResult
     package func perform(
-        _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil
+        _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
+        hold: StageName? = nil
     ) async throws -> Job {
-        guard operation != .importFirstCopy else {
-            throw EngineError(
-                .invalid, "a first copy cannot be imported from a medium yet", hint: "start it over the network instead"
-            )
-        }
         let relationship = try await relationship(relationshipID)
         if let open = try await openJob(of: relationship), open.operation == operation {
             guard open.arguments == arguments else {
@@ -51,13 +50,26 @@ package final class RecoveryEngine: Sendable {
                     hint: "it was begun with: \(Self.words(open.arguments)); repeat it so, or wait for its end",
                     rule: RuleBook.operationInProgress.id, object: relationship.name)
             }
-            return try await drive(open.id)
+            return try await drive(open.id, to: hold)
         }
         try await finishOrphan(of: relationship, before: operation)
         let current = try await self.relationship(relationshipID)
         try await check(operation, on: current, arguments: arguments)
-        let job = try await open(operation, on: relationship, arguments: arguments, run: run)
-        return try await drive(job.id)
+        let job = try await open(operation, on: relationship, arguments: arguments, run: run, hold: hold)
+        return try await drive(job.id, to: hold)
+    }
+
+    /// Drives a job up to a stage, or lets one that was held before a stage go on.
+    private func drive(_ jobID: String, to hold: StageName?) async throws -> Job {
+        try await vault.write { vault in
+            guard var job = try vault.object(Job.self, id: jobID), job.value.hold != hold else { return }
+            job.value.hold = hold
+            try vault.update(job)
+        }
+        var job = try await drive(jobID)
+        // A driver that was about to stop where the job was held before has not seen the change.
+        while job.state.isOpen, job.hold != hold { job = try await drive(jobID) }
+        return job
     }
 
     /// Drives another operation's job to its end first, if its engine is dead: nobody else may come to do it.
@@ -97,6 +109,34 @@ package final class RecoveryEngine: Sendable {
             for: relationship, item: item, facts: try await facts(for: relationship, item: item))
     }
 
+    /// Which operations come next, the recommended first, and why not the others.
+    package func next(on relationship: Relationship) async throws -> NextSteps {
+        let item = try await item(of: relationship)
+        return Guards.next(for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+    }
+
+    /// What comes next for a VM that is not replicated: whether it can be protected, and what is missing if not.
+    ///
+    /// `cloud` is nil for a VM that was found at a host: the hosts could replicate it.
+    package func next(forVM name: String, in cloud: Cloud?) async throws -> NextSteps {
+        let (facts, pair) = try await vault.read { vault -> (SiteFacts, CloudPair?) in
+            var facts = SiteFacts()
+            guard let cloud else { return (facts, nil) }
+            let pair = try vault.objects(CloudPair.self).map(\.value).first { $0.primary == cloud.id }
+            facts.cloudIsPaired = pair != nil
+            facts.policyExists = try pair.map { try vault.object(Policy.self, id: $0.policy) != nil } ?? true
+            let server = try vault.object(Server.self, id: cloud.server)?.value
+            facts.isManagementVM = server?.managementVM == name
+            return (facts, pair)
+        }
+        let nothing = Relationship(
+            id: "", name: name, vmUUID: "", source: "", target: "", policy: pair?.policy ?? "", disks: [])
+        let item = cloud.map {
+            ProtectedItem(id: "", name: name, cloud: $0.id, pair: pair?.id ?? "", relationship: "")
+        }
+        return Guards.next(for: nothing, item: item, facts: facts)
+    }
+
     // MARK: Jobs
 
     private func openJob(of relationship: Relationship) async throws -> Job? {
@@ -107,7 +147,8 @@ package final class RecoveryEngine: Sendable {
 
     /// Records a job and marks the VM as its own, in one transaction.
     private func open(
-        _ operation: Operation, on relationship: Relationship, arguments: [String: String], run: String?
+        _ operation: Operation, on relationship: Relationship, arguments: [String: String], run: String?,
+        hold: StageName?
     ) async throws -> Job {
         let (id, now) = (dependencies.identifiers.next(), dependencies.clock.now)
         return try await vault.write { vault in
@@ -132,7 +173,8 @@ package final class RecoveryEngine: Sendable {
                 leftover = other.value.facts["generation"]
             }
             let during: ReplicationState
-            switch TransitionTable.transition(from: current.value.state, operation) {
+            let firstCopy = current.value.firstCopy?.method ?? .now
+            switch TransitionTable.transition(from: current.value.state, operation, firstCopy: firstCopy) {
             case .allowed(let running, _): during = running
             case .refused(let rule):
                 // Another engine's operation came in between the check and this.
@@ -140,11 +182,14 @@ package final class RecoveryEngine: Sendable {
                     Refusal(
                         rule: rule, operation: operation, object: relationship.name, state: current.value.state))
             }
-            let stages = StagePlan.stages(of: operation, from: current.value.state)
+            let stages = StagePlan.stages(of: operation, from: current.value.state, firstCopy: firstCopy)
             var job = Job(
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
                 origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
             job.facts["leftover"] = leftover
+            // Kept with the job: the record of the first copy goes when that is whole.
+            if operation == .protect { job.facts["firstCopy"] = firstCopy.rawValue }
+            job.hold = hold
             try vault.insert(job)
             current.value.activeJob = id
             current.value.state = during
@@ -164,7 +209,7 @@ package final class RecoveryEngine: Sendable {
     func drive(_ jobID: String) async throws -> Job {
         let driver = drivers.withLock { drivers in
             if let driver = drivers[jobID] { return driver }
-            let driver = Task {
+            let driver = Task(executorPreference: dependencies.executor) {
                 defer { self.drivers.withLock { $0[jobID] = nil } }
                 return try await self.driveAlone(jobID)
             }
@@ -219,7 +264,7 @@ package final class RecoveryEngine: Sendable {
     /// that a living engine drives ends with that engine's word.
     @discardableResult
     package func recoverOpenJobs() async throws -> [RecoveredJob] {
-        let open = try await vault.read { try $0.openJobs().map(\.value) }
+        let open = try await vault.read { try $0.openJobs().map(\.value).filter { !$0.isHeld } }
         return try await withThrowingTaskGroup(of: RecoveredJob.self) { group in
             for job in open {
                 group.addTask {
@@ -235,11 +280,13 @@ package final class RecoveryEngine: Sendable {
     }
 
     /// Open jobs that no engine drives: its lease is gone, or has run out.
+    ///
+    /// One that is held waits for no engine.
     func orphanedJobs() async throws -> [Job] {
         let now = dependencies.clock.now
         return try await vault.read { vault in
             try vault.openJobs().map(\.value).filter { job in
-                try vault.lease(Self.leaseName(job.id)).map { $0.expiresAt <= now } ?? true
+                try !job.isHeld && vault.lease(Self.leaseName(job.id)).map { $0.expiresAt <= now } ?? true
             }
         }
     }

@@ -52,6 +52,14 @@ package protocol VaultReader {
     func openJobs() throws -> [Stored<Job>]
     /// The newest events, newest first; those of one object if `object` is given.
     func events(about object: String?, limit: Int) throws -> [Event]
+    /// The events after one of that number, oldest first; 0 stands before the first.
+    func events(after number: Int, limit: Int) throws -> [NumberedEvent]
+    /// Number of the newest event; 0 when there is none.
+    func lastEventNumber() throws -> Int
+    /// Counts the writes of objects: who has seen it at this number has missed nothing.
+    func changeNumber() throws -> Int
+    /// Objects of one kind that were written after that change, in any order; removed ones do not show.
+    func objects<Object: SiteObject>(_ type: Object.Type, changedAfter number: Int) throws -> [Stored<Object>]
     /// The lease by that name, live or run out; nil when nobody holds it.
     func lease(_ name: String) throws -> Lease?
 }
@@ -77,6 +85,18 @@ package protocol VaultWriter: VaultReader {
     func require(_ lease: Lease, now: Timestamp) throws
     /// Gives a lease up; does nothing when it is no longer in force. The next one by that name has a higher epoch.
     func release(_ lease: Lease) throws
+}
+
+/// An event with its place in the order of all.
+package struct NumberedEvent: Hashable, Sendable {
+    /// From 1.
+    package var number: Int
+    package var event: Event
+
+    package init(number: Int, event: Event) {
+        self.number = number
+        self.event = event
+    }
 }
 
 /// The right to drive one job or run, for a time.

@@ -16,9 +16,11 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [
-                    StatusCommand.self, FailoverCommand.self, ChangePointCommand.self, UndoCommand.self,
-                    CommitCommand.self, ReverseCommand.self, TestCommand.self, CleanUpTestCommand.self,
+                    StatusCommand.self, NextCommand.self, HealthCommand.self, FailoverCommand.self,
+                    ChangePointCommand.self, UndoCommand.self, CommitCommand.self, ReverseCommand.self,
+                    TestCommand.self, CleanUpTestCommand.self,
                 ]),
+            CommandGroup(name: "Applications of several VMs", subcommands: [RecoveryPlanCommand.self]),
             CommandGroup(
                 name: "Replication of one VM",
                 subcommands: [
@@ -26,8 +28,10 @@ struct Perilune: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Services and upkeep",
-                subcommands: [ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self]),
-            CommandGroup(name: "The lab", subcommands: [LabCommand.self]),
+                subcommands: [
+                    ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self, AlertCommand.self,
+                ]),
+            CommandGroup(name: "The lab, and sites to simulate", subcommands: [LabCommand.self, SiteCommand.self]),
         ])
 }
 

@@ -22,27 +22,10 @@ struct ReplicatorTests {
         func count(_ prefix: String) -> Int { lines.withLock { $0.count { $0.hasPrefix(prefix) } } }
     }
 
-    @Test func mostOverdueComesFirstAndBusyOnesWait() async throws {
-        let rig = try await Rig(vms: ["orders", "stock", "files"])
-        for vm in ["orders", "stock", "files"] {
-            try await rig.protect(vm)
-            rig.clock.advance(seconds: 5)
-        }
-        let replicator = Replicator(engine: rig.engine) { _ in }
-        #expect(try await replicator.dueNow().map(\.name) == [])
-        rig.clock.advance(seconds: 20)
-        #expect(try await replicator.dueNow().map(\.name) == ["orders", "stock"])
-        try await rig.run(.sync, "orders")
-        #expect(try await replicator.dueNow().map(\.name) == ["stock"])
-        _ = try? await rig.run(.sync, "stock", by: rig.engine("dies", fuse: Fuse(.dieAfterEffect(1))))
-        #expect(try await replicator.dueNow().map(\.name) == [], "its job is open")
-        rig.clock.advance(seconds: 60)
-        try await rig.run(.unplannedFailover, "orders")
-        #expect(try await replicator.dueNow().map(\.name) == ["files"])
-    }
-
     /// Turns the clock second by second; each time the loop has looked and gone back to sleep.
-    private func run(_ rig: Rig, _ replicator: Replicator, seconds: Int) async throws {
+    private func run(
+        _ rig: Rig, _ replicator: Replicator, seconds: Int
+    ) async throws {
         rig.clock.standStill()
         let loop = Task { try await replicator.run() }
         for _ in 0..<seconds {
@@ -52,6 +35,43 @@ struct ReplicatorTests {
         try await settle(rig)
         loop.cancel()
         _ = await loop.result
+    }
+
+    @Test func scheduledFirstCopyBeginsAtItsTimeAndNotBefore() async throws {
+        let rig = try await Rig()
+        try await rig.engine.protect(
+            vm: "orders", in: try await rig.cloud(), options: ProtectOptions(startAfter: 20))
+        let replicator = Replicator(engine: rig.engine) { _ in }
+        try await run(rig, replicator, seconds: 10)
+        #expect(try await rig.relationship().state == .firstCopyPending)
+        #expect(try await rig.points().isEmpty)
+        try await run(rig, replicator, seconds: 15)
+        #expect(try await rig.relationship().state == .protected)
+        #expect(try await rig.points().count == 1)
+        #expect(try await rig.relationship().firstCopy == nil)
+    }
+
+    @Test(arguments: [Policy.AutoResync.off, .always, .window])
+    func divergedReplicationIsResyncedAsThePolicySays(mode: Policy.AutoResync) async throws {
+        let rig = try await Rig()
+        try await rig.protect()
+        let time = TimeOfDay.at(rig.clock.now, offset: rig.engine.dependencies.localOffset(rig.clock.now))
+        try await rig.vault.write { vault in
+            guard var policy = try vault.object(Policy.self, named: "fast", parent: nil),
+                var relationship = try vault.object(Relationship.self, named: "orders", parent: nil),
+                let earlier = TimeOfDay(hour: (time.minutes / 60 + 22) % 24, minute: 0),
+                let later = TimeOfDay(hour: (time.minutes / 60 + 23) % 24, minute: 0)
+            else { return }
+            policy.value.autoResync = mode
+            // A window that has just gone by.
+            policy.value.resyncWindow = DailyWindow(from: earlier, to: later)
+            relationship.value.state = .resyncRequired
+            try vault.update(policy)
+            try vault.update(relationship)
+        }
+        try await run(rig, Replicator(engine: rig.engine) { _ in }, seconds: 5)
+        #expect(try await rig.relationship().state == (mode == .always ? .protected : .resyncRequired))
+        #expect(rig.world.violations == [])
     }
 
     private func settle(_ rig: Rig) async throws {
@@ -72,9 +92,39 @@ struct ReplicatorTests {
         let replicator = Replicator(engine: rig.engine) { reports.note($0) }
         try await run(rig, replicator, seconds: 150)
         #expect((4...5).contains(reports.count("orders: point")), "\(reports.count("orders: point"))")
-        #expect((4...5).contains(reports.count("stock: ")), "\(reports.count("stock: "))")
+        #expect(reports.count("stock: ") == 1, "it waits for a person, who reads the cause in its state")
+        #expect(try await rig.relationship("stock").state == .error)
         #expect(try await rig.points("stock").count == 1)
         #expect(rig.world.violations == [])
+    }
+
+    @Test("A duty is done again and again, never twice at once, and its failure is told")
+    func duties() async throws {
+        struct Wrong: Error {}
+        let rig = try await Rig()
+        let counts = Mutex<(done: Int, atOnce: Int, most: Int)>((0, 0, 0))
+        let slow = Duty("slow", every: 10) { engine in
+            counts.withLock {
+                $0.atOnce += 1
+                $0.most = max($0.most, $0.atOnce)
+            }
+            try await engine.dependencies.clock.sleep(seconds: 25)
+            counts.withLock { ($0.atOnce, $0.done) = ($0.atOnce - 1, $0.done + 1) }
+        }
+        let reports = Reports()
+        let replicator = Replicator(
+            engine: rig.engine, duties: [slow, Duty("wrong", every: 20) { _ in throw Wrong() }]
+        ) { reports.note($0) }
+        rig.clock.standStill()
+        let loop = Task { try await replicator.run() }
+        while counts.withLock({ $0.done }) < 4 {
+            for _ in 0..<50 { await Task.yield() }
+            rig.clock.advance(seconds: 0.5)
+        }
+        loop.cancel()
+        _ = await loop.result
+        #expect(counts.withLock { $0.most } == 1)
+        #expect((4...7).contains(reports.count("wrong: ")))
     }
 
     @Test func jobOfADeadEngineIsTakenUp() async throws {
@@ -87,7 +137,10 @@ struct ReplicatorTests {
         let replicator = Replicator(engine: rig.engine("second")) { reports.note($0) }
         rig.clock.standStill()
         let loop = Task { try await replicator.run() }
-        while reports.count("orders: planned-failover") == 0 { await Task.yield() }
+        while reports.count("orders: planned-failover") == 0 {
+            await Task.yield()
+            if rig.clock.sleeping == 1 { rig.clock.advance(seconds: 0.5) }
+        }
         loop.cancel()
         _ = await loop.result
         #expect(try await rig.relationship().state == .failedOver)

@@ -7,7 +7,7 @@ import VaultStore
 enum ItemObject {
     static let type = TypeDeclaration(
         "item", "A VM protected through the vault.", fields: ReplicationFields.all + [cloud],
-        methods: Operations.methods(of: "item"))
+        methods: Operations.methods(of: "item") + HealthMethods.methods(of: "item"))
 
     static let cloud = FieldDeclaration(
         "cloud", .object("cloud"), "the cloud that it is protected through",
@@ -22,5 +22,6 @@ enum ItemObject {
 enum RelationshipObject {
     static let type = TypeDeclaration(
         "relationship", "A VM that the hosts replicate directly, outside every cloud: the management server's own.",
-        fields: ReplicationFields.all, methods: Operations.methods(of: "relationship"))
+        fields: ReplicationFields.all,
+        methods: Operations.methods(of: "relationship") + HealthMethods.methods(of: "relationship"))
 }

@@ -1,4 +1,5 @@
 import Glibc
+import RecoveryEngine
 
 /// What is done to files beneath a granted folder; the path is relative to it.
 struct FileWork: Sendable {

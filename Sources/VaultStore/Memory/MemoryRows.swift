@@ -9,6 +9,11 @@ final class MemoryRows: RowWriter {
     private var events: [(object: String?, body: Data)] = []
     private var leases: [String: LeaseRow] = [:]
     private var undo: [Change] = []
+    /// Counts changes; one that is undone leaves a gap.
+    private var changes = 0
+    /// Ids by the change that wrote them last, in that order; each counts only where it is the row's newest.
+    private var changeLog: [String: [(number: Int, id: String)]] = [:]
+    private var changed: [String: [String: Int]] = [:]
 
     private struct NameKey: Hashable {
         var kind: String
@@ -48,6 +53,13 @@ final class MemoryRows: RowWriter {
     private func change(_ row: ObjectRow?, kind: String, id: String) {
         undo.append(.object(kind: kind, id: id, objects[kind]?[id]))
         set(row, kind: kind, id: id)
+        changes += 1
+        changed[kind, default: [:]][id] = changes
+        changeLog[kind, default: []].append((changes, id))
+        // Half of it at least is out of date then.
+        if let log = changeLog[kind], log.count > 2 * (changed[kind]?.count ?? 0) + 1000 {
+            changeLog[kind] = log.filter { changed[kind]?[$0.id] == $0.number }
+        }
     }
 }
 
@@ -92,6 +104,26 @@ extension MemoryRows {
 
     func eventBodies(about object: String?, limit: Int) -> [Data] {
         events.reversed().lazy.filter { object == nil || $0.object == object }.prefix(limit).map(\.body)
+    }
+
+    func eventBodies(after number: Int, limit: Int) -> [(number: Int, body: Data)] {
+        events.enumerated().dropFirst(max(0, number)).prefix(limit).map {
+            (number: $0.offset + 1, body: $0.element.body)
+        }
+    }
+
+    func lastEventNumber() -> Int { events.count }
+
+    func changeNumber() -> Int { changes }
+
+    func documents(kind: String, changedAfter number: Int) -> [Document] {
+        var found: [Document] = []
+        for entry in (changeLog[kind] ?? []).reversed() {
+            guard entry.number > number else { break }
+            guard changed[kind]?[entry.id] == entry.number, let row = objects[kind]?[entry.id] else { continue }
+            found.append(Self.document(row))
+        }
+        return found
     }
 
     func leaseRow(_ name: String) -> LeaseRow? { leases[name] }

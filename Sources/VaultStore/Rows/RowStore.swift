@@ -10,6 +10,13 @@ protocol RowReader {
     func openDocuments(kind: String) throws -> [Document]
     /// The newest events, newest first.
     func eventBodies(about object: String?, limit: Int) throws -> [Data]
+    /// Events after one of that number, oldest first.
+    func eventBodies(after number: Int, limit: Int) throws -> [(number: Int, body: Data)]
+    func lastEventNumber() throws -> Int
+    /// Counts the rows that were inserted, replaced and removed.
+    func changeNumber() throws -> Int
+    /// Documents of one kind that were inserted or replaced after that change.
+    func documents(kind: String, changedAfter number: Int) throws -> [Document]
     func leaseRow(_ name: String) throws -> LeaseRow?
 }
 

@@ -154,6 +154,20 @@ extension RowBackedReader {
         try rows.eventBodies(about: object, limit: max(0, limit)).map(Codec.event)
     }
 
+    func events(after number: Int, limit: Int) throws -> [NumberedEvent] {
+        try rows.eventBodies(after: number, limit: max(0, limit)).map {
+            NumberedEvent(number: $0.number, event: try Codec.event(from: $0.body))
+        }
+    }
+
+    func lastEventNumber() throws -> Int { try rows.lastEventNumber() }
+
+    func changeNumber() throws -> Int { try rows.changeNumber() }
+
+    func objects<Object: SiteObject>(_ type: Object.Type, changedAfter number: Int) throws -> [Stored<Object>] {
+        try rows.documents(kind: Object.kind, changedAfter: number).map { try Codec.object(type, from: $0) }
+    }
+
     func lease(_ name: String) throws -> Lease? {
         guard let row = try rows.leaseRow(name), let holder = row.holder else { return nil }
         return Lease(name: name, holder: holder, epoch: row.epoch, expiresAt: row.expiresAt)

@@ -62,6 +62,24 @@ struct SQLiteRows: RowWriter {
             arguments: [object, limit])
     }
 
+    func eventBodies(after number: Int, limit: Int) throws -> [(number: Int, body: Data)] {
+        let statement = try database.cachedStatement(
+            sql: "SELECT number, body FROM event WHERE number > ? ORDER BY number LIMIT ?")
+        return try Row.fetchAll(statement, arguments: [number, limit]).map { (number: $0[0], body: $0[1]) }
+    }
+
+    func lastEventNumber() throws -> Int {
+        try Int.fetchOne(database.cachedStatement(sql: "SELECT max(number) FROM event")) ?? 0
+    }
+
+    func changeNumber() throws -> Int {
+        try Int.fetchOne(database.cachedStatement(sql: "SELECT number FROM change")) ?? 0
+    }
+
+    func documents(kind: String, changedAfter number: Int) throws -> [Document] {
+        try documents("SELECT id, revision, body FROM object WHERE kind = ? AND changed > ?", [kind, number])
+    }
+
     func leaseRow(_ name: String) throws -> LeaseRow? {
         let statement = try database.cachedStatement(sql: "SELECT holder, epoch, expires_at FROM lease WHERE name = ?")
         return try Row.fetchOne(statement, arguments: [name]).map { row in
@@ -72,26 +90,32 @@ struct SQLiteRows: RowWriter {
     // MARK: Writing
 
     func insert(_ row: ObjectRow) throws {
+        try countChange()
         try execute(
             """
-            INSERT INTO object (kind, id, parent, name, sort_key, open_since, revision, body)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO object (kind, id, parent, name, sort_key, open_since, revision, body, changed)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT number FROM change))
             """,
             [row.kind, row.id, row.parent, row.name, row.sortKey, row.openSince, row.revision, text(row.body)])
     }
 
     func replace(_ row: ObjectRow) throws {
+        try countChange()
         try execute(
             """
-            UPDATE object SET parent = ?, name = ?, sort_key = ?, open_since = ?, revision = ?, body = ?
+            UPDATE object SET parent = ?, name = ?, sort_key = ?, open_since = ?, revision = ?, body = ?,
+            changed = (SELECT number FROM change)
             WHERE kind = ? AND id = ?
             """,
             [row.parent, row.name, row.sortKey, row.openSince, row.revision, text(row.body), row.kind, row.id])
     }
 
     func remove(kind: String, id: String) throws {
+        try countChange()
         try execute("DELETE FROM object WHERE kind = ? AND id = ?", [kind, id])
     }
+
+    private func countChange() throws { try execute("UPDATE change SET number = number + 1", []) }
 
     func appendEvent(about object: String?, body: Data) throws {
         try execute("INSERT INTO event (object, body) VALUES (?, ?)", [object, text(body)])

@@ -53,6 +53,13 @@ struct Schema: Sendable {
             epoch INTEGER NOT NULL,
             expires_at INTEGER NOT NULL
         ) WITHOUT ROWID;
+        """,
+        // What was written since somebody last looked is found without reading everything.
         """
+        CREATE TABLE change (number INTEGER NOT NULL);
+        INSERT INTO change VALUES (0);
+        ALTER TABLE object ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX object_by_change ON object (kind, changed);
+        """,
     ])
 }

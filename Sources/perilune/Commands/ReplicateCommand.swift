@@ -10,19 +10,59 @@ struct ReplicateCommand: AsyncParsableCommand {
 
     @OptionGroup var options: VaultOptions
 
+    @Option(help: "Write figures for Prometheus to this file every 15 s.")
+    var metricsFile: String?
+
+    @Option(help: "Serve figures for Prometheus at /metrics of this port or ADDRESS:PORT; a port alone means loopback.")
+    var metricsPort: String?
+
+    @Option(help: "How many VMs of one host are copied at once.")
+    var perSource = CycleLimits().perSource
+
+    @Option(help: "How many VMs are copied to one host at once.")
+    var perTarget = CycleLimits().perTarget
+
+    @Option(help: "How many VMs are copied between two sites at once.")
+    var perLink = CycleLimits().perLink
+
+    func validate() throws {
+        guard [perSource, perTarget, perLink].allSatisfy({ (1...10_000).contains($0) }) else {
+            throw ValidationError("--per-source, --per-target and --per-link are 1 to 10000")
+        }
+    }
+
     func run() async throws {
         try await Failure.reporting {
             let report = ReplicationReport()
             let engine = try options.engine(display: JobDisplay(quiet: true))
             Terminal.say(try await Self.watched(by: engine))
+            let gauge = ReplicatorGauge()
+            let server = try metrics(of: engine, gauge)
+            defer { server?.close() }
+            var duties = Duty.standard + [.sendAlerts(via: CurlAlertSender(clock: engine.dependencies.clock))]
+            if let metricsFile { duties.append(.writeMetrics(to: MetricsFile(path: metricsFile), gauge: gauge)) }
+            let replicator = Replicator(
+                engine: engine, limits: CycleLimits(perSource: perSource, perTarget: perTarget, perLink: perLink),
+                duties: duties, gauge: gauge
+            ) { report.tell($0) }
             do {
                 _ = try await Interruption.cancelling {
                     for recovered in try await engine.recoverOpenJobs() { Terminal.say(Recovery.line(recovered)) }
-                    try await Replicator(engine: engine) { report.tell($0) }.run()
+                    try await replicator.run()
                 }
             } catch is CancellationError {}
             Terminal.say("stopped")
         }
+    }
+
+    /// Serves figures, where that was asked for.
+    private func metrics(of engine: RecoveryEngine, _ gauge: ReplicatorGauge) throws -> MetricsServer? {
+        guard let metricsPort else { return nil }
+        let address = try MetricsAddress(metricsPort)
+        let server = try MetricsServer(at: address) { try await engine.metrics(scheduler: gauge.figures) }
+        Terminal.say("figures at http://\(address.with(port: server.port))/metrics")
+        if !address.isLoopback { Terminal.complain("anybody who reaches \(address) can read them") }
+        return server
     }
 
     /// What is replicated, and how often.

@@ -17,6 +17,7 @@ struct StatusCommand: AsyncParsableCommand {
         try await Failure.reporting {
             let engine = try options.engine(display: JobDisplay(quiet: true))
             var rows = try await engine.status()
+            let health = try await engine.health()
             if let vm {
                 let names = rows.map(\.relationship.name)
                 rows = rows.filter { $0.relationship.name == vm }
@@ -32,9 +33,14 @@ struct StatusCommand: AsyncParsableCommand {
             let points = try await engine.vault.read { vault in
                 try details.map { try vault.objects(RecoveryPoint.self, parent: $0.relationship.id).map(\.value) } ?? []
             }.sorted { $0.number < $1.number }
-            if options.json { return Terminal.say(try StatusText.json(rows, points, now: now)) }
+            if options.json { return Terminal.say(try StatusText.json(rows, health, points, now: now)) }
             let width = Terminal.width()
-            Terminal.say(StatusText.text(rows, now: now, width: width))
+            Terminal.say(StatusText.text(rows, health, width: width))
+            for (plan, run) in try await engine.openPlanRuns() {
+                Terminal.say(
+                    "plan \(plan.name): \(run.operation.rawValue) is \(run.state.rawValue)"
+                        + (run.phase.map { ", at \($0)" } ?? "") + (run.failure.map { ": \($0.message)" } ?? ""))
+            }
             if let details { Terminal.say("\n" + StatusText.details(of: details, points, width: width)) }
         }
     }
@@ -42,7 +48,7 @@ struct StatusCommand: AsyncParsableCommand {
 
 /// The two forms of a status.
 enum StatusText {
-    static func text(_ rows: [VMStatus], now: Timestamp, width: Int) -> String {
+    static func text(_ rows: [VMStatus], _ health: VaultHealth, width: Int) -> String {
         guard !rows.isEmpty else { return "no VM is replicated yet" }
         let warnings = rows.flatMap { row in
             row.runsWithoutOwnership.map {
@@ -50,8 +56,12 @@ enum StatusText {
                     + "two copies are being written"
             }
         }
-        let notes = silent(rows) + rows.flatMap(notes)
-        let table = [(true, true), (false, true), (false, false)].map { self.table(rows, now, next: $0, direction: $1) }
+        let healths = Dictionary(
+            health.items.map { ($0.relationship.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let notes = silent(rows) + rows.flatMap { Self.notes($0) + why(healths[$0.relationship.id]) }
+        let table = [(true, true), (false, true), (false, false)].map {
+            self.table(rows, healths, next: $0, direction: $1)
+        }
         let fitting = table.first { $0.split(separator: "\n").allSatisfy { $0.count <= width } } ?? table[2]
         return (warnings + [fitting] + notes.flatMap { Text.wrap($0, width: width) }).joined(separator: "\n")
     }
@@ -71,25 +81,49 @@ enum StatusText {
         var notes: [String] = []
         if let job = row.job {
             let stage = job.stages.first { $0.state == .begun }?.name
-            notes.append("\(name): \(job.operation.rawValue) is under way" + (stage.map { ", at stage \($0)" } ?? ""))
+            let held = job.isHeld ? ", held before \(job.hold?.rawValue ?? "its next stage") by a plan" : nil
+            notes.append(
+                "\(name): \(job.operation.rawValue) is under way" + (held ?? stage.map { ", at stage \($0)" } ?? ""))
+        }
+        if let excluded = row.relationship.excludedDisks {
+            notes.append("\(name): left out of replication: \(excluded.joined(separator: ", "))")
+        }
+        if let plan = row.relationship.firstCopy, row.relationship.state == .firstCopyPending {
+            notes.append("\(name): \(firstCopy(plan))")
         }
         if let error = row.relationship.lastError { notes.append("\(name): last error: \(error)") }
         return notes
     }
 
-    private static func table(_ rows: [VMStatus], _ now: Timestamp, next: Bool, direction: Bool) -> String {
+    /// Why health is not normal.
+    private static func why(_ health: ItemHealth?) -> [String] {
+        (health?.errors ?? []).map { "\(health?.name ?? ""): \($0.level.rawValue): \($0.message)" }
+    }
+
+    private static func firstCopy(_ plan: FirstCopyRecord) -> String {
+        if let exported = plan.exported {
+            return
+                "first copy to be carried: bring \(exported.folder) to \(plan.importPath ?? "the target"), then import it"
+        }
+        return plan.startAt.map { "first copy begins \(Text.time($0))" } ?? "first copy waits to be begun"
+    }
+
+    private static func table(_ rows: [VMStatus], _ healths: [String: ItemHealth], next: Bool, direction: Bool)
+        -> String
+    {
         let heading =
-            ["VM", "STATE", "OWNER", "POWER"] + (direction ? ["DIRECTION"] : []) + ["LAST POINT", "AGE"]
+            ["VM", "STATE", "HEALTH", "OWNER", "POWER"] + (direction ? ["DIRECTION"] : []) + ["LAST POINT", "RPO"]
             + (next ? ["NEXT"] : [])
         return Text.table(
             [heading]
                 + rows.map { row in
                     var cells = [
-                        row.relationship.name, row.relationship.state.rawValue, row.owner?.name ?? "?", power(row),
+                        row.relationship.name, row.relationship.state.rawValue,
+                        healths[row.relationship.id]?.health.rawValue ?? "?", row.owner?.name ?? "?", power(row),
                     ]
                     if direction { cells.append("\(row.source?.name ?? "?") -> \(row.target?.name ?? "?")") }
                     cells.append(row.newestPoint.map { "\($0.number) (\(row.points) kept)" } ?? "none")
-                    cells.append(row.newestPoint.map { Text.age(now.seconds(since: $0.at)) } ?? "-")
+                    cells.append(healths[row.relationship.id].map(HealthText.age) ?? "-")
                     if next { cells.append(allowed(row).joined(separator: ", ")) }
                     return cells
                 })
@@ -98,7 +132,7 @@ enum StatusText {
     private static func power(_ row: VMStatus) -> String { row.runsAtOwner.map { $0 ? "on" : "off" } ?? "?" }
 
     private static func allowed(_ row: VMStatus) -> [String] {
-        row.verdicts.filter { $0.refusal == nil }.map(\.operation.rawValue)
+        row.next.steps.map(\.operation.rawValue)
     }
 
     /// All about one VM: power, test VM, points, and each operation with the reason why it may not come next.
@@ -115,11 +149,26 @@ enum StatusText {
                 points.map { point in
                     ["  \(point.number)", Text.time(point.at), point.cause.rawValue, Text.bytes(point.bytes)]
                 })
-        text += "\n\n" + Text.paragraph("next", allowed(row), width: width)
+        text += "\n\n" + next(row, width: width)
+        return text
+    }
+
+    /// Where one VM stands, which operations come next, the recommended first, and why not the others.
+    static func next(_ row: VMStatus, width: Int) -> String {
+        var text = Text.wrap(row.next.summary, width: width).joined(separator: "\n")
+        text += "\n\nnext\n"
+        text +=
+            row.next.steps.isEmpty
+            ? "  nothing now"
+            : row.next.steps.enumerated().flatMap { number, step in
+                Text.wrap("  \(number + 1). \(step.operation.rawValue): \(step.why)", width: width)
+            }.joined(separator: "\n")
         text += "\n\nrefused now\n"
         text += row.verdicts.compactMap(\.refusal).map { refusal in
             let hint = Text.wrap("      " + refusal.rule.hint, width: width)
-            return (["  \(refusal.operation.rawValue): \(refusal.rule.id)"] + hint).joined(separator: "\n")
+            let reason = Text.wrap(
+                "  \(refusal.operation.rawValue): \(refusal.rule.id). \(refusal.rule.sentence)", width: width)
+            return (reason + hint).joined(separator: "\n")
         }.joined(separator: "\n")
         return text
     }
@@ -128,10 +177,15 @@ enum StatusText {
         struct Refused: Encodable {
             var operation: String
             var rule: String
+            var reason: String
             var hint: String
         }
         var vm: String
         var state: String
+        var health: ReplicationHealth?
+        var healthReasons: [String]
+        /// Left out when there is no recovery point.
+        var rpoSeconds: Double?
         var owner: String?
         var source: String?
         var target: String?
@@ -146,26 +200,38 @@ enum StatusText {
         var runsAtOwner: Bool?
         var runsWithoutOwnership: [String]
         var testVM: String?
+        var excludedDisks: [String]?
+        var firstCopy: FirstCopyRecord?
         /// Of the one VM that was asked for.
         var recoveryPoints: [RecoveryPoint]?
+        /// Where it stands and how it goes on.
+        var summary: String
         var next: [String]
         var refused: [Refused]
     }
 
-    static func json(_ rows: [VMStatus], _ points: [RecoveryPoint], now: Timestamp) throws -> String {
+    static func json(
+        _ rows: [VMStatus], _ health: VaultHealth, _ points: [RecoveryPoint], now: Timestamp
+    ) throws -> String {
         let values = rows.map { row in
-            Row(
-                vm: row.relationship.name, state: row.relationship.state.rawValue, owner: row.owner?.name,
+            let item = health.items.first { $0.relationship.id == row.relationship.id }
+            return Row(
+                vm: row.relationship.name, state: row.relationship.state.rawValue, health: item?.health,
+                healthReasons: item?.errors.map(\.message) ?? [], rpoSeconds: item?.recoveryPointAge,
+                owner: row.owner?.name,
                 source: row.source?.name, target: row.target?.name, epoch: row.relationship.epoch,
                 lastPoint: row.newestPoint?.number, lastPointAt: row.newestPoint?.at.milliseconds,
                 ageSeconds: row.newestPoint.map { now.seconds(since: $0.at) }, points: row.points, job: row.job?.id,
                 lastError: row.relationship.lastError, runsAtOwner: row.runsAtOwner,
                 runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
-                testVM: row.relationship.test?.vmName, recoveryPoints: points.isEmpty ? nil : points,
-                next: allowed(row),
+                testVM: row.relationship.test?.vmName, excludedDisks: row.relationship.excludedDisks,
+                firstCopy: row.relationship.firstCopy, recoveryPoints: points.isEmpty ? nil : points,
+                summary: row.next.summary, next: allowed(row),
                 refused: row.verdicts.compactMap { verdict in
                     verdict.refusal.map {
-                        Row.Refused(operation: verdict.operation.rawValue, rule: $0.rule.id, hint: $0.rule.hint)
+                        Row.Refused(
+                            operation: verdict.operation.rawValue, rule: $0.rule.id, reason: $0.rule.sentence,
+                            hint: $0.rule.hint)
                     }
                 })
         }

@@ -28,7 +28,7 @@ final class FakeWorld: Sendable {
     /// Changes the world and looks whether it is still as it must be.
     func change<Result>(_ body: (inout WorldState) throws -> Result) rethrows -> Result {
         try state.withLock { state in
-            defer { state.checkInvariants() }
+            defer { if state.looksAtInvariants { state.checkInvariants() } }
             return try body(&state)
         }
     }
@@ -260,6 +260,8 @@ struct FakeStore: Sendable {
     var ownership: OwnershipRecord?
     var points: [FakePoint] = []
     var draft: FakeDraft?
+    /// Folder that the draft is written to for carrying; nil for a point of this store.
+    var exportFolder: String?
     /// Adopted disks, on which points of the reversed direction stand.
     var base: [String: Blocks] = [:]
     /// Maps of points whose data was dropped.
@@ -293,6 +295,8 @@ struct FakeBoot: Sendable {
 }
 
 struct WorldState: Sendable {
+    /// First copies that are carried, by folder, wherever that is.
+    var media: [String: FakePoint] = [:]
     var hosts: [String: FakeHost]
     /// What the source's disks held at the instant of each generation.
     var truth: [String: [String: Blocks]] = [:]
@@ -309,6 +313,8 @@ struct WorldState: Sendable {
     var fenceIsBroken = false
     /// A fence that ends the guests of a host, which goes on answering as well or as badly as before.
     var fenceEndsGuestsOnly = false
+    /// Left out while a test moves a thousand VMs: looking at all of them after each call takes the square of their number.
+    var looksAtInvariants = true
 
     init(hosts: [String: FakeHost]) {
         self.hosts = hosts

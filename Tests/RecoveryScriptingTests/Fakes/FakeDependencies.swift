@@ -58,7 +58,7 @@ struct FakeLabPower: LabPower {
 
     func site(_ name: String) async throws -> LabSite {
         LabSite(
-            name: name, uri: "fake:///\(name)", agent: "/run/\(name).sock", address: name, store: "/points",
+            name: name, uri: "fake:///\(name)", agent: "/run/\(name).sock", address: "\(name):7731", store: "/points",
             fence: ["/bin/fence", name])
     }
 
@@ -83,11 +83,12 @@ final class Printed: Sendable {
 
 /// An engine over a fake world, and what is needed to run scripts on it.
 struct Bench: Sendable {
-    let world = FakeWorld()
+    let world: FakeWorld
     let printed = Printed()
     let engine: RecoveryEngine
 
-    init() {
+    init(world: FakeWorld = FakeWorld()) {
+        self.world = world
         engine = RecoveryEngine(
             EngineDependencies(
                 vault: MemoryVault(), connections: FakeConnections(world: world), fencing: FakeFencing(world: world),

@@ -1,0 +1,56 @@
+import SiteModel
+import VaultStore
+
+/// Something that a replicator does beside cycles, again and again.
+///
+/// One that takes longer than its interval delays itself and nobody else; one that fails is told of and tried again at its next time.
+package struct Duty: Sendable {
+    /// Stable word ("watch-health").
+    package var name: String
+    /// Seconds from one beginning to the next.
+    package var interval: Double
+    package var act: @Sendable (RecoveryEngine) async throws -> Void
+
+    package init(
+        _ name: String, every interval: Double, _ act: @escaping @Sendable (RecoveryEngine) async throws -> Void
+    ) {
+        self.name = name
+        self.interval = max(0.1, interval)
+        self.act = act
+    }
+}
+
+extension Duty {
+    /// What every replicator does.
+    package static var standard: [Duty] { [watchHealth] }
+
+    /// Tells of changes of health and of recovery points that grow too old.
+    package static var watchHealth: Duty {
+        Duty("watch-health", every: 10) { try await $0.watchHealth() }
+    }
+}
+
+/// Which duties are due.
+struct DutyRoster {
+    private var next: [Timestamp]
+    private var underWay: Set<Int> = []
+    let duties: [Duty]
+
+    init(_ duties: [Duty], now: Timestamp) {
+        self.duties = duties
+        // Not all at the very start: cycles come first.
+        next = duties.map { now.advanced(bySeconds: min($0.interval, 1)) }
+    }
+
+    mutating func takeDue(now: Timestamp) -> [Int] {
+        var due: [Int] = []
+        for index in duties.indices where next[index] <= now && !underWay.contains(index) {
+            underWay.insert(index)
+            next[index] = now.advanced(bySeconds: duties[index].interval)
+            due.append(index)
+        }
+        return due
+    }
+
+    mutating func finish(_ index: Int) { underWay.remove(index) }
+}
