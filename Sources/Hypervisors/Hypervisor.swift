@@ -5,6 +5,19 @@
 package protocol Hypervisor: Sendable {
     func information() async throws -> HypervisorInformation
     func networks() async throws -> [String]
+    /// The definition of a network; nil when the host has none of that name.
+    func networkDefinition(named name: String) async throws -> NetworkDefinition?
+    /// Makes a network and starts it; nothing happens when it is there with the same mark and runs.
+    ///
+    /// One of that name that is not marked so is left as it is, and refused (`busy`).
+    func defineNetwork(_ definition: NetworkDefinition) async throws
+    /// Ends and removes a network that carries this mark; nothing happens when there is none of that name.
+    ///
+    /// One with another mark or none is left as it is, and refused (`busy`).
+    func removeNetwork(named name: String, mark: NetworkDefinition.Mark) async throws
+    /// The addresses that the VM's NICs are known to have, by hardware address: what its guest agent says, what the network's
+    /// DHCP server gave, what the host's own table of neighbours has seen. Empty when nobody knows any.
+    func guestAddresses(uuid: String) async throws -> [String: [String]]
     /// What the host can do: emulator, backups, networks that are up, memory.
     func capabilities() async throws -> HypervisorCapabilities
     /// Whether the VM's guest agent answers, and what stands in the way of tracking its changes.
@@ -63,6 +76,25 @@ package protocol Hypervisor: Sendable {
     /// Checkpoints stay usable when that layer is qcow2 and are lost when it is raw. Resumable: a commit already under way is
     /// waited for, one already done is noticed; one not done within `limit` is given up, and the chain stays as it was.
     func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws
+}
+
+extension Hypervisor {
+    package func networkDefinition(named name: String) async throws -> NetworkDefinition? {
+        throw Self.noNetworks
+    }
+
+    package func defineNetwork(_ definition: NetworkDefinition) async throws { throw Self.noNetworks }
+
+    package func removeNetwork(named name: String, mark: NetworkDefinition.Mark) async throws {
+        throw Self.noNetworks
+    }
+
+    package func guestAddresses(uuid: String) async throws -> [String: [String]] { [:] }
+
+    private static var noNetworks: HypervisorError {
+        HypervisorError(
+            .unsupported, "this host's driver makes no networks", hint: "test in a network that is there, or in none")
+    }
 }
 
 /// A hypervisor's identity and version.

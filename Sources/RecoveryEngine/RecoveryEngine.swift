@@ -29,7 +29,9 @@ package final class RecoveryEngine: Sendable {
     /// on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`.
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds); of a
+    ///     test `network` ("none", "create" or a name), `force` (a reason), `within` and `scratch` (seconds, bytes), `keep`
+    ///     ("true"), `notes`, `host_address` and `dhcp` of the network that is made.
     ///   - run: id of the script's run that asks.
     /// - Throws: `EngineError`; kind `refused` with the rule's id when a rule forbids it, and then nothing was changed.
     @discardableResult
@@ -213,7 +215,8 @@ package final class RecoveryEngine: Sendable {
 
     // MARK: Recovery
 
-    /// Takes up every job that no living engine drives, and drives each to its end; returns what became of them.
+    /// Takes up every job that no living engine drives, and drives each to its end; then cleans up the tests whose time is
+    /// over. Returns what became of them.
     ///
     /// Call it when an engine starts. A job whose engine died a moment ago is waited for until its lease has run out; one
     /// that a living engine drives ends with that engine's word.
@@ -231,7 +234,7 @@ package final class RecoveryEngine: Sendable {
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }
-        }
+        } + cleanUpDueTests()
     }
 
     /// Open jobs that no engine drives: its lease is gone, or has run out.

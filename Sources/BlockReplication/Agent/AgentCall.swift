@@ -70,6 +70,7 @@ enum AgentCalls {
     static let forget = AgentCall<String, Nothing>("forget", deadlineSeconds: nil)
     static let createBootImages = AgentCall<BootRequest, [BootImage]>("createBootImages")
     static let discardBootImages = AgentCall<Discard, Nothing>("discardBootImages")
+    static let writeSeed = AgentCall<GuestSeed, String>("writeSeed")
     static let adoptDisks = AgentCall<Adopt, Nothing>("adoptDisks")
     static let settleDisks = AgentCall<Settle, Nothing>("settleDisks", deadlineSeconds: nil)
     static let sendPoint = AgentCall<SendPoint, TransferSummary>("sendPoint", deadlineSeconds: nil)

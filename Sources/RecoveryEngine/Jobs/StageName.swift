@@ -36,7 +36,10 @@ package enum StageName: String, Sendable, CaseIterable {
     /// Fold the chain that failovers grew under the running VM.
     case flatten
 
+    /// Decide all of the test and write it down.
+    case prepareTest = "prepare-test"
     case createTest = "create-test"
+    case confirmTest = "confirm-test"
     case removeTest = "remove-test"
 
     case release
@@ -63,7 +66,7 @@ package enum StagePlan {
         case .undo: [.returnOwnership, .withdraw, .startSource]
         case .commit: [.dropPoints]
         case .reverse: [.quietFormerOwner, .adoptDisks, .turnRound, .copy, .prune, .flatten]
-        case .testFailover: [.settlePoint, .createTest]
+        case .testFailover: [.settlePoint, .prepareTest, .createTest, .confirmTest]
         case .cleanUpTest: [.removeTest]
         case .unprotect: [.release]
         case .importFirstCopy, .cancelFirstCopy, .pauseResync, .cancelResync: []

@@ -52,6 +52,8 @@ package struct Replicator: Sendable {
         var name: String
         /// The job to take up; nil for a new cycle.
         var job: String?
+        var operation = Operation.sync
+        var arguments: [String: String] = [:]
         /// Seconds before the next try, should this one fail.
         var pause: Double
     }
@@ -92,7 +94,12 @@ package struct Replicator: Sendable {
                 relationship: relationship.id, name: relationship.name, job: nil,
                 pause: min(Double(frequency ?? 300), Self.longestPause))
         }
-        return jobs + cycles
+        let tests = try await engine.dueTests().map { due in
+            Work(
+                relationship: due.relationship.id, name: due.relationship.name, operation: .cleanUpTest,
+                arguments: ["end": due.end.rawValue], pause: Self.longestPause)
+        }
+        return jobs + tests + cycles
     }
 
     /// The VMs whose newest point is older than their policy's frequency, the most overdue first.
@@ -125,8 +132,8 @@ package struct Replicator: Sendable {
                 report(.finished(vm: work.name, job))
                 return false
             }
-            let job = try await engine.perform(.sync, on: work.relationship)
-            report(.point(vm: work.name, job))
+            let job = try await engine.perform(work.operation, on: work.relationship, arguments: work.arguments)
+            report(work.operation == .sync ? .point(vm: work.name, job) : .finished(vm: work.name, job))
             return false
         } catch {
             report(.trouble(vm: work.name, "\(error)"))

@@ -6,6 +6,12 @@ import VaultStore
 /// Seconds that a guest has to shut down when its power button is pressed.
 private let defaultShutdownLimit = 120.0
 
+/// Words for a point other than its number.
+enum PointChoice {
+    /// The newest one that the guest's applications agreed to.
+    static let applicationConsistent = "application-consistent"
+}
+
 /// Moving a VM to its replica.
 extension JobDriver {
     /// Makes sure that the source no longer runs the VM, and remembers how that is known.
@@ -86,8 +92,11 @@ extension JobDriver {
         }
         let wanted = argument("point") ?? "latest"
         let chosen =
-            wanted == "latest"
-            ? newest : points.first { String($0.number) == wanted || $0.generation == wanted }
+            switch wanted {
+            case "latest": newest
+            case PointChoice.applicationConsistent: points.last { $0.cause == .applicationConsistent }
+            default: points.first { String($0.number) == wanted || $0.generation == wanted }
+            }
         guard let chosen else {
             throw EngineError(
                 .unknown, "\(relationship.name) has no recovery point \(wanted)",
@@ -155,7 +164,8 @@ extension JobDriver {
                 .failed, "\(relationship.name) runs at the target before this failover has defined it there",
                 hint: "shut it down there, keep its disks, and repeat", object: relationship.name)
         }
-        let definition = try await definition(at: generation, images: images)
+        var definition = try await definition(at: generation, images: images)
+        try await addressAfterFailover(&definition)
         // An older definition of this VM carries checkpoints of disks that it no longer has.
         try await hypervisor.undefine(uuid: relationship.vmUUID)
         try await hypervisor.define(xml: definition.xml)

@@ -15,6 +15,6 @@ package enum LuaAPI {
     package static let records = [
         Records.job, Records.stage, Records.point, Records.refusal, Records.next, Records.reply, Records.event,
         ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response, Records.labSite,
-        TaskModule.spawned, CheckMethod.finding,
+        TaskModule.spawned, CheckMethod.finding, NICMethods.nic, NICMethods.addressing,
     ]
 }

@@ -15,6 +15,14 @@ enum Records {
             ResultDeclaration("at", .number, "the instant that the point shows", unit: .epochSeconds, optional: true),
             ResultDeclaration("stages", .list(.record("stage")), "its stages, in order"),
             ResultDeclaration("took", .number, "how long it took from begin to end", unit: .seconds),
+            ResultDeclaration("findings", .list(.text), "what the caller should know, each a sentence"),
+            ResultDeclaration("vm", .text, "of a test: name of the test VM", optional: true),
+            ResultDeclaration(
+                "address", .text, "of a test: the first address that its guest is told to take", optional: true),
+            ResultDeclaration(
+                "ends", .number, "of a test: when it is cleaned up at the latest", unit: .epochSeconds, optional: true),
+            ResultDeclaration(
+                "passed", .boolean, "of a clean-up: the test VM had come up, and nothing of it is left", optional: true),
         ])
 
     static let stage = RecordDeclaration(
@@ -98,6 +106,13 @@ enum Records {
                     ]))
             })
         table["took"] = elapsed(job.startedAt, job.endedAt)
+        table["findings"] = .list(
+            (job.facts["findings"] ?? "").split(separator: "\n").map { LuaValue(String($0)) })
+        table["vm"] = LuaValue(job.facts["testVM"])
+        table["address"] = LuaValue(job.facts["testAddress"])
+        table["ends"] =
+            job.facts["testEnds"].flatMap(Int64.init).map { seconds(Timestamp(milliseconds: $0)) } ?? .nil
+        table["passed"] = job.facts["passed"].map { .boolean($0 == "true") } ?? .nil
         return .table(table)
     }
 

@@ -15,12 +15,21 @@ package final class ScriptContext: Sendable {
     private let states = Mutex<[LuaObject: String]>([:])
     /// Operations that the engine still drives, also those whose waiting task was cancelled.
     let operations = RunningOperations()
+    /// Held while something of the run's lasts until the run's end.
+    let lease: RunLease
 
     package init(engine: RecoveryEngine, run: String, options: ScriptOptions) {
         self.engine = engine
         self.run = run
         folders = options.folders
         labPower = options.labPower
+        lease = RunLease(engine: engine, run: run)
+    }
+
+    /// Ends what lasts until the run's end: its test VMs.
+    func end() async {
+        await engine.cleanUpTests(ofRun: run)
+        await lease.release()
     }
 
     /// Keeps the state of an object as just read, for `tostring`.

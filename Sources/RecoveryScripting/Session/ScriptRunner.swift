@@ -37,8 +37,11 @@ package struct ScriptRunner: Sendable {
             outcome.error = ErrorConversion.luaError(error, about: nil)
         }
         if !Task.isCancelled { await context.operations.drain() }
-        // In a task of its own: the end of a run that was cancelled is recorded as well.
-        try await Task { [error = outcome.error] in try await record.end(error) }.value
+        // In a task of its own: what a run that was cancelled has left to its end is ended, and its end recorded, as well.
+        try await Task { [error = outcome.error] in
+            await context.end()
+            try await record.end(error)
+        }.value
         outcome.seconds = engine.dependencies.clock.now.seconds(since: started)
         return outcome
     }

@@ -38,6 +38,14 @@ package struct Relationship: SiteObject {
     package var lastPointNumber: Int
     /// The last failure, shown until the next success.
     package var lastError: String?
+    /// When a test failover was last begun and cleaned up again: only both together are a success.
+    package var lastTestFailoverAt: Timestamp?
+    /// What the last test came to, passed or not; nil before the first.
+    package var lastTest: TestReport?
+    /// How the VM's NICs are addressed away from where it was set up; nil where nothing has been said.
+    package var nicSettings: [NICSettings]?
+    /// The VM's NICs as its last failover placed them; nil before the first.
+    package var placedNICs: [PlacedNIC]?
 
     package init(
         id: String, name: String, vmUUID: String, source: String, target: String, policy: String,
@@ -57,22 +65,6 @@ package struct Relationship: SiteObject {
         self.networks = networks
         self.item = item
         self.lastPointNumber = 0
-    }
-}
-
-/// A test VM: a copy that runs beside production and is thrown away.
-package struct TestRecord: Codable, Hashable, Sendable {
-    package var vmName: String
-    package var vmUUID: String
-    /// Generation of the point that it runs from; pinned while the test lasts.
-    package var generation: String
-    package var startedAt: Timestamp
-
-    package init(vmName: String, vmUUID: String, generation: String, startedAt: Timestamp) {
-        self.vmName = vmName
-        self.vmUUID = vmUUID
-        self.generation = generation
-        self.startedAt = startedAt
     }
 }
 
