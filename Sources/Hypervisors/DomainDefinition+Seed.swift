@@ -15,9 +15,10 @@ extension DomainDefinition {
         removeSeed()
         let bus = seedBus
         let prefix = bus == "ide" ? "hd" : "sd"
-        let taken = Set((tree.child("devices")?.children("disk") ?? []).compactMap {
-            $0.child("target")?.attributes["dev"]
-        })
+        let taken = Set(
+            (tree.child("devices")?.children("disk") ?? []).compactMap {
+                $0.child("target")?.attributes["dev"]
+            })
         // From the end of the row, so that the places of the guest's own drives stay theirs; IDE has four.
         let letters = bus == "ide" ? "dcba" : "zyxwvutsrqponmlkjihgfedcba"
         guard let target = letters.map({ prefix + String($0) }).first(where: { !taken.contains($0) }) else {

@@ -11,7 +11,7 @@ extension DomainDefinition {
     package mutating func becomeTest(name: String, uuid: String, nics: [(mac: String?, network: String?)]) throws {
         _ = try XMLTree.checked(name, "the test VM's name")
         _ = try XMLTree.checked(uuid, "the test VM's UUID")
-        for value in nics { 
+        for value in nics {
             _ = try XMLTree.checked((value.mac ?? "") + (value.network ?? ""), "a NIC's address or network")
         }
         let own = self.nics

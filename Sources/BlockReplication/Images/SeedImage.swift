@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 
 /// A CD image with a few small files, as ISO 9660 has it (ECMA-119): how a guest is handed its addresses.
 ///

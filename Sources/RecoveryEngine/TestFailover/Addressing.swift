@@ -53,8 +53,10 @@ extension JobDriver {
                 relationship.placedNICs = nil
                 guard wasTold, place == .home else { return }
                 Self.add(
-                    ["\(name) was given other addresses when it left and none for its way home: its guest keeps those "
-                        + "until it is told otherwise (set_nic, home)"], to: &job)
+                    [
+                        "\(name) was given other addresses when it left and none for its way home: its guest keeps those "
+                            + "until it is told otherwise (set_nic, home)"
+                    ], to: &job)
             }
             return
         }

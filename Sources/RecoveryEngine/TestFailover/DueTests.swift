@@ -46,7 +46,8 @@ extension RecoveryEngine {
     package func cleanUpDueTests() async throws -> [RecoveredJob] {
         var results: [RecoveredJob] = []
         for due in try await dueTests() {
-            do { results.append(RecoveredJob(job: try await cleanUp(due), failure: nil)) } catch let error as EngineError
+            do { results.append(RecoveredJob(job: try await cleanUp(due), failure: nil)) } catch let error
+                as EngineError
             {
                 // Another engine was quicker.
                 guard error.kind != .busy, error.rule != RuleBook.noTestToCleanUp.id else { continue }

@@ -12,14 +12,14 @@ enum NoCloudData {
         return [
             "meta-data": "instance-id: \(instance)\n",
             "user-data": """
-                #cloud-config
-                preserve_hostname: true
-                ssh_deletekeys: false
-                ssh_genkeytypes: []
-                users: []
-                disable_root: false
+            #cloud-config
+            preserve_hostname: true
+            ssh_deletekeys: false
+            ssh_genkeytypes: []
+            users: []
+            disable_root: false
 
-                """,
+            """,
             "network-config": network(told),
         ]
     }

@@ -1,3 +1,4 @@
+import Hypervisors
 import LuaHost
 import RecoveryEngine
 import SiteModel
@@ -103,7 +104,8 @@ enum NICMethods {
         case .boolean(false)?: return .remove
         case .boolean?:
             throw LuaError(
-                .argument, "\(call.name): '\(name)' is a table, or false to take it away", hint: "as in { mode = \"dhcp\" }")
+                .argument, "\(call.name): '\(name)' is a table, or false to take it away",
+                hint: "as in { mode = \"dhcp\" }")
         default: return .leave
         }
     }

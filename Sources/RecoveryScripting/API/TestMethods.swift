@@ -32,7 +32,8 @@ enum TestMethods {
                     "dhcp", .text, "create only, with host_address: range that libvirt's DHCP server gives out",
                     otherwise: "none"),
             ],
-            results: [Operations.job], errors: Operations.errors + [
+            results: [Operations.job],
+            errors: Operations.errors + [
                 ErrorDeclaration("invalid", "no room for what the copy may write, or no address for a NIC"),
                 ErrorDeclaration("unknown", "the target has no such network; the hint has the nearest"),
             ], effect: .changes,
@@ -64,7 +65,8 @@ enum TestMethods {
 
     static func cleanUp(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
-            "clean_up_test", "Removes the test VM, its disks and the networks made for it. Only then has the test passed.",
+            "clean_up_test",
+            "Removes the test VM, its disks and the networks made for it. Only then has the test passed.",
             named: [.optional("notes", .text, "what is to be remembered of the test", otherwise: "nothing")],
             results: [Operations.job], errors: Operations.errors, effect: .changes,
             example: "local job = \(type):clean_up_test { notes = \"orders could log in\" }", in: .testing,

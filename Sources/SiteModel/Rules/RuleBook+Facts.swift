@@ -78,5 +78,7 @@ extension RuleBook {
         id: "production-network-needs-primary-off",
         sentence: "A test in a production network needs the primary VM to be shut down.",
         source: "site-recovery 5.1",
-        hint: "Shut the VM down at its source for as long as the test lasts; all that the test writes is lost at its end.")
+        hint:
+            "Shut the VM down at its source for as long as the test lasts; all that the test writes is lost at its end."
+    )
 }

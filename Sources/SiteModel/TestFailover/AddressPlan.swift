@@ -127,7 +127,9 @@ package enum AddressPlan {
                 AddressRefusal(
                     sentence: "an address in \(network.name) has no prefix", hint: "give the NIC's settings a prefix"))
         }
-        if let like, !network.taken.contains(like), isIn(network.block, like), wanted.mode == .static || fits(pool, like) {
+        if let like, !network.taken.contains(like), isIn(network.block, like),
+            wanted.mode == .static || fits(pool, like)
+        {
             return .success((.assign(assigned(like, prefix, wanted, network)), []))
         }
         guard let pool else {
@@ -166,7 +168,8 @@ package enum AddressPlan {
 
     private static func dhcpWarnings(_ network: AddressedNetwork) -> [String] {
         network.hasDHCP || network.isolation == .overlay
-            ? [] : ["\(network.name) is not known to have a DHCP server: see that one with enough addresses answers there"]
+            ? []
+            : ["\(network.name) is not known to have a DHCP server: see that one with enough addresses answers there"]
     }
 }
 

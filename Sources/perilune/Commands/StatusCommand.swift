@@ -107,7 +107,8 @@ enum StatusText {
         let power = row.runsAtOwner.map { $0 ? "runs at \(owner)" : "off at \(owner)" } ?? "\(owner) does not answer"
         var text = "power: \(power)\n"
         if let test = row.relationship.test {
-            text += "test VM: \(test.vmName) at \(row.target?.name ?? "?"), until \(Text.time(test.endsAt)) at the latest\n"
+            text +=
+                "test VM: \(test.vmName) at \(row.target?.name ?? "?"), until \(Text.time(test.endsAt)) at the latest\n"
         }
         text += "test: \(tested(row.relationship, now: now))\n"
         text += "\nrecovery points\n"
