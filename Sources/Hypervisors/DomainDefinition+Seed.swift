@@ -5,7 +5,8 @@ extension DomainDefinition {
 
     /// Puts a CD drive with this image into the VM, in place of an earlier one of ours.
     ///
-    /// A CD drive, because it has a bus of its own: a further disk on the disks' bus could take the name of one of them in the guest.
+    /// A CD drive, because it has a bus of its own: a further disk on the disks' bus could take the name of one of them
+    /// in the guest.
     package mutating func setSeed(path: String) throws {
         guard path.hasPrefix("/") else {
             throw HypervisorError(

@@ -6,8 +6,8 @@ extension DomainDefinition {
 
     /// Turns the definition into that of a test VM, which can run beside the VM itself and meet nothing of it.
     ///
-    /// It has its own name, UUID and MAC addresses, no ownership record, and writes no log file of the VM's. Each NIC is on the
-    /// network that `nics` gives it, in the order of the definition, or connected to nothing.
+    /// It has its own name, UUID and MAC addresses, no ownership record, and writes no log file of the VM's. Each NIC
+    /// is on the network that `nics` gives it, in the order of the definition, or connected to nothing.
     package mutating func becomeTest(name: String, uuid: String, nics: [(mac: String?, network: String?)]) throws {
         _ = try XMLTree.checked(name, "the test VM's name")
         _ = try XMLTree.checked(uuid, "the test VM's UUID")

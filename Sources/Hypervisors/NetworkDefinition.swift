@@ -1,6 +1,7 @@
 /// A libvirt network that exists for a test: no way out of it, and a mark that says whose it is.
 ///
-/// Without a block the host itself is not in it: nothing but the VMs that are connected to it. Follows libvirt's formatnetwork.
+/// Without a block the host itself is not in it: nothing but the VMs that are connected to it. Follows libvirt's
+/// formatnetwork.
 package struct NetworkDefinition: Hashable, Sendable {
     package var name: String
     /// Name of the bridge device at the host, at most 15 characters.

@@ -38,7 +38,8 @@ struct TestFailoverLabTests {
             .index(1), of: site.relationship(guest).id, failover: fixed(Self.away), test: fixed(Self.inTest))
     }
 
-    /// Rule: the test VM is heard in its own network alone, at the address of the test; production goes on and keeps its log.
+    /// Rule: the test VM is heard in its own network alone, at the address of the test; production goes on and keeps
+    /// its log.
     private func apart(_ site: RecoveryLab, _ guest: LabGuest) async throws {
         let job = try await site.perform(
             .testFailover, on: guest, ["network": "create", "host_address": "10.78.0.1/24", "keep": "true"])

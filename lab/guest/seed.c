@@ -7,8 +7,9 @@
 #include <strings.h>
 #include <unistd.h>
 
-// What a real guest's cloud-init does at boot, in little: the drive's NoCloud data has the last word on addresses. It is
-// read as it lies on the drive (ISO 9660: the root's record is at 156 of sector 16), since the guest has no such file system.
+// What a real guest's cloud-init does at boot, in little: the drive's NoCloud data has the last word on addresses. It
+// is read as it lies on the drive (ISO 9660: the root's record is at 156 of sector 16), since the guest has no such
+// file system.
 enum { SECTOR = 2048, VOLUME = 16 * SECTOR, ROOT_RECORD = 156, LONGEST = 16 << 10 };
 
 static uint32_t little32(const unsigned char *at) {
@@ -64,7 +65,8 @@ static void take_address(char *value) {
     *settings.gateway = 0;
 }
 
-// The network-config of version 2, as far as the guest has a use for it: the one Ethernet device, its address, its way out.
+// The network-config of version 2, as far as the guest has a use for it: the one Ethernet device, its address, its way
+// out.
 static void obey(char *text) {
     char mac[32], value[64];
     own_address(mac, sizeof mac);

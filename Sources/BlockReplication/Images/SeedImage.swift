@@ -2,8 +2,8 @@ package import Foundation
 
 /// A CD image with a few small files, as ISO 9660 has it (ECMA-119): how a guest is handed its addresses.
 ///
-/// Volume `CIDATA` with the files of cloud-init's NoCloud data. Names are in capitals, as the standard has them; Linux shows them in small
-/// letters. One directory, one extent a file, each on a sector of its own.
+/// Volume `CIDATA` with the files of cloud-init's NoCloud data. Names are in capitals, as the standard has them; Linux
+/// shows them in small letters. One directory, one extent a file, each on a sector of its own.
 package enum SeedImage {
     static let sector = 2048
     /// All that a directory of one sector has room for, and more than anybody needs.

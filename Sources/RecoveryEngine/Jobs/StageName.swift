@@ -73,9 +73,11 @@ package enum StagePlan {
         }
     }
 
-    /// Whether a job that has begun this stage can only be driven on: giving up would leave the VM with two owners or none.
+    /// Whether a job that has begun this stage can only be driven on: giving up would leave the VM with two owners or
+    /// none.
     ///
-    /// `claimed` tells whether the new ownership is in the vault: a failover that only meant to claim it can still be given up.
+    /// `claimed` tells whether the new ownership is in the vault: a failover that only meant to claim it can still be
+    /// given up.
     package static func isFinal(_ stage: StageName, in operation: Operation, claimed: Bool) -> Bool {
         switch operation {
         case .unplannedFailover, .plannedFailover:

@@ -64,7 +64,8 @@ extension RecoveryEngine {
 
     /// What the vault says of the network that a test names.
     ///
-    /// Any network that a mapping knows counts, at whichever host: a name that means production at one site means no test at another.
+    /// Any network that a mapping knows counts, at whichever host: a name that means production at one site means no
+    /// test at another.
     private static func testNetwork(
         _ arguments: [String: String], _ vault: any VaultReader
     ) throws -> SiteFacts.TestNetworkFacts? {

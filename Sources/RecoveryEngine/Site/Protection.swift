@@ -40,7 +40,8 @@ extension RecoveryEngine {
         return item
     }
 
-    /// Replicates a VM from one host to another below the vault's clouds: how a management server's own VM is replicated.
+    /// Replicates a VM from one host to another below the vault's clouds: how a management server's own VM is
+    /// replicated.
     @discardableResult
     package func replicate(
         vm name: String, from source: Host, to target: Host, policy: Policy, networks: [String: String],

@@ -12,8 +12,9 @@ package enum ReplicationNews: Sendable {
 
 /// Runs cycles at each policy's frequency until it is cancelled.
 ///
-/// A cycle that overruns delays the next one of its VM; cycles are never stacked. A failure is recorded and tried again after
-/// a pause, so that one VM's trouble never stops the others. Jobs that a dead engine left open are taken up as well.
+/// A cycle that overruns delays the next one of its VM; cycles are never stacked. A failure is recorded and tried again
+/// after a pause, so that one VM's trouble never stops the others. Jobs that a dead engine left open are taken up as
+/// well.
 package struct Replicator: Sendable {
     /// How many VMs are copied at once.
     package static let width = 4

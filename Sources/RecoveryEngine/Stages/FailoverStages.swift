@@ -152,7 +152,8 @@ extension JobDriver {
         if let refusal = Guards.checkClaim(job.operation, on: relationship, facts: facts) { throw EngineError(refusal) }
     }
 
-    /// Makes the boot images and defines the VM at the target, as it was at the chosen point, with the target's networks.
+    /// Makes the boot images and defines the VM at the target, as it was at the chosen point, with the target's
+    /// networks.
     func define() async throws {
         let agent = try await hosts.agent(relationship.target)
         let hypervisor = try await hosts.hypervisor(relationship.target)
@@ -263,7 +264,8 @@ extension JobDriver {
         try await takeOwnership(for: relationship.source) { relationship in
             if let failover = relationship.failover { relationship.checkpoint = failover.sourceCheckpoint }
             relationship.failover = nil
-            // From here on the source's disks are the VM again, so that it can be failed over anew if the source is lost now.
+            // From here on the source's disks are the VM again, so that it can be failed over anew if the source is
+            // lost now.
             relationship.state = .protected
         }
     }

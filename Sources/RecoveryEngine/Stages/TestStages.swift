@@ -8,10 +8,12 @@ private let testEpoch = 0
 
 /// A copy that runs beside production, apart from it, and is thrown away.
 ///
-///     prepare-test: estimate, look at production, write the test down -> create-test: networks, disks, VM -> confirm-test
+///     prepare-test: estimate, look at production, write the test down -> create-test: networks, disks, VM -> confirm-
+/// test
 ///     remove-test:  VM, networks, disks -> look at production again -> the report
 extension JobDriver {
-    /// Decides all of the test and writes it down before any of it is made: what is in the vault is cleaned up, whoever dies.
+    /// Decides all of the test and writes it down before any of it is made: what is in the vault is cleaned up, whoever
+    /// dies.
     func prepareTest() async throws {
         if let known = fact("testUUID"), relationship.test?.vmUUID == known { return }
         guard let generation = fact("chosen") else {
@@ -36,7 +38,8 @@ extension JobDriver {
         try await place(definition.nics, in: choice, of: test)
     }
 
-    /// Gives each NIC its network and address, and records the test with them in the same transaction: no two tests get one address.
+    /// Gives each NIC its network and address, and records the test with them in the same transaction: no two tests get
+    /// one address.
     private func place(_ nics: [DomainNIC], in choice: TestNetworkChoice, of test: TestRecord) async throws {
         let hypervisor = try await hosts.hypervisor(relationship.target)
         let wishes = nics.enumerated().map { index, nic in

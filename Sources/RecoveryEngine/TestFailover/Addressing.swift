@@ -38,7 +38,8 @@ extension JobDriver {
         return given
     }
 
-    /// Gives the VM's NICs their addresses at the target and hands them to its guest; what cannot be is a finding, no failure.
+    /// Gives the VM's NICs their addresses at the target and hands them to its guest; what cannot be is a finding, no
+    /// failure.
     ///
     /// A failover that has claimed ownership goes on: a VM at a wrong address is better than none.
     func addressAfterFailover(_ definition: inout DomainDefinition) async throws {

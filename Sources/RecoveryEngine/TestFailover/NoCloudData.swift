@@ -1,11 +1,12 @@
 import SiteModel
 
-/// The files that cloud-init reads from a drive called CIDATA (cloud-init: NoCloud data source, network configuration version 2).
+/// The files that cloud-init reads from a drive called CIDATA (cloud-init: NoCloud data source, network configuration
+/// version 2).
 enum NoCloudData {
     /// The files; nil when no NIC's guest is to be told anything.
     ///
-    /// The instance's id is new at each place, since cloud-init takes up a network configuration for a new instance alone. What else
-    /// it does to a new instance is held back: host keys, name and users are the VM's own.
+    /// The instance's id is new at each place, since cloud-init takes up a network configuration for a new instance
+    /// alone. What else it does to a new instance is held back: host keys, name and users are the VM's own.
     static func files(instance: String, nics: [PlacedNIC]) -> [String: String]? {
         let told = nics.filter { $0.network != nil && ($0.address != nil || $0.dhcp) }
         guard !told.isEmpty else { return nil }

@@ -24,7 +24,8 @@ extension JobDriver {
         var stands: [String] = []
         for network in nics.compactMap(\.network) where !stands.contains(network) { stands.append(network) }
         return stands.enumerated().map { index, network in
-            // Ten figures of the test's identity, and the place: unlikely to meet another's, and short enough for a device.
+            // Ten figures of the test's identity, and the place: unlikely to meet another's, and short enough for a
+            // device.
             let digits = test.vmUUID.filter(\.isHexDigit).lowercased().prefix(10)
             return CreatedNetwork(name: "\(test.vmName)-\(index + 1)", bridge: "pt\(digits)\(index)", stands: network)
         }

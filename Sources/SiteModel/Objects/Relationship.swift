@@ -30,7 +30,8 @@ package struct Relationship: SiteObject {
     package var failover: FailoverRecord?
     /// Generation of the newest point whole at the target; nil before the first copy.
     package var newestGeneration: String?
-    /// Checkpoint at the source since which all changes are known; covers at least what is newer than `newestGeneration`.
+    /// Checkpoint at the source since which all changes are known; covers at least what is newer than
+    /// `newestGeneration`.
     package var checkpoint: String?
     /// The test VM at the target, while there is one.
     package var test: TestRecord?

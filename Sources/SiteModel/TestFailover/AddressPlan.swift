@@ -70,8 +70,9 @@ package struct AddressRefusal: Error, Hashable, Sendable {
 package enum AddressPlan {
     /// The address of a NIC in the network of a test.
     ///
-    /// The same address as in a real failover if it is free there, else another free one. Settings for the test outweigh those
-    /// of the failover; without either the guest keeps what it has. `warnings` are combinations that work and may surprise.
+    /// The same address as in a real failover if it is free there, else another free one. Settings for the test
+    /// outweigh those of the failover; without either the guest keeps what it has. `warnings` are combinations that
+    /// work and may surprise.
     package static func inTest(
         _ settings: NICSettings?, network: AddressedNetwork?
     ) -> Result<(AddressDecision, warnings: [String]), AddressRefusal> {
@@ -96,7 +97,8 @@ package enum AddressPlan {
         return decide(addressing, fallback: nil, in: network)
     }
 
-    /// Combinations of a network with what is wanted of it that cannot give an address (reference 5.3, last but one row).
+    /// Combinations of a network with what is wanted of it that cannot give an address (reference 5.3, last but one
+    /// row).
     private static func unfit(_ network: AddressedNetwork, wants: NICAddressing?) -> AddressRefusal? {
         guard network.isolation == .overlay else { return nil }
         if network.block == nil {
@@ -232,7 +234,8 @@ extension AddressPlan {
         return (placed, findings + untold(placed), refusals)
     }
 
-    /// A guest that is told of some of its NICs takes that for all there is to know (cloud-init writes its configuration anew).
+    /// A guest that is told of some of its NICs takes that for all there is to know (cloud-init writes its
+    /// configuration anew).
     private static func untold(_ nics: [PlacedNIC]) -> [String] {
         guard nics.contains(where: { $0.address != nil || $0.dhcp }) else { return [] }
         return nics.filter { $0.network != nil && $0.address == nil && !$0.dhcp }.map {

@@ -31,8 +31,8 @@ package struct ProductionFacts: Codable, Hashable, Sendable {
 
     /// What is not as it was, each as one sentence.
     ///
-    /// Replication goes on during a test: newer points are expected, and older ones may have been dropped for them. What was not seen
-    /// before or is not seen after is no difference.
+    /// Replication goes on during a test: newer points are expected, and older ones may have been dropped for them.
+    /// What was not seen before or is not seen after is no difference.
     package func differences(after: ProductionFacts) -> [String] {
         var found: [String] = []
         if owner != after.owner { found.append("the owner was \(owner) and is \(after.owner)") }

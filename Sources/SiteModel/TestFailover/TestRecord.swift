@@ -1,7 +1,7 @@
 /// A test VM: a copy that runs beside production and is thrown away.
 ///
-/// The record is in the vault before anything of the test is made, and goes only after all of it is gone: nothing of a test
-/// can be forgotten.
+/// The record is in the vault before anything of the test is made, and goes only after all of it is gone: nothing of a
+/// test can be forgotten.
 package struct TestRecord: Codable, Hashable, Sendable {
     package var vmName: String
     package var vmUUID: String

@@ -269,7 +269,8 @@ struct FakeHypervisor: Hypervisor {
             if state.hosts[host]?.unfoldable.contains(disk) == true {
                 throw HypervisorError(.failed, "the block job of \(disk) failed", hint: "look at the disk's log")
             }
-            // Content and bitmaps go down into the layer, which the VM writes from now on; the files above it stay behind.
+            // Content and bitmaps go down into the layer, which the VM writes from now on; the files above it stay
+            // behind.
             for layer in chain[..<end].reversed() {
                 guard let file = state.hosts[host]?.files[layer] else { continue }
                 state.hosts[host]?.files[base]?.blocks.merge(file.blocks) { $1 }

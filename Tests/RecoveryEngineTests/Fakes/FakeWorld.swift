@@ -14,8 +14,8 @@ let diskBlocks = 64
 
 /// Two or more sites in memory: hosts, VMs with disks, agents with points.
 ///
-/// Blocks are values, so that a point made from a wrong set of extents has wrong content. What must never be is noted in
-/// `violations` as soon as it is.
+/// Blocks are values, so that a point made from a wrong set of extents has wrong content. What must never be is noted
+/// in `violations` as soon as it is.
 final class FakeWorld: Sendable {
     let clock: VirtualClock
     let state: Mutex<WorldState>
