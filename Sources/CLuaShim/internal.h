@@ -218,7 +218,6 @@ typedef struct {
 void classify_key(lua_State *L, int index, OrderedKey *key);
 int compare_keys(const void *a, const void *b);
 bool has_order(const OrderedKey *key);
-bool key_text(const OrderedKey *key, const char **text, size_t *length);
 _Noreturn void raise_unordered(lua_State *L);
 int push_ordered_keys(lua_State *L, int table, lua_Integer *array_count);
 void sort_keys(lua_State *L, OrderedKey *keys, size_t count);  // sort.c

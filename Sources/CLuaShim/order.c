@@ -72,13 +72,6 @@ void classify_key(lua_State *L, int index, OrderedKey *entry) {
     }
 }
 
-bool key_text(const OrderedKey *key, const char **text, size_t *length) {
-    if (key->class != CLASS_STRING) return false;
-    *text = key->key.text.bytes;
-    *length = key->key.text.length;
-    return true;
-}
-
 bool has_order(const OrderedKey *key) { return key->class != CLASS_NONE; }
 
 _Noreturn void raise_unordered(lua_State *L) {

@@ -21,6 +21,7 @@ private func flat(_ values: [LuaValue]) -> [UInt8] {
     return writer.bytes
 }
 
+/// What libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzReader(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     let first = flat(values(UnsafeRawBufferPointer(start: data, count: size)))

@@ -35,6 +35,11 @@ struct StatusCommand: AsyncParsableCommand {
             if options.json { return Terminal.say(try StatusText.json(rows, points, now: now)) }
             let width = Terminal.width()
             Terminal.say(StatusText.text(rows, now: now, width: width))
+            for (plan, run) in try await engine.openPlanRuns() {
+                Terminal.say(
+                    "plan \(plan.name): \(run.operation.rawValue) is \(run.state.rawValue)"
+                        + (run.phase.map { ", at \($0)" } ?? "") + (run.failure.map { ": \($0.message)" } ?? ""))
+            }
             if let details { Terminal.say("\n" + StatusText.details(of: details, points, now: now, width: width)) }
         }
     }
@@ -71,7 +76,9 @@ enum StatusText {
         var notes: [String] = []
         if let job = row.job {
             let stage = job.stages.first { $0.state == .begun }?.name
-            notes.append("\(name): \(job.operation.rawValue) is under way" + (stage.map { ", at stage \($0)" } ?? ""))
+            let held = job.isHeld ? ", held before \(job.hold?.rawValue ?? "its next stage") by a plan" : nil
+            notes.append(
+                "\(name): \(job.operation.rawValue) is under way" + (held ?? stage.map { ", at stage \($0)" } ?? ""))
         }
         if let error = row.relationship.lastError { notes.append("\(name): last error: \(error)") }
         return notes
