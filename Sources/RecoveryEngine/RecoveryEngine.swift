@@ -29,11 +29,9 @@ package final class RecoveryEngine: Sendable {
     /// driven on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit`
-    /// (seconds); of a
-    ///     test `network` ("none", "create" or a name), `force` (a reason), `within` and `scratch` (seconds, bytes),
-    /// `keep`
-    ///     ("true"), `notes`, `host_address` and `dhcp` of the network that is made.
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds);
+    ///     of a test `network` ("none", "create" or a name), `force` (a reason), `within` (seconds), `scratch` (bytes),
+    ///     `keep` ("true"), `notes`, `host_address` and `dhcp` of the network that is made.
     ///   - run: id of the script's run that asks.
     ///   - hold: a stage that is not to be begun yet: the job is driven up to it and returned open. Whoever asks for the
     ///     same operation without `hold` lets it go on.

@@ -16,7 +16,7 @@ struct TestFailoverLabTests {
     private static let inTest = "10.78.0.61"
 
     @Test(
-        "Apart from production, at a third address, gone with its time or its engine; then a failover to a second address"
+        "Apart from production, at a third address, gone with its time or engine; then a failover to a second address"
     )
     func drill() async throws {
         let guest = LabGuest(name: "orders", address: Self.production, recordsPerSecond: 50)

@@ -60,7 +60,7 @@ struct TestFailoverScriptTests {
             """
             item:set_nic { index = 1, test = { mode = "static", address = "10.9.8.21", prefix = 24 } }
             local test = item:test_failover { network = "create", within = "2h", notes = "drill" }
-            assert(test.vm == "orders-test" and test.address == "10.9.8.21" and #test.findings == 1, tostring(test.address))
+            assert(test.vm == "orders-test" and test.address == "10.9.8.21" and #test.findings == 1, test.address)
             local seconds = test.ends - recovery.now()
             local done = item:clean_up_test { notes = "well" }
             return done.passed, item:nics()[1].test.address, seconds > 7000 and seconds <= 7200

@@ -8,22 +8,30 @@ struct TestFailoverTests {
         owner: "a", epoch: 3, power: "running", autostart: false, images: ["vda": "/i/vda.qcow2"],
         recorded: ["a": 3, "b": 3], tracksChanges: true, points: [4, 5])
 
-    @Test(
-        "What changed is said, and what was not seen is not",
-        arguments: [
-            ({ $0.owner = "b" }, "the owner"), ({ $0.epoch = 4 }, "epoch was 3"), ({ $0.power = "off" }, "is off"),
-            ({ $0.autostart = true }, "autostart"), ({ $0.images["vda"] = "/i/other" }, "disk vda"),
-            ({ $0.recorded["b"] = 4 }, "host b"), ({ $0.tracksChanges = false }, "tracks"),
-            ({ $0.points = [4] }, "ended at 5"),
-            ({ $0.points = [5, 6, 7] }, nil), ({ $0.power = nil }, nil), ({ $0.images = [:] }, nil),
-            ({ $0.recorded = ["a": 3] }, nil), ({ $0.tracksChanges = nil }, nil), ({ _ in }, nil),
-        ] as [(@Sendable (inout ProductionFacts) -> Void, String?)])
-    func differences(change: @Sendable (inout ProductionFacts) -> Void, expected: String?) {
+    struct Change: Sendable, CustomTestStringConvertible {
+        /// A part of the one sentence that says it; nil for what is no difference.
+        var expected: String?
+        var make: @Sendable (inout ProductionFacts) -> Void
+        var testDescription: String { expected ?? "no difference" }
+    }
+
+    static let changes: [Change] = [
+        Change(expected: "the owner") { $0.owner = "b" }, Change(expected: "epoch was 3") { $0.epoch = 4 },
+        Change(expected: "is off") { $0.power = "off" }, Change(expected: "autostart") { $0.autostart = true },
+        Change(expected: "disk vda") { $0.images["vda"] = "/i/other" },
+        Change(expected: "host b") { $0.recorded["b"] = 4 }, Change(expected: "tracks") { $0.tracksChanges = false },
+        Change(expected: "ended at 5") { $0.points = [4] }, Change { $0.points = [5, 6, 7] },
+        Change { $0.power = nil }, Change { $0.images = [:] }, Change { $0.recorded = ["a": 3] },
+        Change { $0.tracksChanges = nil }, Change { _ in },
+    ]
+
+    @Test("What changed is said, and what was not seen is not", arguments: changes)
+    func differences(change: Change) {
         var after = Self.before
-        change(&after)
+        change.make(&after)
         let found = Self.before.differences(after: after)
-        #expect(found.count == (expected == nil ? 0 : 1), "\(found)")
-        if let expected { #expect(found.first?.contains(expected) == true, "\(found)") }
+        #expect(found.count == (change.expected == nil ? 0 : 1), "\(found)")
+        if let expected = change.expected { #expect(found.first?.contains(expected) == true, "\(found)") }
     }
 
     private static let now = Timestamp(milliseconds: 1_700_000_000_000)

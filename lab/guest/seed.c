@@ -61,7 +61,8 @@ static void take_address(char *value) {
     if (prefix < 1 || prefix > 30) return;
     uint32_t mask = ~0u << (32 - prefix);
     snprintf(settings.ip, sizeof settings.ip, "%.15s", value);
-    snprintf(settings.mask, sizeof settings.mask, "%u.%u.%u.%u", mask >> 24, mask >> 16 & 255, mask >> 8 & 255, mask & 255);
+    snprintf(settings.mask, sizeof settings.mask, "%u.%u.%u.%u", mask >> 24, mask >> 16 & 255, mask >> 8 & 255,
+             mask & 255);
     *settings.gateway = 0;
 }
 

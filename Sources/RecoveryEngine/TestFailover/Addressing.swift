@@ -55,8 +55,8 @@ extension JobDriver {
                 guard wasTold, place == .home else { return }
                 Self.add(
                     [
-                        "\(name) was given other addresses when it left and none for its way home: its guest keeps those "
-                            + "until it is told otherwise (set_nic, home)"
+                        "\(name) was given other addresses when it left and none for its way home: its guest "
+                            + "keeps those until it is told otherwise (set_nic, home)"
                     ], to: &job)
             }
             return

@@ -31,8 +31,8 @@ enum NICMethods {
     static func set(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
             "set_nic",
-            "Says which address one of the VM's NICs takes after a failover, back at home, and in a test. The guest is told by "
-                + "NoCloud data in a CD drive, which cloud-init reads; a guest without cloud-init keeps its address. "
+            "Says which address one of the VM's NICs takes after a failover, back at home, and in a test. The guest is "
+                + "told by NoCloud data in a CD drive, which cloud-init reads; a guest without cloud-init keeps its address. "
                 + "What is left out stays as it is; `false` takes it away.",
             named: [
                 .optional("mac", .text, "the NIC's hardware address", otherwise: "index is needed"),

@@ -22,7 +22,7 @@ enum Records {
             ResultDeclaration(
                 "ends", .number, "of a test: when it is cleaned up at the latest", unit: .epochSeconds, optional: true),
             ResultDeclaration(
-                "passed", .boolean, "of a clean-up: the test VM had come up, and nothing of it is left", optional: true),
+                "passed", .boolean, "of a clean-up: the test VM had come up, and nothing is left", optional: true),
         ])
 
     static let stage = RecordDeclaration(

@@ -7,14 +7,14 @@ enum TestMethods {
     static func testFailover(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
             "test_failover",
-            "Starts a copy of the VM from a recovery point, beside production and outside every cloud. It is cleaned up by "
-                + "clean_up_test, at the end of this run, or when its time is over, whichever comes first.",
+            "Starts a copy of the VM from a recovery point, beside production and outside every cloud. It is cleaned "
+                + "up by clean_up_test, at the end of this run, or when its time is over, whichever comes first.",
             named: [
                 .optional("point", Operations.point, "the recovery point", default: "latest", unit: .ordinal),
                 .optional(
                     "network", .text,
-                    "where the copy is connected: \"none\", \"create\" for an isolated network made for this test, or the name of "
-                        + "an isolated network",
+                    "where the copy is connected: \"none\", \"create\" for an isolated network made for this test, or the "
+                        + "name of an isolated network",
                     default: "none"),
                 .optional(
                     "force", .text, "why it may be in a network of production while the primary VM is off",
@@ -26,7 +26,7 @@ enum TestMethods {
                 .optional("notes", .text, "what is to be remembered of it", otherwise: "nothing"),
                 .optional(
                     "host_address", .text,
-                    "create only: the target host's own address in the first network that is made, such as \"192.168.77.1/24\", so "
+                    "create only: the target host's own address in the first network made, such as \"192.168.77.1/24\", so "
                         + "that probes reach the copy", otherwise: "the host stays out of it"),
                 .optional(
                     "dhcp", .text, "create only, with host_address: range that libvirt's DHCP server gives out",
