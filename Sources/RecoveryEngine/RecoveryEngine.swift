@@ -29,8 +29,8 @@ package final class RecoveryEngine: Sendable {
     /// driven on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds);
-    ///     of a test `network` ("none", "create" or a name), `force` (a reason), `within` (seconds), `scratch` (bytes),
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit`
+    ///     (seconds); of a test `network` ("none", "create" or a name), `force` (a reason), `within` (seconds), `scratch` (bytes),
     ///     `keep` ("true"), `notes`, `host_address` and `dhcp` of the network that is made.
     ///   - run: id of the script's run that asks.
     ///   - hold: a stage that is not to be begun yet: the job is driven up to it and returned open. Whoever asks for the
@@ -233,8 +233,9 @@ package final class RecoveryEngine: Sendable {
 
     // MARK: Recovery
 
-    /// Takes up every job that no living engine drives, and drives each to its end; then cleans up the tests whose time
-    /// is over. Returns what became of them.
+    /// Takes up every job that no living engine drives, and drives each to its end; returns what became of them.
+    ///
+    /// Then the tests whose time is over are cleaned up.
     ///
     /// Call it when an engine starts. A job whose engine died a moment ago is waited for until its lease has run out;
     /// one that a living engine drives ends with that engine's word.
