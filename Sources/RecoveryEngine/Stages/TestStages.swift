@@ -146,8 +146,11 @@ extension JobDriver {
     func removeTest() async throws {
         guard let test = relationship.test else { return }
         let hypervisor = try await hosts.hypervisor(relationship.target)
-        try await hypervisor.destroy(uuid: test.vmUUID)
-        try await hypervisor.undefine(uuid: test.vmUUID)
+        // A test that failed early, or one whose VM was undefined by hand, has none.
+        if try await hypervisor.domain(uuid: test.vmUUID) != nil {
+            try await hypervisor.destroy(uuid: test.vmUUID)
+            try await hypervisor.undefine(uuid: test.vmUUID)
+        }
         for network in test.networks ?? [] {
             try await hypervisor.removeNetwork(named: network.name, mark: mark(of: test))
         }

@@ -137,14 +137,13 @@ struct TestCommand: AsyncParsableCommand {
         let noted = OneOperation.words([("--notes", notes)])
         if cleanUp {
             return try await operation.run(
-                "clean_up_test" + OneOperation.table([("notes", notes)]),
+                "clean_up_test" + OneOperation.table([], texts: [("notes", notes)]),
                 as: ["test", operation.vm, "--clean-up"] + noted)
         }
         // The command's own run ends at once; the test is to outlive it.
-        let options = OneOperation.table([
-            ("point", point), ("network", network), ("force", force), ("within", within), ("scratch", scratch),
-            ("notes", notes),
-        ])
+        let options = OneOperation.table(
+            [("point", point), ("within", within), ("scratch", scratch)],
+            texts: [("network", network), ("force", force), ("notes", notes)])
         let words = OneOperation.words([
             ("--point", point), ("--network", network), ("--force", force), ("--within", within),
             ("--scratch", scratch),
@@ -166,7 +165,7 @@ struct CleanUpTestCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await operation.run(
-            "clean_up_test" + OneOperation.table([("notes", notes)]),
+            "clean_up_test" + OneOperation.table([], texts: [("notes", notes)]),
             as: ["clean-up-test", operation.vm] + OneOperation.words([("--notes", notes)]))
     }
 }
