@@ -2,6 +2,7 @@ import Foundation
 import LuaHost
 import RecoveryEngine
 import SiteModel
+import Synchronization
 import Testing
 import VaultStore
 

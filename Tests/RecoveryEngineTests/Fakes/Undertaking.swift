@@ -2,6 +2,7 @@ import BlockReplication
 import Hypervisors
 import RecoveryEngine
 import SiteModel
+import Synchronization
 import Testing
 import VaultStore
 
