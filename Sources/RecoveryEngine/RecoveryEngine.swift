@@ -29,9 +29,10 @@ package final class RecoveryEngine: Sendable {
     /// driven on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit`
-    ///     (seconds); of a test `network` ("none", "create" or a name), `force` (a reason), `within` (seconds), `scratch` (bytes),
-    ///     `keep` ("true"), `notes`, `host_address` and `dhcp` of the network that is made.
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds),
+    ///     `path` (where a carried first copy lies); of a test `network` ("none", "create" or a name), `force` (a
+    ///     reason), `within` (seconds), `scratch` (bytes), `keep` ("true"), `notes`, `host_address` and `dhcp` of the
+    ///     network that is made.
     ///   - run: id of the script's run that asks.
     ///   - hold: a stage that is not to be begun yet: the job is driven up to it and returned open. Whoever asks for the
     ///     same operation without `hold` lets it go on.
@@ -41,11 +42,6 @@ package final class RecoveryEngine: Sendable {
         _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
         hold: StageName? = nil
     ) async throws -> Job {
-        guard operation != .importFirstCopy else {
-            throw EngineError(
-                .invalid, "a first copy cannot be imported from a medium yet", hint: "start it over the network instead"
-            )
-        }
         let relationship = try await relationship(relationshipID)
         if let open = try await openJob(of: relationship), open.operation == operation {
             guard open.arguments == arguments else {
@@ -151,7 +147,8 @@ package final class RecoveryEngine: Sendable {
                 leftover = other.value.facts["generation"]
             }
             let during: ReplicationState
-            switch TransitionTable.transition(from: current.value.state, operation) {
+            let firstCopy = current.value.firstCopy?.method ?? .now
+            switch TransitionTable.transition(from: current.value.state, operation, firstCopy: firstCopy) {
             case .allowed(let running, _): during = running
             case .refused(let rule):
                 // Another engine's operation came in between the check and this.
@@ -159,11 +156,13 @@ package final class RecoveryEngine: Sendable {
                     Refusal(
                         rule: rule, operation: operation, object: relationship.name, state: current.value.state))
             }
-            let stages = StagePlan.stages(of: operation, from: current.value.state)
+            let stages = StagePlan.stages(of: operation, from: current.value.state, firstCopy: firstCopy)
             var job = Job(
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
                 origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
             job.facts["leftover"] = leftover
+            // Kept with the job: the record of the first copy goes when that is whole.
+            if operation == .protect { job.facts["firstCopy"] = firstCopy.rawValue }
             job.hold = hold
             try vault.insert(job)
             current.value.activeJob = id
@@ -184,7 +183,7 @@ package final class RecoveryEngine: Sendable {
     func drive(_ jobID: String) async throws -> Job {
         let driver = drivers.withLock { drivers in
             if let driver = drivers[jobID] { return driver }
-            let driver = Task {
+            let driver = Task(executorPreference: dependencies.executor) {
                 defer { self.drivers.withLock { $0[jobID] = nil } }
                 return try await self.driveAlone(jobID)
             }

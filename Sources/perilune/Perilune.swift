@@ -28,7 +28,7 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "Services and upkeep",
                 subcommands: [ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self]),
-            CommandGroup(name: "The lab", subcommands: [LabCommand.self]),
+            CommandGroup(name: "The lab, and sites to simulate", subcommands: [LabCommand.self, SiteCommand.self]),
         ])
 }
 

@@ -73,8 +73,10 @@ struct RenderingTests {
             text.contains(
                 "---@field timeout? perilune.duration how long to wait for the answer; 0.1 to 600 seconds; default \"5s\"\n"
             ))
-        #expect(text.contains("---@field took number how long it took from begin to end, in seconds\n"))
-        #expect(text.contains("---@field scratch? perilune.size how much the copy may write; if left out: a tenth of its disks\n"))
+        #expect(text.contains("---@field took number? how long it took from begin to end, in seconds\n"))
+        #expect(
+            text.contains(
+                "---@field scratch? perilune.size how much the copy may write; if left out: a tenth of its disks\n"))
         #expect(text.contains("---@field kind \"planned\"|\"unplanned\" "))
         #expect(text.contains("---@overload fun(self, name: string): perilune.host"))
         for type in LuaAPI.types {

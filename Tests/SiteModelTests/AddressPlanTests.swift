@@ -27,7 +27,7 @@ struct AddressPlanTests {
     private static let block = IPv4Block("10.0.8.0/24")
 
     private static func net(
-        _ taken: [String] = [], isolation: TestIsolation = .none, block: IPv4Block? = nil, pool: String? = nil,
+        _ taken: [String] = [], isolation: NetworkIsolation = .none, block: IPv4Block? = nil, pool: String? = nil,
         dhcp: Bool = false
     ) -> AddressedNetwork {
         AddressedNetwork(

@@ -38,7 +38,7 @@ actor JobDriver {
     /// - Throws: `EngineError` saying what failed and what state the VM was left in.
     func drive() async throws {
         let lease = lease
-        let renewal = Task { await lease.renewUntilCancelled() }
+        let renewal = Task(executorPreference: dependencies.executor) { await lease.renewUntilCancelled() }
         defer { renewal.cancel() }
         do {
             for stage in job.stages where stage.state != .done {
@@ -75,6 +75,8 @@ actor JobDriver {
         switch stage {
         case .prepare: try await prepare()
         case .copy: try await copy()
+        case .exportFirstCopy: try await exportFirstCopy()
+        case .importFirstCopy: try await importFirstCopy()
         case .prune: try await prune()
         case .fenceSource: try await fenceSource()
         case .shutDownSource: try await shutDownSource()
@@ -155,7 +157,11 @@ actor JobDriver {
 
     private func succeed() async throws {
         let now = now
-        guard case .allowed(_, let after) = TransitionTable.transition(from: job.origin, job.operation) else {
+        let firstCopy = fact("firstCopy").flatMap(Policy.FirstCopy.init(rawValue:)) ?? .now
+        guard
+            case .allowed(_, let after) = TransitionTable.transition(
+                from: job.origin, job.operation, firstCopy: firstCopy)
+        else {
             throw EngineError(
                 .failed, "job \(jobID) ends where no rule leads; its vault was written by another version")
         }
@@ -165,6 +171,8 @@ actor JobDriver {
             relationship.state = after
             relationship.activeJob = nil
             relationship.lastError = job.facts["warning"]
+            // What was put off and then called off waits for a word, not for its time.
+            if job.operation == .cancelFirstCopy { relationship.firstCopy = FirstCopyRecord(method: .now) }
             try vault.append(
                 Event(
                     at: now, severity: .info, object: relationship.id,
@@ -197,18 +205,24 @@ actor JobDriver {
             stage.map {
                 StagePlan.isFinal($0, in: job.operation, claimed: job.facts["epoch"] != nil)
             } ?? false
-        let what = Self.describe(error)
         let now = now
+        var told = Self.describe(error)
+        told.causes = ErrorCauses.of(told.kind)
+        told.stage = stage?.rawValue
+        told.at = now
+        let what = told
         let name = relationship.name
         let operation = job.operation
         if mustGoOn {
             try await record { job, relationship, vault in
                 job.failure = what
+                job.failures = (job.failures ?? []) + [what]
                 relationship.lastError = what.message
                 try vault.append(
                     Event(
                         at: now, severity: .critical, object: relationship.id,
-                        text: "\(operation.rawValue) of \(name) waits at \(stage?.rawValue ?? "?"): \(what.message)"))
+                        text: "\(operation.rawValue) of \(name) waits at \(stage?.rawValue ?? "?"): \(what.message)",
+                        code: "job-waits", topic: .job, causes: what.causes, recommendation: what.hint))
             }
             await lease.drop()
             throw EngineError(
@@ -224,6 +238,7 @@ actor JobDriver {
         try await record { job, relationship, vault in
             job.state = .failed
             job.failure = what
+            job.failures = (job.failures ?? []) + [what]
             job.endedAt = now
             // What a test has left and could not be cleaned up is still a test: it is cleaned up by the next.
             relationship.state = operation == .testFailover && relationship.test != nil ? .testing : state
@@ -232,7 +247,8 @@ actor JobDriver {
             try vault.append(
                 Event(
                     at: now, severity: .warning, object: relationship.id,
-                    text: "\(operation.rawValue) of \(name) failed: \(what.message)"))
+                    text: "\(operation.rawValue) of \(name) failed: \(what.message)", code: "job-failed", topic: .job,
+                    causes: what.causes, recommendation: what.hint))
         }
         await lease.drop()
         if let own = error as? EngineError { throw own }

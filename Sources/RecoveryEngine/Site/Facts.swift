@@ -43,6 +43,7 @@ extension RecoveryEngine {
                     .contains { Self.names(point, $0.value) }
             }
             facts.testNetwork = try Self.testNetwork(arguments, vault)
+            facts.firstCopyExported = relationship.firstCopy?.exported != nil
             guard let item else { return facts }
             facts.cloudIsPaired = try vault.object(CloudPair.self, id: item.pair) != nil
             let server = try vault.object(Cloud.self, id: item.cloud)
@@ -96,7 +97,7 @@ extension RecoveryEngine {
         let (name, candidates) = try await vault.read { vault -> (String?, [String]) in
             let cloud = try vault.object(Cloud.self, id: item.cloud)?.value
             let server = try cloud.flatMap { try vault.object(Server.self, id: $0.server)?.value }
-            return (server?.managementVM, cloud?.hosts ?? [])
+            return (server?.managementVM, try cloud.map { try vault.hostIDs(of: $0) } ?? [])
         }
         guard let name else { return false }
         return try await isRunning(name, at: candidates)

@@ -51,7 +51,7 @@ package struct Replicator: Sendable {
     private struct Work: Sendable {
         var relationship: String
         var name: String
-        /// The job to take up; nil for a new cycle.
+        /// The job to take up; nil for a new one.
         var job: String?
         var operation = Operation.sync
         var arguments: [String: String] = [:]
@@ -100,7 +100,33 @@ package struct Replicator: Sendable {
                 relationship: due.relationship.id, name: due.relationship.name, operation: .cleanUpTest,
                 arguments: ["end": due.end.rawValue], pause: Self.longestPause)
         }
-        return jobs + tests + cycles
+        return jobs + tests + cycles + (try await outstanding(now: now))
+    }
+
+    /// First copies whose time has come, and resyncs that the policy begins by itself.
+    private func outstanding(now: Timestamp) async throws -> [Work] {
+        let time = TimeOfDay.at(now, offset: engine.dependencies.localOffset(now))
+        return try await engine.vault.read { vault in
+            try vault.objects(Relationship.self).map(\.value).compactMap { relationship in
+                guard relationship.activeJob == nil else { return nil }
+                func work(_ operation: Operation) -> Work {
+                    Work(
+                        relationship: relationship.id, name: relationship.name, job: nil, operation: operation,
+                        pause: Self.longestPause)
+                }
+                switch relationship.state {
+                case .firstCopyPending:
+                    let due = relationship.firstCopy.map { $0.method == .scheduled } ?? false
+                    return due && relationship.firstCopy?.startAt.map { $0 <= now } ?? false
+                        ? work(.startFirstCopy) : nil
+                case .resyncRequired:
+                    guard let policy = try vault.object(Policy.self, id: relationship.policy)?.value else { return nil }
+                    return policy.autoResync == .always
+                        || policy.autoResync == .window && policy.resyncWindow.contains(time) ? work(.resync) : nil
+                default: return nil
+                }
+            }
+        }
     }
 
     /// The VMs whose newest point is older than their policy's frequency, the most overdue first.
@@ -134,7 +160,7 @@ package struct Replicator: Sendable {
                 return false
             }
             let job = try await engine.perform(work.operation, on: work.relationship, arguments: work.arguments)
-            report(work.operation == .sync ? .point(vm: work.name, job) : .finished(vm: work.name, job))
+            report(work.operation != .cleanUpTest ? .point(vm: work.name, job) : .finished(vm: work.name, job))
             return false
         } catch {
             report(.trouble(vm: work.name, "\(error)"))

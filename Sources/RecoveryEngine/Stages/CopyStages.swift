@@ -22,6 +22,10 @@ extension JobDriver {
                 .unknown, "the source host does not know the VM \(relationship.name)",
                 hint: "define it there, or unprotect it", object: relationship.name)
         }
+        if relationship.keptReplica == true {
+            try await hosts.agent(relationship.target).forget(relationship: relationship.id)
+            try await record { _, relationship, _ in relationship.keptReplica = nil }
+        }
         try await source.setAutostart(uuid: domain.uuid, false)
         try await recordOwnershipAtHosts([relationship.source, relationship.target], required: true)
         let needed = relationship.disks.reduce(0) { $0 + $1.size }
@@ -55,7 +59,7 @@ extension JobDriver {
         let generation = dependencies.identifiers.next()
         try await setFact("generation", generation)
         do {
-            try await recordPoint(copyPoint(generation: generation, to: target))
+            try await recordPoint(copyPoint(generation: generation, to: target) { try await target.openPoint($0) })
         } catch {
             // The next cycle starts afresh; what is left here would only take up space until then.
             try? await target.abandonPoint(relationship: relationship.id, generation: generation)
@@ -77,7 +81,10 @@ extension JobDriver {
         try await setFact("generation", nil)
     }
 
-    private func copyPoint(generation: String, to target: any Agent) async throws -> PointSummary {
+    /// Makes one point at `target`, which `open` makes ready to receive it.
+    func copyPoint(
+        generation: String, to target: any Agent, open: (OpenPoint) async throws -> PointTicket
+    ) async throws -> PointSummary {
         let hypervisor = try await hosts.hypervisor(relationship.source)
         guard let domain = try await hypervisor.domain(uuid: relationship.vmUUID) else {
             throw EngineError(
@@ -87,7 +94,7 @@ extension JobDriver {
         // A map belongs to the file that was recorded; of another one nobody knows what it lacks.
         try await noteImages(at: relationship.source) { $0.checkpoint = nil }
         let domainXML = try await hypervisor.inactiveXML(uuid: domain.uuid)
-        let ticket = try await target.openPoint(
+        let ticket = try await open(
             OpenPoint(
                 relationship: relationship.id, vm: VMIdentity(name: relationship.name, uuid: relationship.vmUUID),
                 generation: generation, previous: relationship.newestGeneration,
@@ -200,8 +207,9 @@ extension JobDriver {
     }
 
     func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
-        try await sender.sendPoint(request) { progress in
-            Task { await self.show(progress) }
+        let executor = dependencies.executor
+        return try await sender.sendPoint(request) { progress in
+            Task(executorPreference: executor) { await self.show(progress) }
         }
     }
 
@@ -220,7 +228,8 @@ extension JobDriver {
     private func checkShape(of domain: Domain) throws {
         let present = domain.disks.filter { !$0.isReadOnly }
         let missing = relationship.disks.map(\.target).filter { target in !present.contains { $0.target == target } }
-        let added = present.map(\.target).filter { target in !relationship.disks.contains { $0.target == target } }
+        let known = relationship.disks.map(\.target) + (relationship.excludedDisks ?? [])
+        let added = present.map(\.target).filter { !known.contains($0) }
         let resized = relationship.disks.filter { disk in
             present.contains { $0.target == disk.target && $0.size.map { size in size != disk.size } ?? false }
         }.map(\.target)
@@ -233,19 +242,21 @@ extension JobDriver {
         }
     }
 
-    private func recordPoint(_ point: PointSummary) async throws {
+    func recordPoint(_ point: PointSummary) async throws {
         let now = now
         try await record { job, relationship, vault in
             try Self.note(point, in: &relationship, vault)
             // A stopped VM's bitmap goes on from where it was; a running one's new checkpoint takes over.
             relationship.checkpoint = job.facts["checkpoint"]
             relationship.failover = nil
+            relationship.firstCopy = nil
             job.facts["point"] = String(point.number)
             job.facts["at"] = String(point.at.milliseconds)
             try vault.append(
                 Event(
                     at: now, severity: .info, object: relationship.id,
-                    text: "point \(point.number) of \(relationship.name) is whole (\(point.bytes) bytes)"))
+                    text: "point \(point.number) of \(relationship.name) is whole (\(point.bytes) bytes)",
+                    code: "point-whole", topic: .vm))
         }
     }
 

@@ -61,7 +61,7 @@ extension JobDriver {
         let (own, hasDHCP) = (Set((test.networks ?? []).map(\.name)), argument("dhcp") != nil)
         try await record { job, relationship, vault in
             let given = try Self.addressesGiven(besides: id, at: host, vault)
-            var networks = Self.addressed(wishes, seen: known, given: given)
+            var networks = try Self.addressed(wishes, seen: known, given: given, vault)
             for name in own { networks[name]?.hasDHCP = hasDHCP }
             let plan = AddressPlan.place(wishes, for: .test, settings: settings, networks: networks)
             if let refusal = plan.refusals.first {
@@ -119,6 +119,7 @@ extension JobDriver {
             try definition.setDisk(
                 image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
         }
+        definition.removeDisks(relationship.excludedDisks ?? [])
         let nics = test.nics ?? []
         try definition.becomeTest(
             name: test.vmName, uuid: test.vmUUID, nics: nics.map { (mac: $0.mac, network: $0.network) })

@@ -66,7 +66,7 @@ extension JobDriver {
             at: try await hosts.hypervisor(host), in: Set(wishes.compactMap(\.network)))
         try await record { job, relationship, vault in
             let given = try Self.addressesGiven(besides: id, at: host, vault)
-            let networks = Self.addressed(wishes, seen: seen, given: given)
+            let networks = try Self.addressed(wishes, seen: seen, given: given, vault)
             let plan = AddressPlan.place(wishes, for: place, settings: settings, networks: networks)
             relationship.placedNICs = plan.nics
             Self.add(plan.findings + plan.refusals.map { "\($0.sentence): \($0.hint)" }, to: &job)
@@ -83,11 +83,21 @@ extension JobDriver {
 
     /// What is known of the networks that NICs are to be connected to.
     static func addressed(
-        _ wishes: [NICWish], seen: [String: Set<IPv4Address>], given: [String: Set<IPv4Address>]
-    ) -> [String: AddressedNetwork] {
+        _ wishes: [NICWish], seen: [String: Set<IPv4Address>], given: [String: Set<IPv4Address>],
+        _ vault: any VaultReader
+    ) throws -> [String: AddressedNetwork] {
+        let known = try vault.objects(VMNetwork.self).map(\.value)
         var networks: [String: AddressedNetwork] = [:]
         for name in Set(wishes.compactMap(\.network)) {
-            networks[name] = AddressedNetwork(name: name, taken: (seen[name] ?? []).union(given[name] ?? []))
+            var network = AddressedNetwork(name: name)
+            let described = known.filter { $0.name == name }
+            // Networks of two sites may have one name: where they differ, the settings of the NIC must say all.
+            if let only = described.first, described.count == 1 {
+                let logical = try vault.object(LogicalNetwork.self, id: only.logicalNetwork)?.value
+                network = AddressedNetwork(only, isolation: logical?.isolation ?? .none)
+            }
+            network.taken = (seen[name] ?? []).union(given[name] ?? [])
+            networks[name] = network
         }
         return networks
     }

@@ -7,6 +7,16 @@ enum Operations {
     /// The methods, with examples that call them on an object of that type.
     static func methods(of type: String) -> [FunctionDeclaration] {
         [
+            plain(
+                "start_first_copy", .startFirstCopy, "Makes the outstanding first copy now, over the network.",
+                .changes, type, in: .registered,
+                after: FirstCopyMethods.pending(type, "start_after = \"6h\"") + "\n"),
+            importFirstCopy(type),
+            plain(
+                "cancel_first_copy", .cancelFirstCopy,
+                "Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.",
+                .changes, type, in: .registered,
+                after: FirstCopyMethods.pending(type, "start_after = \"6h\"") + "\n"),
             plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
             plain("pause", .pause, "Holds replication back.", .changes, type),
             plain("resume", .resume, "Lets paused or failed replication go on.", .changes, type, in: .paused),
@@ -45,11 +55,11 @@ enum Operations {
     /// An operation without options.
     private static func plain(
         _ name: String, _ operation: Operation, _ doc: String, _ effect: Effect, _ type: String,
-        in situation: Situation = .protected
+        in situation: Situation = .protected, after preparation: String = ""
     ) -> FunctionDeclaration {
         FunctionDeclaration(
-            name, doc, results: [job], errors: errors, effect: effect, example: "local job = \(type):\(name)()",
-            in: situation,
+            name, doc, results: [job], errors: errors, effect: effect,
+            example: "\(preparation)local job = \(type):\(name)()", in: situation,
             .waiting { call in try await perform(operation, call) })
     }
 
@@ -92,6 +102,24 @@ enum Operations {
                     }
                 }
                 return try await perform(planned ? .plannedFailover : .unplannedFailover, call, options)
+            })
+    }
+
+    private static func importFirstCopy(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "import_first_copy", "Takes a first copy that was carried to the target in as the first recovery point.",
+            named: [.optional("path", .text, "folder at the target that holds the VM's", otherwise: "the one planned")],
+            results: [job],
+            errors: errors + [
+                ErrorDeclaration("invalid", "nothing was exported, or the path is not absolute")
+            ],
+            effect: .changes,
+            example: FirstCopyMethods.pending(
+                type, "first_copy = \"offline\", export_path = \"/media/out\", import_path = \"/media/in\"")
+                + "\n-- the folder is carried over\n\(type):import_first_copy()",
+            in: .registered,
+            .waiting { call in
+                try await perform(.importFirstCopy, call, engineArguments(call, from: ["path"]))
             })
     }
 

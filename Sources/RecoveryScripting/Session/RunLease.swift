@@ -25,7 +25,7 @@ actor RunLease {
             try $0.acquireLease(
                 name, holder: dependencies.holder, now: now, lifetime: dependencies.leaseLifetime)
         }
-        renewal = Task { await self.renew() }
+        renewal = Task(executorPreference: dependencies.executor) { await self.renew() }
     }
 
     private func renew() async {

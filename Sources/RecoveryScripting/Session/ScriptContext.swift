@@ -16,7 +16,7 @@ package final class ScriptContext: Sendable {
     private let states = Mutex<[LuaObject: String]>([:])
     private let texts = Mutex<[LuaObject: String]>([:])
     /// Operations that the engine still drives, also those whose waiting task was cancelled.
-    let operations = RunningOperations()
+    let operations: RunningOperations
     /// Held while something of the run's lasts until the run's end.
     let lease: RunLease
     /// Functions of the script that a plan's run wants called.
@@ -24,6 +24,7 @@ package final class ScriptContext: Sendable {
 
     package init(engine: RecoveryEngine, run: String, options: ScriptOptions) {
         self.engine = engine
+        operations = RunningOperations(executor: engine.dependencies.executor)
         self.run = run
         self.options = options
         folders = options.folders

@@ -39,7 +39,7 @@ package struct ScriptRunner: Sendable {
         if !Task.isCancelled { await context.operations.drain() }
         // In a task of its own: what a run that was cancelled has left to its end is ended, and its end recorded, as
         // well.
-        try await Task { [error = outcome.error] in
+        try await Task(executorPreference: engine.dependencies.executor) { [error = outcome.error] in
             await context.end()
             try await record.end(error)
         }.value

@@ -15,8 +15,7 @@ package struct AddressPool: Codable, Hashable, Sendable {
         first <= address && address <= last && !reserved.contains(address)
     }
 
-    /// The address to give: the preferred one if the pool has it and it is free, else the lowest free one; nil when
-    /// none is.
+    /// The address to give: the preferred one if the pool has it and it is free, else the lowest free one; nil when none is.
     ///
     /// The preferred address is the one that the VM had before, so that it keeps it wherever it can (reference 5.3).
     package func allocate(preferred: IPv4Address?, taken: Set<IPv4Address>) -> IPv4Address? {

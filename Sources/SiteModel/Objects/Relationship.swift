@@ -39,8 +39,20 @@ package struct Relationship: SiteObject {
     package var lastPointNumber: Int
     /// The last failure, shown until the next success.
     package var lastError: String?
+    /// Writable disks of the VM that were left out: they do not exist at the target in any form.
+    package var excludedDisks: [String]?
+    /// How the first copy is made, until it is whole.
+    package var firstCopy: FirstCopyRecord?
+    /// Protection ended and the points stayed at the target; they go when the VM is protected again.
+    package var keptReplica: Bool?
+    /// The VM's NICs as its last failover away from home left them; nil before the first.
+    package var nics: [ReplicatedNIC]?
+    /// When the VM last ran at the other side after a failover, planned or not.
+    package var lastFailoverAt: Timestamp?
     /// When a test failover was last begun and cleaned up again: only both together are a success.
     package var lastTestFailoverAt: Timestamp?
+    /// What is wrong with its health; nil when nobody has looked yet.
+    package var healthErrors: [HealthError]?
     /// What the last test came to, passed or not; nil before the first.
     package var lastTest: TestReport?
     /// How the VM's NICs are addressed away from where it was set up; nil where nothing has been said.

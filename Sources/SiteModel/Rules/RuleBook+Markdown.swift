@@ -38,6 +38,10 @@ extension RuleBook {
         ## Rules of setup
 
         \(list(setup))
+
+        ## Rules of registering, joining and taking away
+
+        \(list(site))
         """
     }
 

@@ -3,10 +3,13 @@ package struct SetupRefusal: Error, Hashable, Sendable {
     package let rule: Rule
     /// Name of the object that refused.
     package let object: String
+    /// What exactly stands against it; nil when the rule says it all.
+    package let detail: String?
 
-    package init(rule: Rule, object: String) {
+    package init(rule: Rule, object: String, detail: String? = nil) {
         self.rule = rule
         self.object = object
+        self.detail = detail
     }
 }
 

@@ -1,16 +1,7 @@
-/// How the guests of a network are kept apart from those of others (reference 1.7).
-package enum TestIsolation: String, Codable, Hashable, Sendable, CaseIterable {
-    /// Nothing but the network's own bridge.
-    case none
-    case vlan
-    /// Networks over networks, where no DHCP server of the outside is heard.
-    case overlay
-}
-
 /// What is known of the network that a NIC is to be addressed in.
 package struct AddressedNetwork: Hashable, Sendable {
     package var name: String
-    package var isolation: TestIsolation
+    package var isolation: NetworkIsolation
     /// Its block; nil where nobody has said.
     package var block: IPv4Block?
     /// The addresses that it gives out; nil where a DHCP server does, or nobody.
@@ -21,7 +12,7 @@ package struct AddressedNetwork: Hashable, Sendable {
     package var hasDHCP: Bool
 
     package init(
-        name: String, isolation: TestIsolation = .none, block: IPv4Block? = nil, pool: AddressPool? = nil,
+        name: String, isolation: NetworkIsolation = .none, block: IPv4Block? = nil, pool: AddressPool? = nil,
         gateway: IPv4Address? = nil, taken: Set<IPv4Address> = [], hasDHCP: Bool = false
     ) {
         self.name = name
@@ -31,6 +22,18 @@ package struct AddressedNetwork: Hashable, Sendable {
         self.gateway = gateway
         self.taken = taken
         self.hasDHCP = hasDHCP
+    }
+}
+
+extension AddressedNetwork {
+    /// What a network of the vault says of the addresses in it.
+    ///
+    /// Where a NIC's own settings do not say which subnet is meant, it is the first (reference 1.8).
+    package init(_ network: VMNetwork, isolation: NetworkIsolation) {
+        let subnet = network.subnets.first
+        self.init(
+            name: network.name, isolation: isolation, block: subnet?.block, pool: subnet?.pool,
+            gateway: subnet?.gateway)
     }
 }
 

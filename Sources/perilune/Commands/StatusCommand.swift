@@ -80,8 +80,22 @@ enum StatusText {
             notes.append(
                 "\(name): \(job.operation.rawValue) is under way" + (held ?? stage.map { ", at stage \($0)" } ?? ""))
         }
+        if let excluded = row.relationship.excludedDisks {
+            notes.append("\(name): left out of replication: \(excluded.joined(separator: ", "))")
+        }
+        if let plan = row.relationship.firstCopy, row.relationship.state == .firstCopyPending {
+            notes.append("\(name): \(firstCopy(plan))")
+        }
         if let error = row.relationship.lastError { notes.append("\(name): last error: \(error)") }
         return notes
+    }
+
+    private static func firstCopy(_ plan: FirstCopyRecord) -> String {
+        if let exported = plan.exported {
+            return
+                "first copy to be carried: bring \(exported.folder) to \(plan.importPath ?? "the target"), then import it"
+        }
+        return plan.startAt.map { "first copy begins \(Text.time($0))" } ?? "first copy waits to be begun"
     }
 
     private static func table(_ rows: [VMStatus], _ now: Timestamp, next: Bool, direction: Bool) -> String {
@@ -177,6 +191,8 @@ enum StatusText {
         /// Seconds since a test and its clean-up last succeeded.
         var testAgeSeconds: Double?
         var lastTest: TestReport?
+        var excludedDisks: [String]?
+        var firstCopy: FirstCopyRecord?
         /// Of the one VM that was asked for.
         var recoveryPoints: [RecoveryPoint]?
         var next: [String]
@@ -194,7 +210,9 @@ enum StatusText {
                 runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
                 testVM: row.relationship.test?.vmName, test: row.relationship.testStanding(now: now).word,
                 testAgeSeconds: row.relationship.lastTestFailoverAt.map { now.seconds(since: $0) },
-                lastTest: row.relationship.lastTest, recoveryPoints: points.isEmpty ? nil : points,
+                lastTest: row.relationship.lastTest,
+                excludedDisks: row.relationship.excludedDisks,
+                firstCopy: row.relationship.firstCopy, recoveryPoints: points.isEmpty ? nil : points,
                 next: allowed(row),
                 refused: row.verdicts.compactMap { verdict in
                     verdict.refusal.map {
