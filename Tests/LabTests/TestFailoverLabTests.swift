@@ -126,11 +126,6 @@ struct TestFailoverLabTests {
             return report.map { $0.records > $0.bootRecords } ?? false
         }
         #expect(report?.intact == true)
-        let hypervisor = try await site.engine.hosts.hypervisor(site.hostB.id)
-        let uuid = try await site.relationship(guest).vmUUID
-        print(
-            "DIAG", try await hypervisor.guestAddresses(uuid: uuid), (try? site.run(at: .b, ["ip", "neigh"])) ?? "",
-            (try? site.run(at: .b, ["virsh", "-c", "qemu:///system", "domifaddr", "orders", "--source", "arp"])) ?? "")
     }
 
     private func expectNothingLeft(_ site: RecoveryLab, _ guest: LabGuest, _ test: TestRecord) async throws {
