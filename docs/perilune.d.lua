@@ -57,10 +57,17 @@
 ---@field message string the rule in one sentence
 ---@field hint string what to do instead
 
----What may be done now, and why not the rest.
+---What may be done now, the recommended first, and why not the rest.
 ---@class perilune.next
----@field allowed string[] operations that may begin
+---@field summary string where it stands and how it goes on
+---@field steps perilune.next_step[] what may begin, the recommended first
+---@field allowed string[] the names of those operations, in that order
 ---@field refused perilune.refusal[] the others, each with the rule that forbids it
+
+---An operation that may begin now.
+---@class perilune.next_step
+---@field operation string as rules and status name it
+---@field why string what it is good for now
 
 ---What a guest answered.
 ---@class perilune.reply
@@ -1313,23 +1320,7 @@ function vm:cancel_first_copy() end
 ---@return perilune.job job what was done
 function vm:sync() end
 
----Holds replication back.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----```lua
----local job = vm:pause()
----```
----@return perilune.job job what was done
-function vm:pause() end
-
----Lets paused or failed replication go on.
+---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1345,23 +1336,6 @@ function vm:pause() end
 ---```
 ---@return perilune.job job what was done
 function vm:resume() end
-
----Compares the disks of both sides and sends what differs.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----While replication is paused:
----```lua
----local job = vm:resync()
----```
----@return perilune.job job what was done
-function vm:resync() end
 
 ---@class (exact) perilune.vm.failover.options
 ---@field kind "planned"|"unplanned" which
@@ -1561,28 +1535,6 @@ function vm:nics() end
 ---@return perilune.job job what was done
 function vm:unprotect() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
----
----Effect: reads. Since 0.1.
----
----```lua
----local allowed, why = vm:can("reverse")
----```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
----@return boolean allowed whether it may
----@return perilune.refusal? refusal why not
-function vm:can(operation) end
-
----Says which operations may begin now, and for each other one why not.
----
----Effect: reads. Since 0.1.
----
----```lua
----print(table.concat(vm:next().allowed, ", "))
----```
----@return perilune.next next both lists
-function vm:next() end
-
 ---Lists the recovery points, oldest first.
 ---
 ---Effect: reads. Since 0.1.
@@ -1613,6 +1565,85 @@ function vm:points() end
 ---@param options perilune.vm.probe.options
 ---@return perilune.reply reply what the guest answered, whatever the status
 function vm:probe(options) end
+
+---Holds replication back, or the resync that runs; a cycle under way is ended.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local job = vm:pause()
+---```
+---@return perilune.job job what was done
+function vm:pause() end
+
+---@class (exact) perilune.vm.resync.options
+---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now
+---@field at? string the time of day at which it begins, local to the vault: "22:30"; if left out: now
+
+---Compares the disks of both sides and sends what differs; points that are whole stay. With `after` or `at` `perilune replicate` begins it then.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: it was put off by more than 7 days
+---
+---While replication is paused:
+---```lua
+---local job = vm:resync()
+---```
+---@param options? perilune.vm.resync.options
+---@return perilune.job? job what was done; nil when it was put off
+function vm:resync(options) end
+
+---Ends a resync that runs or is held back, or calls off one that was put off.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---While replication is paused:
+---```lua
+---vm:resync { after = "2h" }
+---vm:cancel_resync()
+---```
+---@return perilune.job? job what was done; nil when it was only called off
+function vm:cancel_resync() end
+
+---Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---local allowed, why = vm:can("reverse")
+---```
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@return boolean allowed whether it may
+---@return perilune.refusal? refusal why not
+function vm:can(operation) end
+
+---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---print(vm:next().summary, vm:next().steps[1].operation)
+---```
+---@return perilune.next next the answer
+function vm:next() end
 
 ---A VM protected through the vault.
 ---@class perilune.item
@@ -1708,23 +1739,7 @@ function item:cancel_first_copy() end
 ---@return perilune.job job what was done
 function item:sync() end
 
----Holds replication back.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----```lua
----local job = item:pause()
----```
----@return perilune.job job what was done
-function item:pause() end
-
----Lets paused or failed replication go on.
+---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1740,23 +1755,6 @@ function item:pause() end
 ---```
 ---@return perilune.job job what was done
 function item:resume() end
-
----Compares the disks of both sides and sends what differs.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----While replication is paused:
----```lua
----local job = item:resync()
----```
----@return perilune.job job what was done
-function item:resync() end
 
 ---@class (exact) perilune.item.failover.options
 ---@field kind "planned"|"unplanned" which
@@ -1956,28 +1954,6 @@ function item:nics() end
 ---@return perilune.job job what was done
 function item:unprotect() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
----
----Effect: reads. Since 0.1.
----
----```lua
----local allowed, why = item:can("reverse")
----```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
----@return boolean allowed whether it may
----@return perilune.refusal? refusal why not
-function item:can(operation) end
-
----Says which operations may begin now, and for each other one why not.
----
----Effect: reads. Since 0.1.
----
----```lua
----print(table.concat(item:next().allowed, ", "))
----```
----@return perilune.next next both lists
-function item:next() end
-
 ---Lists the recovery points, oldest first.
 ---
 ---Effect: reads. Since 0.1.
@@ -2008,6 +1984,85 @@ function item:points() end
 ---@param options perilune.item.probe.options
 ---@return perilune.reply reply what the guest answered, whatever the status
 function item:probe(options) end
+
+---Holds replication back, or the resync that runs; a cycle under way is ended.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local job = item:pause()
+---```
+---@return perilune.job job what was done
+function item:pause() end
+
+---@class (exact) perilune.item.resync.options
+---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now
+---@field at? string the time of day at which it begins, local to the vault: "22:30"; if left out: now
+
+---Compares the disks of both sides and sends what differs; points that are whole stay. With `after` or `at` `perilune replicate` begins it then.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: it was put off by more than 7 days
+---
+---While replication is paused:
+---```lua
+---local job = item:resync()
+---```
+---@param options? perilune.item.resync.options
+---@return perilune.job? job what was done; nil when it was put off
+function item:resync(options) end
+
+---Ends a resync that runs or is held back, or calls off one that was put off.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---While replication is paused:
+---```lua
+---item:resync { after = "2h" }
+---item:cancel_resync()
+---```
+---@return perilune.job? job what was done; nil when it was only called off
+function item:cancel_resync() end
+
+---Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---local allowed, why = item:can("reverse")
+---```
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@return boolean allowed whether it may
+---@return perilune.refusal? refusal why not
+function item:can(operation) end
+
+---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---print(item:next().summary, item:next().steps[1].operation)
+---```
+---@return perilune.next next the answer
+function item:next() end
 
 ---A VM that the hosts replicate directly, outside every cloud: the management server's own.
 ---@class perilune.relationship
@@ -2102,23 +2157,7 @@ function relationship:cancel_first_copy() end
 ---@return perilune.job job what was done
 function relationship:sync() end
 
----Holds replication back.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----```lua
----local job = relationship:pause()
----```
----@return perilune.job job what was done
-function relationship:pause() end
-
----Lets paused or failed replication go on.
+---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -2134,23 +2173,6 @@ function relationship:pause() end
 ---```
 ---@return perilune.job job what was done
 function relationship:resume() end
-
----Compares the disks of both sides and sends what differs.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----While replication is paused:
----```lua
----local job = relationship:resync()
----```
----@return perilune.job job what was done
-function relationship:resync() end
 
 ---@class (exact) perilune.relationship.failover.options
 ---@field kind "planned"|"unplanned" which
@@ -2350,28 +2372,6 @@ function relationship:nics() end
 ---@return perilune.job job what was done
 function relationship:unprotect() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
----
----Effect: reads. Since 0.1.
----
----```lua
----local allowed, why = relationship:can("reverse")
----```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
----@return boolean allowed whether it may
----@return perilune.refusal? refusal why not
-function relationship:can(operation) end
-
----Says which operations may begin now, and for each other one why not.
----
----Effect: reads. Since 0.1.
----
----```lua
----print(table.concat(relationship:next().allowed, ", "))
----```
----@return perilune.next next both lists
-function relationship:next() end
-
 ---Lists the recovery points, oldest first.
 ---
 ---Effect: reads. Since 0.1.
@@ -2402,6 +2402,85 @@ function relationship:points() end
 ---@param options perilune.relationship.probe.options
 ---@return perilune.reply reply what the guest answered, whatever the status
 function relationship:probe(options) end
+
+---Holds replication back, or the resync that runs; a cycle under way is ended.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local job = relationship:pause()
+---```
+---@return perilune.job job what was done
+function relationship:pause() end
+
+---@class (exact) perilune.relationship.resync.options
+---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now
+---@field at? string the time of day at which it begins, local to the vault: "22:30"; if left out: now
+
+---Compares the disks of both sides and sends what differs; points that are whole stay. With `after` or `at` `perilune replicate` begins it then.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: it was put off by more than 7 days
+---
+---While replication is paused:
+---```lua
+---local job = relationship:resync()
+---```
+---@param options? perilune.relationship.resync.options
+---@return perilune.job? job what was done; nil when it was put off
+function relationship:resync(options) end
+
+---Ends a resync that runs or is held back, or calls off one that was put off.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---While replication is paused:
+---```lua
+---relationship:resync { after = "2h" }
+---relationship:cancel_resync()
+---```
+---@return perilune.job? job what was done; nil when it was only called off
+function relationship:cancel_resync() end
+
+---Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---local allowed, why = relationship:can("reverse")
+---```
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@return boolean allowed whether it may
+---@return perilune.refusal? refusal why not
+function relationship:can(operation) end
+
+---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---print(relationship:next().summary, relationship:next().steps[1].operation)
+---```
+---@return perilune.next next the answer
+function relationship:next() end
 
 ---A recovery plan: groups of VMs in order, with what is done before and after each. Running it again goes on where the last run of the same kind stopped.
 ---@class perilune.plan

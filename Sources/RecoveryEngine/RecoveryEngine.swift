@@ -111,6 +111,34 @@ package final class RecoveryEngine: Sendable {
             for: relationship, item: item, facts: try await facts(for: relationship, item: item))
     }
 
+    /// Which operations come next, the recommended first, and why not the others.
+    package func next(on relationship: Relationship) async throws -> NextSteps {
+        let item = try await item(of: relationship)
+        return Guards.next(for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+    }
+
+    /// What comes next for a VM that is not replicated: whether it can be protected, and what is missing if not.
+    ///
+    /// `cloud` is nil for a VM that was found at a host: the hosts could replicate it.
+    package func next(forVM name: String, in cloud: Cloud?) async throws -> NextSteps {
+        let (facts, pair) = try await vault.read { vault -> (SiteFacts, CloudPair?) in
+            var facts = SiteFacts()
+            guard let cloud else { return (facts, nil) }
+            let pair = try vault.objects(CloudPair.self).map(\.value).first { $0.primary == cloud.id }
+            facts.cloudIsPaired = pair != nil
+            facts.policyExists = try pair.map { try vault.object(Policy.self, id: $0.policy) != nil } ?? true
+            let server = try vault.object(Server.self, id: cloud.server)?.value
+            facts.isManagementVM = server?.managementVM == name
+            return (facts, pair)
+        }
+        let nothing = Relationship(
+            id: "", name: name, vmUUID: "", source: "", target: "", policy: pair?.policy ?? "", disks: [])
+        let item = cloud.map {
+            ProtectedItem(id: "", name: name, cloud: $0.id, pair: pair?.id ?? "", relationship: "")
+        }
+        return Guards.next(for: nothing, item: item, facts: facts)
+    }
+
     // MARK: Jobs
 
     private func openJob(of relationship: Relationship) async throws -> Job? {

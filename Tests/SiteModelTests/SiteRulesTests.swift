@@ -61,7 +61,20 @@ struct SiteRulesTests {
     private static let east = HostCluster(id: "e", name: "east", hosts: ["b"], accessName: "east")
     private static let lan = LogicalNetwork(id: "l", name: "lan", server: "s", clouds: ["silver"])
 
+    private static func onboard(
+        from source: String = "a", to target: String = "b", policy: String = "p"
+    ) -> SetupRefusal? {
+        Guards.checkOnboarding(
+            of: Relationship(
+                id: "r", name: "orders", vmUUID: "u", source: source, target: target, policy: policy, disks: []),
+            pair: pairOfTwo, primaryHosts: ["a"], recoveryHosts: ["b"])
+    }
+
     static let cases: [Case] = [
+        Case(title: "a replicated VM of the pair's hosts", rule: nil) { onboard() },
+        Case(title: "a VM replicated from elsewhere", rule: "onboard-between-its-clouds") { onboard(from: "c") },
+        Case(title: "a VM replicated to elsewhere", rule: "onboard-between-its-clouds") { onboard(to: "c") },
+        Case(title: "a VM under another policy", rule: "onboard-between-its-clouds") { onboard(policy: "slow") },
         Case(title: "a server without a key, in a vault that asks for none", rule: nil) { register() },
         Case(title: "a server without a key, in a vault that asks for one", rule: "registration-key-needed") {
             register(requiresKey: true)

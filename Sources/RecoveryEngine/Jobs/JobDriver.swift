@@ -77,6 +77,7 @@ actor JobDriver {
         case .copy: try await copy()
         case .exportFirstCopy: try await exportFirstCopy()
         case .importFirstCopy: try await importFirstCopy()
+        case .endCopy: try await endCopy()
         case .prune: try await prune()
         case .fenceSource: try await fenceSource()
         case .shutDownSource: try await shutDownSource()
@@ -171,6 +172,8 @@ actor JobDriver {
             relationship.state = after
             relationship.activeJob = nil
             relationship.lastError = job.facts["warning"]
+            if [.cancelResync, .pauseResync].contains(job.operation) { relationship.resyncAt = nil }
+            relationship.settleTrouble()
             // What was put off and then called off waits for a word, not for its time.
             if job.operation == .cancelFirstCopy { relationship.firstCopy = FirstCopyRecord(method: .now) }
             try vault.append(
@@ -244,6 +247,14 @@ actor JobDriver {
             relationship.state = operation == .testFailover && relationship.test != nil ? .testing : state
             relationship.activeJob = nil
             relationship.lastError = what.message
+            if operation.copies, let finding = relationship.note(what, at: now) {
+                try vault.append(
+                    Event(
+                        at: now, severity: .critical, object: relationship.id,
+                        text:
+                            "replication of \(name) has stopped (now \(relationship.state.rawValue)): \(what.message)",
+                        code: finding.rawValue, topic: .vm, causes: what.causes, recommendation: what.hint))
+            }
             try vault.append(
                 Event(
                     at: now, severity: .warning, object: relationship.id,

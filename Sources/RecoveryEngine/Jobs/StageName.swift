@@ -12,6 +12,8 @@ package enum StageName: String, Sendable, CaseIterable {
     case exportFirstCopy = "export-first-copy"
     /// Take a carried first copy in as the first point.
     case importFirstCopy = "import-first-copy"
+    /// End what a copy has begun at both sites, so that nothing of it goes on.
+    case endCopy = "end-copy"
     /// Forget what the new point makes dead: old checkpoints, points beyond the policy's number.
     case prune
 
@@ -64,9 +66,9 @@ package enum StagePlan {
         case .protect, .startFirstCopy: [.prepare, .copy, .prune]
         case .importFirstCopy: [.importFirstCopy, .prune]
         case .sync, .resync: [.copy, .prune]
-        // A resync that was held is taken up by comparing anew; else the next cycle sends all that changed meanwhile.
-        case .resume: origin == .resyncPaused ? [.copy, .prune] : []
-        case .pause: []
+        // One point shows all that changed meanwhile; a resync that was held is taken up by comparing anew.
+        case .resume: [.copy, .prune]
+        case .pause: [.endCopy]
         case .plannedFailover:
             [.shutDownSource, .copy, .settlePoint, .claimOwnership, .define, .connect, .start, .confirm]
         case .unplannedFailover:
@@ -79,7 +81,7 @@ package enum StagePlan {
         case .testFailover: [.settlePoint, .prepareTest, .createTest, .confirmTest]
         case .cleanUpTest: [.removeTest]
         case .unprotect: [.release]
-        case .cancelFirstCopy, .pauseResync, .cancelResync: []
+        case .cancelFirstCopy, .pauseResync, .cancelResync: [.endCopy]
         }
     }
 

@@ -31,6 +31,7 @@ extension RecoveryEngine {
             try await perform(.protect, on: existing.relationship, run: run)
             return existing
         }
+        if let onboarded = try await onboard(name, in: cloud, pair, run: run) { return onboarded }
         let (domain, source) = try await find(vm: name, on: sourceHosts, where: "cloud \(cloud.name)")
         try await checkReplicable(domain, at: source)
         let (disks, excluded) = try replicatedDisks(of: domain, at: source, options)

@@ -70,41 +70,23 @@ extension RecoveryEngine {
     /// Takes a server out of the vault with its clouds, networks and classes.
     ///
     /// In the order of the reference: its VMs are unprotected, its mappings removed, its clouds taken out of their pairs, and
-    /// then this; what is left to do before is named in that order.
+    /// then this; what is left to do before is named in that order (`unregistrationSteps`).
     package func unregister(_ server: Server) async throws {
         let now = dependencies.clock.now
         try await vault.write { vault in
             guard let stored = try vault.object(Server.self, id: server.id) else { return }
+            let left = try Self.steps(toUnregister: stored.value, vault).map(\.words)
+            if let refusal = Guards.checkUnregistration(of: server.name, left: left) { throw Self.refused(refusal) }
             let clouds = try vault.objects(Cloud.self, parent: server.id)
             let ids = Set(clouds.map(\.value.id))
-            let items = try vault.objects(ProtectedItem.self).filter { ids.contains($0.value.cloud) }
-            let protected = try items.filter {
-                try vault.object(Relationship.self, id: $0.value.relationship).map { $0.value.state != .unprotected }
-                    ?? false
-            }
-            let classes = try vault.objects(StorageClass.self, parent: server.id)
-            let classIDs = Set(classes.map(\.value.id))
-            let left =
-                (try vault.objects(RecoveryPlan.self).map(\.value).filter {
-                    [$0.source, $0.target].contains(server.id)
-                }
-                .map { "plan \($0.name) to remove" })
-                + protected.map { "VM \($0.value.name) to unprotect" }
-                + (try vault.objects(NetworkMapping.self).map(\.value).filter {
-                    ids.contains($0.sourceCloud) || ids.contains($0.targetCloud)
-                }.map { "network mapping \($0.name) to remove" })
-                + (try vault.objects(StorageMapping.self).map(\.value).filter {
-                    classIDs.contains($0.source) || classIDs.contains($0.target)
-                }.map { "storage mapping of \($0.name) to remove" })
-                + (try vault.objects(CloudPair.self).map(\.value).filter { pair in ids.contains { pair.joins($0) } }
-                    .map { "pair \($0.name) to take apart" })
-            if let refusal = Guards.checkUnregistration(of: server.name, left: left) { throw Self.refused(refusal) }
             for logical in try vault.objects(LogicalNetwork.self, parent: server.id) {
                 for network in try vault.objects(VMNetwork.self, parent: logical.value.id) { try vault.delete(network) }
                 try vault.delete(logical)
             }
-            for storageClass in classes { try vault.delete(storageClass) }
-            for item in items {
+            for storageClass in try vault.objects(StorageClass.self, parent: server.id) {
+                try vault.delete(storageClass)
+            }
+            for item in try vault.objects(ProtectedItem.self) where ids.contains(item.value.cloud) {
                 if let relationship = try vault.object(Relationship.self, id: item.value.relationship) {
                     try vault.delete(relationship)
                 }

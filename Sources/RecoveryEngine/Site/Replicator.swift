@@ -105,7 +105,7 @@ package struct Replicator: Sendable {
 
     /// First copies whose time has come, and resyncs that the policy begins by itself.
     private func outstanding(now: Timestamp) async throws -> [Work] {
-        let time = TimeOfDay.at(now, offset: engine.dependencies.localOffset(now))
+        let offset = engine.dependencies.localOffset(now)
         return try await engine.vault.read { vault in
             try vault.objects(Relationship.self).map(\.value).compactMap { relationship in
                 guard relationship.activeJob == nil else { return nil }
@@ -114,15 +114,13 @@ package struct Replicator: Sendable {
                         relationship: relationship.id, name: relationship.name, job: nil, operation: operation,
                         pause: Self.longestPause)
                 }
+                let policy = try vault.object(Policy.self, id: relationship.policy)?.value
+                if ResyncSchedule.isDue(relationship, policy, now: now, localOffset: offset) { return work(.resync) }
                 switch relationship.state {
                 case .firstCopyPending:
                     let due = relationship.firstCopy.map { $0.method == .scheduled } ?? false
                     return due && relationship.firstCopy?.startAt.map { $0 <= now } ?? false
                         ? work(.startFirstCopy) : nil
-                case .resyncRequired:
-                    guard let policy = try vault.object(Policy.self, id: relationship.policy)?.value else { return nil }
-                    return policy.autoResync == .always
-                        || policy.autoResync == .window && policy.resyncWindow.contains(time) ? work(.resync) : nil
                 default: return nil
                 }
             }

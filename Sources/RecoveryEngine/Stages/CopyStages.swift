@@ -55,7 +55,7 @@ extension JobDriver {
             try await target.abandonPoint(relationship: relationship.id, generation: generation)
             try await hosts.hypervisor(relationship.source).endBackup(uuid: relationship.vmUUID)
         }
-        try await adoptUnrecordedPoints(at: target)
+        try await settleLineage(at: target)
         let generation = dependencies.identifiers.next()
         try await setFact("generation", generation)
         do {
@@ -87,8 +87,7 @@ extension JobDriver {
     ) async throws -> PointSummary {
         let hypervisor = try await hosts.hypervisor(relationship.source)
         guard let domain = try await hypervisor.domain(uuid: relationship.vmUUID) else {
-            throw EngineError(
-                .unknown, "the source host does not know the VM \(relationship.name)", object: relationship.name)
+            throw try await goneFromSource()
         }
         try checkShape(of: domain)
         // A map belongs to the file that was recorded; of another one nobody knows what it lacks.
@@ -201,7 +200,7 @@ extension JobDriver {
             return .changed(bitmap: bitmap, also: ranges)
         }
         if relationship.newestGeneration == nil { return .everything }
-        if job.operation == .resync || job.operation == .resume { return .differing }
+        if isResync { return .differing }
         guard let bitmap else { return .differing }
         return .changed(bitmap: bitmap, also: [])
     }
@@ -237,8 +236,9 @@ extension JobDriver {
             let changes = [("removed", missing), ("added", added), ("resized", resized)].filter { !$0.1.isEmpty }
                 .map { "\($0.0): \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
             throw EngineError(
-                .failed, "the disks of \(relationship.name) changed since it was protected (\(changes))",
-                hint: "unprotect and protect it again", object: relationship.name)
+                .disksChanged, "the disks of \(relationship.name) changed since it was protected (\(changes))",
+                hint: "give it back the disks that it had and resume, or unprotect and protect it again",
+                object: relationship.name)
         }
     }
 
@@ -260,7 +260,7 @@ extension JobDriver {
         }
     }
 
-    private static func note(
+    static func note(
         _ point: PointSummary, in relationship: inout Relationship, _ vault: any VaultWriter
     ) throws {
         if try vault.object(RecoveryPoint.self, id: point.generation) == nil {
@@ -281,7 +281,10 @@ extension JobDriver {
     /// the target's earlier points are no ancestors of what comes.
     func adoptUnrecordedPoints(at target: any Agent) async throws {
         guard job.operation != .reverse else { return }
-        let points = try await target.points(relationship: relationship.id)
+        try await adoptUnrecordedPoints(try await target.points(relationship: relationship.id))
+    }
+
+    func adoptUnrecordedPoints(_ points: [PointSummary]) async throws {
         let newest = relationship.newestGeneration
         let known = newest.flatMap { newest in points.firstIndex { $0.generation == newest } }
         if newest != nil && known == nil { return }

@@ -20,6 +20,7 @@ extension JobDriver {
         let keeps = policy.map { !$0.deleteReplica } ?? false
         let forgetful = keeps ? nil : try await hosts.reachableAgent(other)
         try await forgetful?.forget(relationship: relationship.id)
+        try await settleStandby(at: other)
         let store = try await hosts.host(other)
         let now = now
         try await record { _, relationship, vault in

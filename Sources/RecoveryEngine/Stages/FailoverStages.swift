@@ -56,7 +56,8 @@ extension JobDriver {
     /// Shuts the VM down cleanly, so that its last point can be read at rest and its change map is written.
     func shutDownSource() async throws {
         let source = try await hosts.hypervisor(relationship.source)
-        _ = try await hosts.agent(relationship.target).status()
+        // A guest is not stopped for a last point that cannot be made.
+        try await checkLineage(at: try await hosts.agent(relationship.target))
         let limit = argument("shutdown_limit").flatMap(Double.init) ?? defaultShutdownLimit
         try await noteWhetherRunning(source)
         try await source.endBackup(uuid: relationship.vmUUID)

@@ -15,8 +15,9 @@ package enum LuaAPI {
     ]
     package static let records: [RecordDeclaration] = [
         [
-            Records.job, Records.stage, Records.failure, Records.point, Records.refusal, Records.next, Records.reply,
-            Records.event,
+            Records.job, Records.stage, Records.failure, Records.point, Records.refusal, NextMethods.record,
+            NextMethods.step,
+            Records.reply, Records.event, ReplicationFields.troubleRecord, ServerMembers.step,
             ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response, Records.labSite,
             TaskModule.spawned, CheckMethod.finding, NICMethods.nic, NICMethods.addressing,
         ],

@@ -18,11 +18,10 @@ enum Operations {
                 .changes, type, in: .registered,
                 after: FirstCopyMethods.pending(type, "start_after = \"6h\"") + "\n"),
             plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
-            plain("pause", .pause, "Holds replication back.", .changes, type),
-            plain("resume", .resume, "Lets paused or failed replication go on.", .changes, type, in: .paused),
             plain(
-                "resync", .resync, "Compares the disks of both sides and sends what differs.", .changes, type,
-                in: .paused),
+                "resume", .resume,
+                "Lets paused or failed replication go on: all that changed since then becomes one recovery point.",
+                .changes, type, in: .paused),
             failover(type), changePoint(type),
             plain(
                 "undo", .undo, "Goes back to where the VM ran before a failover that is not committed.", .changes, type,
@@ -37,8 +36,8 @@ enum Operations {
             plain(
                 "unprotect", .unprotect, "Ends replication; the VM stays where it runs, its points are removed.",
                 .cannotBeUndone, type),
-            can(type), next(type), points(type), ProbeMethod.probe(type),
-        ]
+            points(type), ProbeMethod.probe(type),
+        ] + ResyncMethods.methods(of: type) + NextMethods.methods(of: type)
     }
 
     static let job = ResultDeclaration("job", .record("job"), "what was done")
@@ -130,46 +129,6 @@ enum Operations {
             effect: .changes, example: "\(type):change_point { point = 3 }", in: .failedOver,
             .waiting { call in
                 try await perform(.changePoint, call, ["point": pointArgument(call) ?? "latest"])
-            })
-    }
-
-    private static func can(_ type: String) -> FunctionDeclaration {
-        FunctionDeclaration(
-            "can", "Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.",
-            positional: [
-                .required(
-                    "operation", .choice(Operation.allCases.map(\.rawValue)), "as rules and status name it")
-            ],
-            results: [
-                ResultDeclaration("allowed", .boolean, "whether it may"),
-                ResultDeclaration("refusal", .record("refusal"), "why not", optional: true),
-            ],
-            effect: .reads, example: "local allowed, why = \(type):can(\"reverse\")",
-            .waiting { call in
-                let relationship = try await call.session.relationship(of: call.receiver)
-                let asked = call.arguments.text("operation")
-                let refusal = try await call.session.engine.verdicts(on: relationship)
-                    .first { $0.0.rawValue == asked }?.1
-                guard let refusal else { return [true] }
-                return [false, Records.value(refusal)]
-            })
-    }
-
-    private static func next(_ type: String) -> FunctionDeclaration {
-        FunctionDeclaration(
-            "next", "Says which operations may begin now, and for each other one why not.",
-            results: [ResultDeclaration("next", .record("next"), "both lists")], effect: .reads,
-            example: "print(table.concat(\(type):next().allowed, \", \"))",
-            .waiting { call in
-                let relationship = try await call.session.relationship(of: call.receiver)
-                let verdicts = try await call.session.engine.verdicts(on: relationship)
-                let allowed = verdicts.filter { $0.1 == nil }.map { LuaValue($0.0.rawValue) }
-                return [
-                    .table(
-                        LuaTable([
-                            "allowed": .list(allowed), "refused": .list(verdicts.compactMap(\.1).map(Records.value)),
-                        ]))
-                ]
             })
     }
 

@@ -77,13 +77,6 @@ enum Records {
             ResultDeclaration("hint", .text, "what to do instead"),
         ])
 
-    static let next = RecordDeclaration(
-        "next", "What may be done now, and why not the rest.",
-        fields: [
-            ResultDeclaration("allowed", .list(.text), "operations that may begin"),
-            ResultDeclaration("refused", .list(.record("refusal")), "the others, each with the rule that forbids it"),
-        ])
-
     static let reply = RecordDeclaration(
         "reply", "What a guest answered.",
         fields: [
@@ -153,7 +146,7 @@ enum Records {
         return .table(table)
     }
 
-    private static func value(_ failure: JobFailure) -> LuaValue {
+    static func value(_ failure: JobFailure) -> LuaValue {
         var table = LuaTable()
         table["kind"] = LuaValue(ErrorConversion.kind(failure.kind).rawValue)
         table["message"] = LuaValue(failure.message)

@@ -7,7 +7,7 @@ import VaultStore
 enum ReplicationFields {
     static let all = [
         name, state, owner, source, target, epoch, policy, newestPoint, lastError, disks, excludedDisks, firstCopy,
-        lastFailover, lastTestFailover, failoverPoint, activeJob,
+        lastFailover, lastTestFailover, failoverPoint, activeJob, trouble, resyncAt,
     ]
 
     static let name = FieldDeclaration(
@@ -74,6 +74,29 @@ enum ReplicationFields {
         guard let id = relationship.activeJob else { return .nil }
         return try await session.engine.vault.read { try $0.object(Job.self, id: id)?.value }.map(Records.value) ?? .nil
     }
+
+    static let trouble = field(
+        "trouble", .record("trouble"), "why replication stands, in states error and resync-required", optional: true
+    ) { relationship, _ in
+        guard let trouble = relationship.trouble else { return .nil }
+        return .table(
+            LuaTable([
+                "finding": LuaValue(trouble.finding.rawValue), "since": Records.seconds(trouble.since),
+                "failure": Records.value(trouble.failure),
+            ]))
+    }
+    static let troubleRecord = RecordDeclaration(
+        "trouble", "What made replication stop.",
+        fields: [
+            ResultDeclaration(
+                "finding", .choice(Finding.allCases.map(\.rawValue)),
+                "replication-stopped: a person must look; diverged: a resync is needed"),
+            ResultDeclaration("since", .number, "when it was found", unit: .epochSeconds),
+            ResultDeclaration("failure", .record("failure"), "the failure that it was found by, with causes and hint"),
+        ])
+    static let resyncAt = field(
+        "resync_at", .number, "when a resync that was put off begins", .epochSeconds, optional: true
+    ) { relationship, _ in relationship.resyncAt.map(Records.seconds) ?? .nil }
 
     private static func field(
         _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil, optional: Bool = false,

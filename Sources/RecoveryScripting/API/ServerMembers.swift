@@ -46,4 +46,32 @@ enum ServerMembers {
             try await call.session.engine.unregister(call.session.server(call.receiver))
             return []
         })
+
+    static let unregistrationSteps = FunctionDeclaration(
+        "unregistration_steps", "Lists what is left to do before this server can be unregistered, in order.",
+        results: [ResultDeclaration("steps", .list(.record("unregistration_step")), "empty when it can be now")],
+        effect: .reads,
+        example: "for _, step in ipairs(vmm:unregistration_steps()) do print(step.action, step.name, step.call) end",
+        .waiting { call in
+            let server = try await call.session.server(call.receiver)
+            return [
+                .list(
+                    try await call.session.engine.unregistrationSteps(of: server).map { step in
+                        .table(
+                            LuaTable([
+                                "action": LuaValue(step.action.rawValue), "name": LuaValue(step.name),
+                                "call": LuaValue(step.call),
+                            ]))
+                    })
+            ]
+        })
+
+    static let step = RecordDeclaration(
+        "unregistration_step", "One thing to do before a server can be unregistered.",
+        fields: [
+            ResultDeclaration(
+                "action", .choice(UnregistrationStep.Action.allCases.map(\.rawValue)), "what is to be done"),
+            ResultDeclaration("name", .text, "name of the object"),
+            ResultDeclaration("call", .text, "the call that does it, in Lua"),
+        ])
 }

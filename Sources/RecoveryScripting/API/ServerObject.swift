@@ -13,6 +13,7 @@ enum ServerObject {
         methods: [
             cloud, clouds, ServerMembers.join, ServerMembers.heartbeat, LogicalNetworkObject.make,
             LogicalNetworkObject.list, StorageClassObject.make, StorageClassObject.list, ServerMembers.unregister,
+            ServerMembers.unregistrationSteps,
             CheckMethod.server,
         ])
 

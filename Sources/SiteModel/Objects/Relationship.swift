@@ -53,6 +53,12 @@ package struct Relationship: SiteObject {
     package var lastTestFailoverAt: Timestamp?
     /// What is wrong with its health; nil when nobody has looked yet.
     package var healthErrors: [HealthError]?
+    /// Why replication stands, in states `error` and `resync-required`.
+    package var trouble: ReplicationTrouble?
+    /// Copies that failed since the last one that did not, failures of the sites' reachability aside.
+    package var failuresInARow: Int?
+    /// When a resync that was put off begins.
+    package var resyncAt: Timestamp?
     /// What the last test came to, passed or not; nil before the first.
     package var lastTest: TestReport?
     /// How the VM's NICs are addressed away from where it was set up; nil where nothing has been said.

@@ -28,6 +28,29 @@ extension Guards {
     }
 }
 
+extension Guards {
+    /// The refusal to take a VM that hosts already replicate into a cloud, or nil when it fits there (rule 8).
+    ///
+    /// `primaryHosts` and `recoveryHosts` are the hosts of the pair's clouds.
+    package static func checkOnboarding(
+        of relationship: Relationship, pair: CloudPair, primaryHosts: [String], recoveryHosts: [String]
+    ) -> SetupRefusal? {
+        let detail: String? =
+            if !primaryHosts.contains(relationship.source) {
+                "it is replicated from a host outside the cloud"
+            } else if !recoveryHosts.contains(relationship.target) {
+                "it is replicated to a host outside the other cloud"
+            } else if relationship.policy != pair.policy {
+                "it is replicated under another policy"
+            } else {
+                nil
+            }
+        return detail.map {
+            SetupRefusal(rule: RuleBook.onboardBetweenItsClouds, object: relationship.name, detail: $0)
+        }
+    }
+}
+
 extension CloudPair {
     /// Whether a cloud is one of the two.
     package func joins(_ cloud: String) -> Bool { cloud == primary || cloud == recovery }
