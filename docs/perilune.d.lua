@@ -85,6 +85,18 @@
 ---@field causes string[]? what may have brought it about
 ---@field recommendation string? what to do
 
+---What made replication stop.
+---@class perilune.trouble
+---@field finding "replication-stopped"|"diverged" replication-stopped: a person must look; diverged: a resync is needed
+---@field since number when it was found, in seconds since 1970
+---@field failure perilune.failure the failure that it was found by, with causes and hint
+
+---One thing to do before a server can be unregistered.
+---@class perilune.unregistration_step
+---@field action "remove-plan"|"unprotect"|"remove-network-mapping"|"remove-storage-mapping"|"unpair"|"end-replication" what is to be done
+---@field name string name of the object
+---@field call string the call that does it, in Lua
+
 ---What exec runs: the program and its arguments as a list, each a text or an integer, and beside them, by name:
 ---@class perilune.command
 ---@field timeout perilune.duration? how long it may take; left out, "1min"
@@ -774,6 +786,16 @@ function server:storage_classes() end
 ---vault:server { name = "vmm02" }:unregister()
 ---```
 function server:unregister() end
+
+---Lists what is left to do before this server can be unregistered, in order.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, step in ipairs(vmm:unregistration_steps()) do print(step.action, step.name, step.call) end
+---```
+---@return perilune.unregistration_step[] steps empty when it can be now
+function server:unregistration_steps() end
 
 ---Checks this server's clouds, its own VM, and the pairs and networks of its clouds. Changes nothing; what does not answer is a finding, not an error.
 ---
@@ -1663,6 +1685,8 @@ function vm:next() end
 ---@field last_test_failover number? when a test failover was last cleaned up: only then it counts, in seconds since 1970
 ---@field chosen_point integer? the recovery point that it was failed over to
 ---@field active_job perilune.job? the job that has it now
+---@field trouble perilune.trouble? why replication stands, in states error and resync-required
+---@field resync_at number? when a resync that was put off begins, in seconds since 1970
 ---@field cloud perilune.cloud the cloud that it is protected through
 local item = {}
 
@@ -2082,6 +2106,8 @@ function item:next() end
 ---@field last_test_failover number? when a test failover was last cleaned up: only then it counts, in seconds since 1970
 ---@field chosen_point integer? the recovery point that it was failed over to
 ---@field active_job perilune.job? the job that has it now
+---@field trouble perilune.trouble? why replication stands, in states error and resync-required
+---@field resync_at number? when a resync that was put off begins, in seconds since 1970
 local relationship = {}
 
 ---Makes the outstanding first copy now, over the network.
