@@ -22,6 +22,11 @@
 ---@field actions ("resume"|"restart"|"cancel")[] what may be done with it now
 ---@field failures perilune.failure[]? what went wrong, oldest first
 ---@field folder string? where an exported first copy lies
+---@field findings string[] what the caller should know, each a sentence
+---@field vm string? of a test: name of the test VM
+---@field address string? of a test: the first address that its guest is told to take
+---@field ends number? of a test: when it is cleaned up at the latest, in seconds since 1970
+---@field passed boolean? of a clean-up: the test VM had come up, and nothing is left
 
 ---A step of an operation.
 ---@class perilune.stage
@@ -145,6 +150,23 @@
 ---@field sentence string what should hold
 ---@field cause string what was found, or why nobody looked
 ---@field fix string? what to do, where it warns or fails
+
+---A NIC of a replicated VM, with what becomes of its address elsewhere.
+---@class perilune.nic
+---@field mac string its hardware address
+---@field network string? the network that it is connected to now
+---@field failover perilune.addressing? after a failover
+---@field home perilune.addressing? back at home
+---@field test perilune.addressing? in a test
+
+---Where a NIC's address comes from.
+---@class perilune.addressing
+---@field mode "keep"|"dhcp"|"static"|"pool" keep: the guest is told nothing
+---@field address string? static: the address; pool: the one wanted first
+---@field prefix integer? length of the network's prefix, 1 to 30
+---@field gateway string? the way out
+---@field dns string[]? name servers, at most 8
+---@field pool string? first and last address, as in "10.0.8.20-10.0.8.60"
 
 ---A machine of a server that runs on several.
 ---@class perilune.server_node
@@ -1463,7 +1485,7 @@ function vm:resume() end
 
 ---@class (exact) perilune.vm.failover.options
 ---@field kind "planned"|"unplanned" which
----@field point? "latest"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
+---@field point? "latest"|"application-consistent"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
 
@@ -1487,7 +1509,7 @@ function vm:resume() end
 function vm:failover(options) end
 
 ---@class (exact) perilune.vm.change_point.options
----@field point "latest"|integer|perilune.point the recovery point
+---@field point "latest"|"application-consistent"|integer|perilune.point the recovery point
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -1559,10 +1581,17 @@ function vm:commit() end
 function vm:reverse() end
 
 ---@class (exact) perilune.vm.test_failover.options
----@field point? "latest"|integer|perilune.point the recovery point; default "latest"
----@field network? string where the copy is connected; if left out: nowhere
+---@field point? "latest"|"application-consistent"|integer|perilune.point the recovery point; default "latest"
+---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
+---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
+---@field keep? boolean whether it outlives this run; default false
+---@field within? perilune.duration how long it may last; 60 to 7776000 seconds; if left out: two weeks
+---@field scratch? perilune.size how much the copy may write; if left out: a tenth of its disks
+---@field notes? string what is to be remembered of it; if left out: nothing
+---@field host_address? string create only: the target host's own address in the first network made, such as "192.168.77.1/24", so that probes reach the copy; if left out: the host stays out of it
+---@field dhcp? string create only, with host_address: range that libvirt's DHCP server gives out; if left out: none
 
----Starts a copy of the VM from a recovery point, beside production and outside every cloud.
+---Starts a copy of the VM from a recovery point, beside production and outside every cloud. It is cleaned up by clean_up_test, at the end of this run, or when its time is over, whichever comes first.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1571,15 +1600,20 @@ function vm:reverse() end
 ---- `busy`: another operation has the VM; e.retryable
 ---- `failed`: a stage failed; the message says what state is left
 ---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: no room for what the copy may write, or no address for a NIC
+---- `unknown`: the target has no such network; the hint has the nearest
 ---
 ---```lua
----vm:test_failover { network = "test-net" }
+---local test = vm:test_failover { network = "create", within = "2h", keep = true }
 ---```
 ---@param options? perilune.vm.test_failover.options
 ---@return perilune.job job what was done
 function vm:test_failover(options) end
 
----Removes the test VM.
+---@class (exact) perilune.vm.clean_up_test.options
+---@field notes? string what is to be remembered of the test; if left out: nothing
+
+---Removes the test VM, its disks and the networks made for it. Only then has the test passed.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1591,10 +1625,45 @@ function vm:test_failover(options) end
 ---
 ---While a test VM runs:
 ---```lua
----local job = vm:clean_up_test()
+---local job = vm:clean_up_test { notes = "orders could log in" }
 ---```
+---@param options? perilune.vm.clean_up_test.options
 ---@return perilune.job job what was done
-function vm:clean_up_test() end
+function vm:clean_up_test(options) end
+
+---@class (exact) perilune.vm.set_nic.options
+---@field mac? string the NIC's hardware address; if left out: index is needed
+---@field index? integer the NIC's place in the definition, from 1; 1 to 64; if left out: mac is needed
+---@field failover? perilune.addressing|boolean after a failover; if left out: as it is
+---@field home? perilune.addressing|boolean back at home after a failback; if left out: as it is
+---@field test? perilune.addressing|boolean in the network of a test; without it, as after a failover where that address is free; if left out: as it is
+
+---Says which address one of the VM's NICs takes after a failover, back at home, and in a test. The guest is told by NoCloud data in a CD drive, which cloud-init reads; a guest without cloud-init keeps its address. What is left out stays as it is; `false` takes it away.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: settings that cannot be used; the message says which and why
+---- `unknown`: the VM has no such NIC; the hint lists its NICs
+---
+---```lua
+---vm:set_nic { index = 1,
+---  failover = { mode = "static", address = "10.0.8.21", prefix = 24, gateway = "10.0.8.1" },
+---  test = { mode = "pool", pool = "10.9.8.20-10.9.8.60", prefix = 24 } }
+---```
+---@param options? perilune.vm.set_nic.options
+---@return perilune.nic nic the NIC's settings
+function vm:set_nic(options) end
+
+---Lists the VM's NICs with what becomes of their addresses elsewhere.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, nic in ipairs(vm:nics()) do print(nic.mac, nic.network) end
+---```
+---@return perilune.nic[] nics the NICs, in the definition's order
+function vm:nics() end
 
 ---Ends replication; the VM stays where it runs, its points are removed.
 ---
@@ -1863,7 +1932,7 @@ function item:resume() end
 
 ---@class (exact) perilune.item.failover.options
 ---@field kind "planned"|"unplanned" which
----@field point? "latest"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
+---@field point? "latest"|"application-consistent"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
 
@@ -1887,7 +1956,7 @@ function item:resume() end
 function item:failover(options) end
 
 ---@class (exact) perilune.item.change_point.options
----@field point "latest"|integer|perilune.point the recovery point
+---@field point "latest"|"application-consistent"|integer|perilune.point the recovery point
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -1959,10 +2028,17 @@ function item:commit() end
 function item:reverse() end
 
 ---@class (exact) perilune.item.test_failover.options
----@field point? "latest"|integer|perilune.point the recovery point; default "latest"
----@field network? string where the copy is connected; if left out: nowhere
+---@field point? "latest"|"application-consistent"|integer|perilune.point the recovery point; default "latest"
+---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
+---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
+---@field keep? boolean whether it outlives this run; default false
+---@field within? perilune.duration how long it may last; 60 to 7776000 seconds; if left out: two weeks
+---@field scratch? perilune.size how much the copy may write; if left out: a tenth of its disks
+---@field notes? string what is to be remembered of it; if left out: nothing
+---@field host_address? string create only: the target host's own address in the first network made, such as "192.168.77.1/24", so that probes reach the copy; if left out: the host stays out of it
+---@field dhcp? string create only, with host_address: range that libvirt's DHCP server gives out; if left out: none
 
----Starts a copy of the VM from a recovery point, beside production and outside every cloud.
+---Starts a copy of the VM from a recovery point, beside production and outside every cloud. It is cleaned up by clean_up_test, at the end of this run, or when its time is over, whichever comes first.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1971,15 +2047,20 @@ function item:reverse() end
 ---- `busy`: another operation has the VM; e.retryable
 ---- `failed`: a stage failed; the message says what state is left
 ---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: no room for what the copy may write, or no address for a NIC
+---- `unknown`: the target has no such network; the hint has the nearest
 ---
 ---```lua
----item:test_failover { network = "test-net" }
+---local test = item:test_failover { network = "create", within = "2h", keep = true }
 ---```
 ---@param options? perilune.item.test_failover.options
 ---@return perilune.job job what was done
 function item:test_failover(options) end
 
----Removes the test VM.
+---@class (exact) perilune.item.clean_up_test.options
+---@field notes? string what is to be remembered of the test; if left out: nothing
+
+---Removes the test VM, its disks and the networks made for it. Only then has the test passed.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1991,10 +2072,45 @@ function item:test_failover(options) end
 ---
 ---While a test VM runs:
 ---```lua
----local job = item:clean_up_test()
+---local job = item:clean_up_test { notes = "orders could log in" }
 ---```
+---@param options? perilune.item.clean_up_test.options
 ---@return perilune.job job what was done
-function item:clean_up_test() end
+function item:clean_up_test(options) end
+
+---@class (exact) perilune.item.set_nic.options
+---@field mac? string the NIC's hardware address; if left out: index is needed
+---@field index? integer the NIC's place in the definition, from 1; 1 to 64; if left out: mac is needed
+---@field failover? perilune.addressing|boolean after a failover; if left out: as it is
+---@field home? perilune.addressing|boolean back at home after a failback; if left out: as it is
+---@field test? perilune.addressing|boolean in the network of a test; without it, as after a failover where that address is free; if left out: as it is
+
+---Says which address one of the VM's NICs takes after a failover, back at home, and in a test. The guest is told by NoCloud data in a CD drive, which cloud-init reads; a guest without cloud-init keeps its address. What is left out stays as it is; `false` takes it away.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: settings that cannot be used; the message says which and why
+---- `unknown`: the VM has no such NIC; the hint lists its NICs
+---
+---```lua
+---item:set_nic { index = 1,
+---  failover = { mode = "static", address = "10.0.8.21", prefix = 24, gateway = "10.0.8.1" },
+---  test = { mode = "pool", pool = "10.9.8.20-10.9.8.60", prefix = 24 } }
+---```
+---@param options? perilune.item.set_nic.options
+---@return perilune.nic nic the NIC's settings
+function item:set_nic(options) end
+
+---Lists the VM's NICs with what becomes of their addresses elsewhere.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, nic in ipairs(item:nics()) do print(nic.mac, nic.network) end
+---```
+---@return perilune.nic[] nics the NICs, in the definition's order
+function item:nics() end
 
 ---Ends replication; the VM stays where it runs, its points are removed.
 ---
@@ -2262,7 +2378,7 @@ function relationship:resume() end
 
 ---@class (exact) perilune.relationship.failover.options
 ---@field kind "planned"|"unplanned" which
----@field point? "latest"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
+---@field point? "latest"|"application-consistent"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
 
@@ -2286,7 +2402,7 @@ function relationship:resume() end
 function relationship:failover(options) end
 
 ---@class (exact) perilune.relationship.change_point.options
----@field point "latest"|integer|perilune.point the recovery point
+---@field point "latest"|"application-consistent"|integer|perilune.point the recovery point
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -2358,10 +2474,17 @@ function relationship:commit() end
 function relationship:reverse() end
 
 ---@class (exact) perilune.relationship.test_failover.options
----@field point? "latest"|integer|perilune.point the recovery point; default "latest"
----@field network? string where the copy is connected; if left out: nowhere
+---@field point? "latest"|"application-consistent"|integer|perilune.point the recovery point; default "latest"
+---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
+---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
+---@field keep? boolean whether it outlives this run; default false
+---@field within? perilune.duration how long it may last; 60 to 7776000 seconds; if left out: two weeks
+---@field scratch? perilune.size how much the copy may write; if left out: a tenth of its disks
+---@field notes? string what is to be remembered of it; if left out: nothing
+---@field host_address? string create only: the target host's own address in the first network made, such as "192.168.77.1/24", so that probes reach the copy; if left out: the host stays out of it
+---@field dhcp? string create only, with host_address: range that libvirt's DHCP server gives out; if left out: none
 
----Starts a copy of the VM from a recovery point, beside production and outside every cloud.
+---Starts a copy of the VM from a recovery point, beside production and outside every cloud. It is cleaned up by clean_up_test, at the end of this run, or when its time is over, whichever comes first.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -2370,15 +2493,20 @@ function relationship:reverse() end
 ---- `busy`: another operation has the VM; e.retryable
 ---- `failed`: a stage failed; the message says what state is left
 ---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: no room for what the copy may write, or no address for a NIC
+---- `unknown`: the target has no such network; the hint has the nearest
 ---
 ---```lua
----relationship:test_failover { network = "test-net" }
+---local test = relationship:test_failover { network = "create", within = "2h", keep = true }
 ---```
 ---@param options? perilune.relationship.test_failover.options
 ---@return perilune.job job what was done
 function relationship:test_failover(options) end
 
----Removes the test VM.
+---@class (exact) perilune.relationship.clean_up_test.options
+---@field notes? string what is to be remembered of the test; if left out: nothing
+
+---Removes the test VM, its disks and the networks made for it. Only then has the test passed.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -2390,10 +2518,45 @@ function relationship:test_failover(options) end
 ---
 ---While a test VM runs:
 ---```lua
----local job = relationship:clean_up_test()
+---local job = relationship:clean_up_test { notes = "orders could log in" }
 ---```
+---@param options? perilune.relationship.clean_up_test.options
 ---@return perilune.job job what was done
-function relationship:clean_up_test() end
+function relationship:clean_up_test(options) end
+
+---@class (exact) perilune.relationship.set_nic.options
+---@field mac? string the NIC's hardware address; if left out: index is needed
+---@field index? integer the NIC's place in the definition, from 1; 1 to 64; if left out: mac is needed
+---@field failover? perilune.addressing|boolean after a failover; if left out: as it is
+---@field home? perilune.addressing|boolean back at home after a failback; if left out: as it is
+---@field test? perilune.addressing|boolean in the network of a test; without it, as after a failover where that address is free; if left out: as it is
+
+---Says which address one of the VM's NICs takes after a failover, back at home, and in a test. The guest is told by NoCloud data in a CD drive, which cloud-init reads; a guest without cloud-init keeps its address. What is left out stays as it is; `false` takes it away.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: settings that cannot be used; the message says which and why
+---- `unknown`: the VM has no such NIC; the hint lists its NICs
+---
+---```lua
+---relationship:set_nic { index = 1,
+---  failover = { mode = "static", address = "10.0.8.21", prefix = 24, gateway = "10.0.8.1" },
+---  test = { mode = "pool", pool = "10.9.8.20-10.9.8.60", prefix = 24 } }
+---```
+---@param options? perilune.relationship.set_nic.options
+---@return perilune.nic nic the NIC's settings
+function relationship:set_nic(options) end
+
+---Lists the VM's NICs with what becomes of their addresses elsewhere.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, nic in ipairs(relationship:nics()) do print(nic.mac, nic.network) end
+---```
+---@return perilune.nic[] nics the NICs, in the definition's order
+function relationship:nics() end
 
 ---Ends replication; the VM stays where it runs, its points are removed.
 ---

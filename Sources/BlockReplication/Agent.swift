@@ -46,9 +46,15 @@ package protocol Agent: Sendable {
     /// An overlay on a point for each disk, which a VM can write. Repeating it for the same epoch returns the same.
     func createBootImages(relationship: String, generation: String, epoch: Int) async throws -> [BootImage]
     func discardBootImages(relationship: String, epoch: Int) async throws
+    /// Writes a CD image with what a guest is to be told, and returns its path; it goes with the boot images of that
+    /// epoch.
+    ///
+    /// `unsupported` when the agent is older than the call.
+    func writeSeed(_ seed: GuestSeed) async throws -> String
     /// Makes the disks that a VM last wrote at this host the base of the points to come: the reversed direction.
     func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws
-    /// Says that the VM runs here on these disks, flattened: the points, maps and overlays that they do not stand on are removed.
+    /// Says that the VM runs here on these disks, flattened: the points, maps and overlays that they do not stand on
+    /// are removed.
     func settleDisks(relationship: String, disks: [AdoptedDisk]) async throws
 
     // Sending, at a source
@@ -78,6 +84,12 @@ package protocol Agent: Sendable {
 }
 
 extension Agent {
+    package func writeSeed(_ seed: GuestSeed) async throws -> String {
+        throw ReplicationError(
+            .unsupported, "this agent knows no call 'writeSeed'",
+            hint: "run the same version of perilune in the engine and at the host")
+    }
+
     /// What an agent without the call says: the words that one of an older version answers with over the wire.
     package func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
         throw ReplicationError(

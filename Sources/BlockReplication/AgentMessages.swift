@@ -66,6 +66,21 @@ package struct BootImage: Codable, Hashable, Sendable {
     }
 }
 
+/// What a guest is to be told when it boots: files of a CD image.
+package struct GuestSeed: Codable, Hashable, Sendable {
+    package var relationship: String
+    /// Epoch of the boot images that it goes with; 0 for a test's.
+    package var epoch: Int
+    /// Texts by name; names of small letters, digits and `-`.
+    package var files: [String: String]
+
+    package init(relationship: String, epoch: Int, files: [String: String]) {
+        self.relationship = relationship
+        self.epoch = epoch
+        self.files = files
+    }
+}
+
 package struct AdoptedDisk: Codable, Hashable, Sendable {
     package var target: String
     package var size: UInt64

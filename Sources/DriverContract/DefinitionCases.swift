@@ -22,6 +22,22 @@ extension DriverContract {
             for _ in 1...2 { try await site.source.undefine(uuid: uuid) }
             try require("the VM after undefine", try await site.source.domain(uuid: uuid), nil)
         },
+        DriverContract("a network for a test is made once and removed once; what is not marked so is left alone") {
+            site in
+            let mark = NetworkDefinition.Mark(relationship: "r", test: site.identifier())
+            let digits = mark.test.filter(\.isHexDigit).lowercased().prefix(8)
+            let made = NetworkDefinition(name: "test-\(digits)", bridge: "pt\(digits)", mark: mark)
+            for _ in 1...2 { try await site.source.defineNetwork(made) }
+            try require("the network", try await site.source.networks().contains(made.name), true)
+            try require("its mark", try await site.source.networkDefinition(named: made.name)?.mark, mark)
+            try require("its way out", try await site.source.networkDefinition(named: made.name)?.isIsolated, true)
+            let other = NetworkDefinition.Mark(relationship: "r", test: site.identifier())
+            try await refused(.busy, "removing another test's network") {
+                try await site.source.removeNetwork(named: made.name, mark: other)
+            }
+            for _ in 1...2 { try await site.source.removeNetwork(named: made.name, mark: mark) }
+            try require("the network after removal", try await site.source.networks().contains(made.name), false)
+        },
         DriverContract("calls for a VM that is not there: looking finds nothing, acting is refused") { site in
             let uuid = site.identifier()
             try require("domain", try await site.source.domain(uuid: uuid), nil)

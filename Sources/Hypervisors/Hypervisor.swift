@@ -5,6 +5,19 @@
 package protocol Hypervisor: Sendable {
     func information() async throws -> HypervisorInformation
     func networks() async throws -> [String]
+    /// The definition of a network; nil when the host has none of that name.
+    func networkDefinition(named name: String) async throws -> NetworkDefinition?
+    /// Makes a network and starts it; nothing happens when it is there with the same mark and runs.
+    ///
+    /// One of that name that is not marked so is left as it is, and refused (`busy`).
+    func defineNetwork(_ definition: NetworkDefinition) async throws
+    /// Ends and removes a network that carries this mark; nothing happens when there is none of that name.
+    ///
+    /// One with another mark or none is left as it is, and refused (`busy`).
+    func removeNetwork(named name: String, mark: NetworkDefinition.Mark) async throws
+    /// The addresses that the VM's NICs are known to have, by hardware address: what its guest agent says, what the
+    /// network's DHCP server gave, what the host's own table of neighbours has seen. Empty when nobody knows any.
+    func guestAddresses(uuid: String) async throws -> [String: [String]]
     /// What the host can do: emulator, backups, networks that are up, memory.
     func capabilities() async throws -> HypervisorCapabilities
     /// Whether the VM's guest agent answers, and what stands in the way of tracking its changes.
@@ -20,7 +33,8 @@ package protocol Hypervisor: Sendable {
 
     // Definition
     func define(xml: String) async throws
-    /// Removes the definition with its checkpoint metadata, NVRAM and managed save; disks stay. Nothing happens when there is none.
+    /// Removes the definition with its checkpoint metadata, NVRAM and managed save; disks stay. Nothing happens when
+    /// there is none.
     func undefine(uuid: String) async throws
     func setAutostart(uuid: String, _ on: Bool) async throws
     /// Writes the ownership record into the domain's metadata (both its live and its stored definition).
@@ -32,7 +46,8 @@ package protocol Hypervisor: Sendable {
     func start(uuid: String, paused: Bool) async throws
     func resume(uuid: String) async throws
     func suspend(uuid: String) async throws
-    /// Presses the power button, again every few seconds, until the VM is off or `limit` is over. Returns whether it is off.
+    /// Presses the power button, again every few seconds, until the VM is off or `limit` is over. Returns whether it is
+    /// off.
     func shutDown(uuid: String, limit: Duration) async throws -> Bool
     /// Ends the VM at once. Nothing happens when it is off.
     func destroy(uuid: String) async throws
@@ -62,14 +77,35 @@ package protocol Hypervisor: Sendable {
     // Chains
     /// Folds the running VM's chain of one disk down into the named layer and lets the VM go on from it.
     ///
-    /// Checkpoints stay usable when that layer is qcow2 and are lost when it is raw. Resumable: a commit already under way is
-    /// waited for, one already done is noticed; one not done within `limit` is given up, and the chain stays as it was.
+    /// Checkpoints stay usable when that layer is qcow2 and are lost when it is raw. Resumable: a commit already under
+    /// way is waited for, one already done is noticed; one not done within `limit` is given up, and the chain stays as
+    /// it was.
     func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws
 }
 
 /// What a hypervisor does not know that keeps no such account.
 extension Hypervisor {
     package func changedBytes(uuid: String, since checkpoint: String) async throws -> UInt64? { nil }
+}
+
+/// A driver that makes no networks.
+extension Hypervisor {
+    package func networkDefinition(named name: String) async throws -> NetworkDefinition? {
+        throw Self.noNetworks
+    }
+
+    package func defineNetwork(_ definition: NetworkDefinition) async throws { throw Self.noNetworks }
+
+    package func removeNetwork(named name: String, mark: NetworkDefinition.Mark) async throws {
+        throw Self.noNetworks
+    }
+
+    package func guestAddresses(uuid: String) async throws -> [String: [String]] { [:] }
+
+    private static var noNetworks: HypervisorError {
+        HypervisorError(
+            .unsupported, "this host's driver makes no networks", hint: "test in a network that is there, or in none")
+    }
 }
 
 /// A hypervisor's identity and version.

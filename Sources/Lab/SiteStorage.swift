@@ -110,7 +110,9 @@ struct SiteStorage: Sendable {
             Mount(directories: [], words: ["--bind", layout.run], target: "/run/libvirt"),
         ]
         let libvirt = layout.libvirtDirectories.map { part in
-            Mount(directories: [part.place], words: ["--bind", part.place], target: part.target)
+            // libvirt keeps the hardware addresses of a network of its own there, and makes no such folder by itself.
+            let folders = part.target == "/var/lib/libvirt" ? [part.place, part.place + "/dnsmasq"] : [part.place]
+            return Mount(directories: folders, words: ["--bind", part.place], target: part.target)
         }
         return (own + libvirt).map { mount in
             Mount(

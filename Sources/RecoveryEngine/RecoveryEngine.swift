@@ -6,8 +6,8 @@ package import VaultStore
 
 /// Runs operations: checks each against the rules, records it as a job, and drives the job to its end.
 ///
-/// The engine moves no block and opens no disk: hypervisors and agents do, at their sites. Any number of engines may share
-/// a vault; each job is driven by the one that holds its lease.
+/// The engine moves no block and opens no disk: hypervisors and agents do, at their sites. Any number of engines may
+/// share a vault; each job is driven by the one that holds its lease.
 package final class RecoveryEngine: Sendable {
     package let dependencies: EngineDependencies
     package let hosts: HostDirectory
@@ -25,12 +25,14 @@ package final class RecoveryEngine: Sendable {
 
     /// Runs one operation on one VM to its end and returns its job.
     ///
-    /// Where an open job of the same operation waits on the VM (its engine died, or a stage failed that can only be driven
-    /// on), that job is taken up again instead of a new one.
+    /// Where an open job of the same operation waits on the VM (its engine died, or a stage failed that can only be
+    /// driven on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`,
-    ///     `path` (where a carried first copy lies).
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds),
+    ///     `path` (where a carried first copy lies); of a test `network` ("none", "create" or a name), `force` (a
+    ///     reason), `within` (seconds), `scratch` (bytes), `keep` ("true"), `notes`, `host_address` and `dhcp` of the
+    ///     network that is made.
     ///   - run: id of the script's run that asks.
     ///   - hold: a stage that is not to be begun yet: the job is driven up to it and returned open. Whoever asks for the
     ///     same operation without `hold` lets it go on.
@@ -260,8 +262,10 @@ package final class RecoveryEngine: Sendable {
 
     /// Takes up every job that no living engine drives, and drives each to its end; returns what became of them.
     ///
-    /// Call it when an engine starts. A job whose engine died a moment ago is waited for until its lease has run out; one
-    /// that a living engine drives ends with that engine's word.
+    /// Then the tests whose time is over are cleaned up.
+    ///
+    /// Call it when an engine starts. A job whose engine died a moment ago is waited for until its lease has run out;
+    /// one that a living engine drives ends with that engine's word.
     @discardableResult
     package func recoverOpenJobs() async throws -> [RecoveredJob] {
         let open = try await vault.read { try $0.openJobs().map(\.value).filter { !$0.isHeld } }
@@ -276,7 +280,7 @@ package final class RecoveryEngine: Sendable {
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }
-        }
+        } + cleanUpDueTests()
     }
 
     /// Open jobs that no engine drives: its lease is gone, or has run out.

@@ -58,7 +58,8 @@ struct CompletionTests {
             ("item:failover { kind = \"un", ["unplanned\""]),
             ("item:failover { kind = '", ["planned'", "unplanned'"]),
             ("item:failover { source = \"decl", ["declared lost\""]),
-            ("item:failover { point = \"", ["latest\""]), ("item:can(\"reve", ["reverse\""]),
+            ("item:failover { point = \"", ["latest\"", "application-consistent\""]),
+            ("item:can(\"reve", ["reverse\""]),
             ("item:can \"cle", ["clean-up-test\""]), ("vault:policy { compression = t", ["true"]),
             // Names that the vault holds.
             ("vault:host(\"", ["a1\"", "b1\""]), ("vault:host 'b", ["b1'"]), ("gold:vm(\"or", ["orders\""]),

@@ -74,7 +74,9 @@ struct RenderingTests {
                 "---@field timeout? perilune.duration how long to wait for the answer; 0.1 to 600 seconds; default \"5s\"\n"
             ))
         #expect(text.contains("---@field took number? how long it took from begin to end, in seconds\n"))
-        #expect(text.contains("---@field network? string where the copy is connected; if left out: nowhere\n"))
+        #expect(
+            text.contains(
+                "---@field scratch? perilune.size how much the copy may write; if left out: a tenth of its disks\n"))
         #expect(text.contains("---@field kind \"planned\"|\"unplanned\" "))
         #expect(text.contains("---@overload fun(self, name: string): perilune.host"))
         for type in LuaAPI.types {

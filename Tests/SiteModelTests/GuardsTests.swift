@@ -202,6 +202,34 @@ struct GuardsTests {
             title: "cycle while the replica runs", operation: .sync, state: .protected, rule: "one-writable-copy",
             facts: { $0.runningAt = ["host-a", "host-b"] }),
         GuardCase(
+            title: "test in an isolated network", operation: .testFailover, state: .protected, rule: nil,
+            facts: { $0.testNetwork = .init(isProduction: false, isForced: false) }),
+        GuardCase(
+            title: "test in a network of production", operation: .testFailover, state: .protected,
+            rule: "test-outside-production", facts: { $0.testNetwork = .init(isProduction: true, isForced: false) }),
+        GuardCase(
+            title: "the same, forced, while the primary runs", operation: .testFailover, state: .protected,
+            rule: "production-network-needs-primary-off",
+            facts: {
+                $0.testNetwork = .init(isProduction: true, isForced: true)
+                ($0.sourceReachable, $0.runningAt) = (true, ["host-a"])
+            }),
+        GuardCase(
+            title: "the same, forced, while nobody knows whether the primary runs", operation: .testFailover,
+            state: .protected, rule: "production-network-needs-primary-off",
+            facts: {
+                $0.testNetwork = .init(isProduction: true, isForced: true)
+                ($0.sourceReachable, $0.runningAt) = (false, [])
+            }),
+        GuardCase(
+            title: "the same, forced, while the primary is off", operation: .testFailover, state: .protected, rule: nil,
+            facts: {
+                $0.testNetwork = .init(isProduction: true, isForced: true)
+                ($0.sourceReachable, $0.runningAt) = (true, [])
+            }),
+        GuardCase(
+            title: "a second test at once", operation: .testFailover, state: .testing, rule: "test-in-progress"),
+        GuardCase(
             title: "cycle while only the owner runs", operation: .sync, state: .protected, rule: nil,
             facts: { $0.runningAt = ["host-a"] }),
     ]

@@ -7,6 +7,7 @@
 //   http.c     GET / tells the log's state as JSON; POST /pause, /resume, /verify
 //   power.c    the ACPI power button
 //   net.c      a static address
+//   seed.c     another address, when a drive with NoCloud data says so
 #ifndef GUEST_H
 #define GUEST_H
 
@@ -82,6 +83,7 @@ void log_pause(bool paused);
 bool log_verify(void);
 struct log_state log_state(void);
 
+void read_seed(void);
 void net_up(void);
 void http_start(void);
 void power_start(void);

@@ -109,6 +109,7 @@ int main(void) {
     log_open();
     struct log_state log = log_state();
     say("BOOT host=%s records=%llu intact=%d", settings.label, (unsigned long long)log.boot_records, log.intact);
+    read_seed();
     net_up();
     http_start();
     power_start();

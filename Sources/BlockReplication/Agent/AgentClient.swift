@@ -87,6 +87,10 @@ package final class AgentClient: Agent {
             AgentCalls.discardBootImages, AgentCalls.Discard(relationship: relationship, epoch: epoch))
     }
 
+    package func writeSeed(_ seed: GuestSeed) async throws -> String {
+        try await link.ask(AgentCalls.writeSeed, seed)
+    }
+
     package func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws {
         _ = try await link.ask(
             AgentCalls.adoptDisks, AgentCalls.Adopt(relationship: relationship, vm: vm, disks: disks))

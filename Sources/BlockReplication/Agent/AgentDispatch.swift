@@ -61,6 +61,7 @@ struct AgentDispatch: Sendable {
             try await agent.discardBootImages(relationship: body.relationship, epoch: body.epoch)
             return Nothing()
         }
+        on(AgentCalls.writeSeed) { body, _ in try await agent.writeSeed(body) }
         on(AgentCalls.adoptDisks) { body, _ in
             try await agent.adoptDisks(relationship: body.relationship, vm: body.vm, disks: body.disks)
             return Nothing()

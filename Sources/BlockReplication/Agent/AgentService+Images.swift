@@ -18,6 +18,7 @@ extension AgentService {
 
     package func discardBootImages(relationship: String, epoch: Int) async throws {
         try await gate.pass(relationship) {
+            removeSeed(relationship: relationship, epoch: epoch)
             guard let store = try await stores.existing(relationship) else { return }
             try await store.discardBoot(epoch: epoch)
         }

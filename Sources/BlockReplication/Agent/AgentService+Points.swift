@@ -137,6 +137,8 @@ extension AgentService {
                 try await store.destroy()
                 await stores.forget(relationship)
             }
+            // A VM that runs on goes on reading the drive that it has open.
+            removeSeeds(of: relationship) { _ in true }
             try records.remove(relationship)
         }
     }

@@ -95,7 +95,9 @@ actor JobDriver {
         case .adoptDisks: try await adoptDisks()
         case .turnRound: try await turnRound()
         case .flatten: try await flatten()
+        case .prepareTest: try await prepareTest()
         case .createTest: try await createTest()
+        case .confirmTest: try await confirmTest()
         case .removeTest: try await removeTest()
         case .release: try await release()
         }
@@ -245,7 +247,8 @@ actor JobDriver {
             job.failure = what
             job.failures = (job.failures ?? []) + [what]
             job.endedAt = now
-            relationship.state = state
+            // What a test has left and could not be cleaned up is still a test: it is cleaned up by the next.
+            relationship.state = operation == .testFailover && relationship.test != nil ? .testing : state
             relationship.activeJob = nil
             relationship.lastError = what.message
             if operation.copies, let finding = relationship.note(what, at: now) {

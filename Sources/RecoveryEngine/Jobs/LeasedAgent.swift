@@ -77,6 +77,11 @@ struct LeasedAgent: Agent {
         try await wrapped.discardBootImages(relationship: relationship, epoch: epoch)
     }
 
+    func writeSeed(_ seed: GuestSeed) async throws -> String {
+        try await lease.require()
+        return try await wrapped.writeSeed(seed)
+    }
+
     func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws {
         try await lease.require()
         try await wrapped.adoptDisks(relationship: relationship, vm: vm, disks: disks)

@@ -13,6 +13,24 @@ struct LeasedHypervisor: Hypervisor {
         try await wrapped.networks()
     }
 
+    func networkDefinition(named name: String) async throws -> NetworkDefinition? {
+        try await wrapped.networkDefinition(named: name)
+    }
+
+    func defineNetwork(_ definition: NetworkDefinition) async throws {
+        try await lease.require()
+        try await wrapped.defineNetwork(definition)
+    }
+
+    func removeNetwork(named name: String, mark: NetworkDefinition.Mark) async throws {
+        try await lease.require()
+        try await wrapped.removeNetwork(named: name, mark: mark)
+    }
+
+    func guestAddresses(uuid: String) async throws -> [String: [String]] {
+        try await wrapped.guestAddresses(uuid: uuid)
+    }
+
     func capabilities() async throws -> HypervisorCapabilities {
         try await wrapped.capabilities()
     }

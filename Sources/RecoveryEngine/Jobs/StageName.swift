@@ -42,7 +42,10 @@ package enum StageName: String, Sendable, CaseIterable {
     /// Fold the chain that failovers grew under the running VM.
     case flatten
 
+    /// Decide all of the test and write it down.
+    case prepareTest = "prepare-test"
     case createTest = "create-test"
+    case confirmTest = "confirm-test"
     case removeTest = "remove-test"
 
     case release
@@ -75,16 +78,18 @@ package enum StagePlan {
         case .undo: [.returnOwnership, .withdraw, .startSource]
         case .commit: [.dropPoints]
         case .reverse: [.quietFormerOwner, .adoptDisks, .turnRound, .copy, .prune, .flatten]
-        case .testFailover: [.settlePoint, .createTest]
+        case .testFailover: [.settlePoint, .prepareTest, .createTest, .confirmTest]
         case .cleanUpTest: [.removeTest]
         case .unprotect: [.release]
         case .cancelFirstCopy, .pauseResync, .cancelResync: [.endCopy]
         }
     }
 
-    /// Whether a job that has begun this stage can only be driven on: giving up would leave the VM with two owners or none.
+    /// Whether a job that has begun this stage can only be driven on: giving up would leave the VM with two owners or
+    /// none.
     ///
-    /// `claimed` tells whether the new ownership is in the vault: a failover that only meant to claim it can still be given up.
+    /// `claimed` tells whether the new ownership is in the vault: a failover that only meant to claim it can still be
+    /// given up.
     package static func isFinal(_ stage: StageName, in operation: Operation, claimed: Bool) -> Bool {
         switch operation {
         case .unplannedFailover, .plannedFailover:

@@ -232,7 +232,9 @@ struct PlanRunner: Sendable {
             return
         }
         try await perform(vm, group, ends: true) {
-            try await engine.perform(wanted, on: item.relationship.id, arguments: arguments, run: runID)
+            // A plan's test is ended by the plan's own clean-up, in a run of its own.
+            let options = wanted == .testFailover ? arguments.merging(["keep": "true"]) { $1 } : arguments
+            return try await engine.perform(wanted, on: item.relationship.id, arguments: options, run: runID)
         }
     }
 

@@ -22,11 +22,30 @@ package struct Duty: Sendable {
 
 extension Duty {
     /// What every replicator does.
-    package static var standard: [Duty] { [watchHealth] }
+    package static var standard: [Duty] { [watchHealth, cleanUpTests] }
 
     /// Tells of changes of health and of recovery points that grow too old.
     package static var watchHealth: Duty {
         Duty("watch-health", every: 10) { try await $0.watchHealth() }
+    }
+
+    /// Cleans up tests past their deadline, and those of runs that have ended or died.
+    ///
+    /// Each by itself, so that a host that does not answer holds up no other's; what fails is tried at the next time.
+    package static var cleanUpTests: Duty {
+        Duty("clean-up-tests", every: 10) { engine in
+            let due = try await engine.dueTests()
+            let failures = await withTaskGroup(of: (any Error)?.self) { group in
+                for test in due {
+                    group.addTask {
+                        do { try await engine.cleanUp(test) } catch { return error }
+                        return nil
+                    }
+                }
+                return await group.reduce(into: [any Error]()) { if let error = $1 { $0.append(error) } }
+            }
+            if let first = failures.first { throw first }
+        }
     }
 }
 

@@ -41,8 +41,9 @@ extension RecoveryEngine {
             }
             if let point = arguments["point"], point != "latest" {
                 facts.chosenPointExists = try vault.objects(RecoveryPoint.self, parent: relationship.id)
-                    .contains { $0.value.id == point || $0.value.name == point }
+                    .contains { Self.names(point, $0.value) }
             }
+            facts.testNetwork = try Self.testNetwork(arguments, vault)
             facts.firstCopyExported = relationship.firstCopy?.exported != nil
             guard let item else { return facts }
             facts.cloudIsPaired = try vault.object(CloudPair.self, id: item.pair) != nil
@@ -55,6 +56,28 @@ extension RecoveryEngine {
                 relationship: try vault.object(Relationship.self, named: managementVM, parent: nil)?.value)
             return facts
         }
+    }
+
+    /// Whether an operation's option names that point: by number, by identity, or as the newest of a kind.
+    private static func names(_ wanted: String, _ point: RecoveryPoint) -> Bool {
+        point.id == wanted || point.name == wanted
+            || wanted == PointChoice.applicationConsistent && point.cause == .applicationConsistent
+    }
+
+    /// What the vault says of the network that a test names.
+    ///
+    /// Any network that a mapping knows counts, at whichever host: a name that means production at one site means no
+    /// test at another.
+    private static func testNetwork(
+        _ arguments: [String: String], _ vault: any VaultReader
+    ) throws -> SiteFacts.TestNetworkFacts? {
+        guard case .existing(let name) = TestNetworkChoice(arguments["network"]) else { return nil }
+        let mapped = try vault.objects(NetworkMapping.self).flatMap { [$0.value.name, $0.value.targetNetwork] }
+        let direct = try vault.objects(Relationship.self).flatMap { relationship in
+            relationship.value.networks.flatMap { [$0.key, $0.value] }
+        }
+        return SiteFacts.TestNetworkFacts(
+            isProduction: (mapped + direct).contains(name), isForced: !(arguments["force"] ?? "").isEmpty)
     }
 
     /// What one host shows of a VM; it is reachable only when its hypervisor and its agent both answer.

@@ -6,6 +6,12 @@ import VaultStore
 /// Seconds that a guest has to shut down when its power button is pressed.
 private let defaultShutdownLimit = 120.0
 
+/// Words for a point other than its number.
+enum PointChoice {
+    /// The newest one that the guest's applications agreed to.
+    static let applicationConsistent = "application-consistent"
+}
+
 /// Moving a VM to its replica.
 extension JobDriver {
     /// Makes sure that the source no longer runs the VM, and remembers how that is known.
@@ -87,8 +93,11 @@ extension JobDriver {
         }
         let wanted = argument("point") ?? "latest"
         let chosen =
-            wanted == "latest"
-            ? newest : points.first { String($0.number) == wanted || $0.generation == wanted }
+            switch wanted {
+            case "latest": newest
+            case PointChoice.applicationConsistent: points.last { $0.cause == .applicationConsistent }
+            default: points.first { String($0.number) == wanted || $0.generation == wanted }
+            }
         guard let chosen else {
             throw EngineError(
                 .unknown, "\(relationship.name) has no recovery point \(wanted)",
@@ -144,7 +153,8 @@ extension JobDriver {
         if let refusal = Guards.checkClaim(job.operation, on: relationship, facts: facts) { throw EngineError(refusal) }
     }
 
-    /// Makes the boot images and defines the VM at the target, as it was at the chosen point, with the target's networks.
+    /// Makes the boot images and defines the VM at the target, as it was at the chosen point, with the target's
+    /// networks.
     func define() async throws {
         let agent = try await hosts.agent(relationship.target)
         let hypervisor = try await hosts.hypervisor(relationship.target)
@@ -156,7 +166,9 @@ extension JobDriver {
                 .failed, "\(relationship.name) runs at the target before this failover has defined it there",
                 hint: "shut it down there, keep its disks, and repeat", object: relationship.name)
         }
-        let (definition, nics) = try await definition(at: generation, images: images)
+        let (made, nics) = try await definition(at: generation, images: images)
+        var definition = made
+        try await addressAfterFailover(&definition)
         // An older definition of this VM carries checkpoints of disks that it no longer has.
         try await hypervisor.undefine(uuid: relationship.vmUUID)
         try await hypervisor.define(xml: definition.xml)
@@ -272,7 +284,8 @@ extension JobDriver {
         try await takeOwnership(for: relationship.source) { relationship in
             if let failover = relationship.failover { relationship.checkpoint = failover.sourceCheckpoint }
             relationship.failover = nil
-            // From here on the source's disks are the VM again, so that it can be failed over anew if the source is lost now.
+            // From here on the source's disks are the VM again, so that it can be failed over anew if the source is
+            // lost now.
             relationship.state = .protected
         }
     }

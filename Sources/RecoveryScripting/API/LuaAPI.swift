@@ -19,7 +19,7 @@ package enum LuaAPI {
             NextMethods.step,
             Records.reply, Records.event, ReplicationFields.troubleRecord, ServerMembers.step,
             ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response, Records.labSite,
-            TaskModule.spawned, CheckMethod.finding,
+            TaskModule.spawned, CheckMethod.finding, NICMethods.nic, NICMethods.addressing,
         ],
         [
             Records.serverNode, SubnetTable.record, StorageClassObject.location, FirstCopyMethods.record,

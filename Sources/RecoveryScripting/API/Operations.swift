@@ -32,8 +32,7 @@ enum Operations {
             plain(
                 "reverse", .reverse, "Replicates a committed VM the other way and waits for the first point.", .changes,
                 type, in: type == "relationship" ? .managementCommitted : .committed),
-            testFailover(type),
-            plain("clean_up_test", .cleanUpTest, "Removes the test VM.", .changes, type, in: .testing),
+            TestMethods.testFailover(type), TestMethods.cleanUp(type), NICMethods.set(type), NICMethods.list(type),
             plain(
                 "unprotect", .unprotect, "Ends replication; the VM stays where it runs, its points are removed.",
                 .cannotBeUndone, type),
@@ -41,7 +40,7 @@ enum Operations {
         ] + ResyncMethods.methods(of: type) + NextMethods.methods(of: type)
     }
 
-    private static let job = ResultDeclaration("job", .record("job"), "what was done")
+    static let job = ResultDeclaration("job", .record("job"), "what was done")
     /// What any operation may come to.
     static let errors = [
         ErrorDeclaration("refused", "a rule forbids it: e.rule names the rule, and nothing was changed"),
@@ -50,7 +49,7 @@ enum Operations {
         ErrorDeclaration("unreachable", "a host or an agent that is needed does not answer"),
     ]
 
-    private static let point = ValueType.either([.choice(["latest"]), .integer, .record("point")])
+    static let point = ValueType.either([.choice(["latest", "application-consistent"]), .integer, .record("point")])
 
     /// An operation without options.
     private static func plain(
@@ -133,23 +132,6 @@ enum Operations {
             })
     }
 
-    private static func testFailover(_ type: String) -> FunctionDeclaration {
-        FunctionDeclaration(
-            "test_failover",
-            "Starts a copy of the VM from a recovery point, beside production and outside every cloud.",
-            named: [
-                .optional("point", point, "the recovery point", default: "latest", unit: .ordinal),
-                .optional("network", .text, "where the copy is connected", otherwise: "nowhere"),
-            ],
-            results: [job], errors: errors, effect: .changes,
-            example: "\(type):test_failover { network = \"test-net\" }",
-            .waiting { call in
-                var options = engineArguments(call, from: ["network"])
-                options["point"] = try pointArgument(call)
-                return try await perform(.testFailover, call, options)
-            })
-    }
-
     private static func points(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
             "points", "Lists the recovery points, oldest first.",
@@ -177,7 +159,7 @@ enum Operations {
     }
 
     /// Options in the engine's form: text, durations in seconds.
-    private static func engineArguments(_ call: Call, from names: [String]) -> [String: String] {
+    static func engineArguments(_ call: Call, from names: [String]) -> [String: String] {
         var options: [String: String] = [:]
         for name in names {
             options[name] = call.arguments.optionalText(name) ?? call.arguments.optionalNumber(name).map { "\($0)" }
@@ -186,7 +168,7 @@ enum Operations {
     }
 
     /// "latest" or the number of a point, from what the script named it by.
-    private static func pointArgument(_ call: Call) throws(LuaError) -> String? {
+    static func pointArgument(_ call: Call) throws(LuaError) -> String? {
         switch call.arguments["point"] {
         case .string(let text)?: return text.description
         case .integer(let number)?: return "\(number)"
@@ -194,7 +176,7 @@ enum Operations {
             if let number = point["number"].integer { return "\(number)" }
             throw LuaError(
                 .argument, "\(call.name): 'point' is a table without 'number'",
-                hint: "pass a point of item:points(), its number, or \"latest\"")
+                hint: "pass a point of item:points(), its number, \"latest\" or \"application-consistent\"")
         default: return nil
         }
     }

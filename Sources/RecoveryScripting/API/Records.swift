@@ -21,6 +21,14 @@ enum Records {
                 "actions", .list(.choice(JobAction.allCases.map(\.rawValue))), "what may be done with it now"),
             ResultDeclaration("failures", .list(.record("failure")), "what went wrong, oldest first", optional: true),
             ResultDeclaration("folder", .text, "where an exported first copy lies", optional: true),
+            ResultDeclaration("findings", .list(.text), "what the caller should know, each a sentence"),
+            ResultDeclaration("vm", .text, "of a test: name of the test VM", optional: true),
+            ResultDeclaration(
+                "address", .text, "of a test: the first address that its guest is told to take", optional: true),
+            ResultDeclaration(
+                "ends", .number, "of a test: when it is cleaned up at the latest", unit: .epochSeconds, optional: true),
+            ResultDeclaration(
+                "passed", .boolean, "of a clean-up: the test VM had come up, and nothing is left", optional: true),
         ])
 
     static let failure = RecordDeclaration(
@@ -123,6 +131,13 @@ enum Records {
                     ]))
             })
         table["took"] = elapsed(job.startedAt, job.endedAt)
+        table["findings"] = .list(
+            (job.facts["findings"] ?? "").split(separator: "\n").map { LuaValue(String($0)) })
+        table["vm"] = LuaValue(job.facts["testVM"])
+        table["address"] = LuaValue(job.facts["testAddress"])
+        table["ends"] =
+            job.facts["testEnds"].flatMap(Int64.init).map { seconds(Timestamp(milliseconds: $0)) } ?? .nil
+        table["passed"] = job.facts["passed"].map { .boolean($0 == "true") } ?? .nil
         table["began"] = seconds(job.startedAt)
         table["outcome"] = LuaValue(job.outcome.rawValue)
         table["actions"] = .list(job.allowedActions.map { LuaValue($0.rawValue) })

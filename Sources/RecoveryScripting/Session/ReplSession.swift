@@ -65,6 +65,7 @@ package actor ReplSession {
     /// Waits for operations under way and records the end of the session.
     package func end() async throws {
         await context.operations.drain()
+        await context.end()
         try await record.end(nil)
     }
 }

@@ -17,6 +17,8 @@ package final class ScriptContext: Sendable {
     private let texts = Mutex<[LuaObject: String]>([:])
     /// Operations that the engine still drives, also those whose waiting task was cancelled.
     let operations: RunningOperations
+    /// Held while something of the run's lasts until the run's end.
+    let lease: RunLease
     /// Functions of the script that a plan's run wants called.
     let planCalls = PlanCalls()
 
@@ -27,6 +29,13 @@ package final class ScriptContext: Sendable {
         self.options = options
         folders = options.folders
         labPower = options.labPower
+        lease = RunLease(engine: engine, run: run)
+    }
+
+    /// Ends what lasts until the run's end: its test VMs.
+    func end() async {
+        await engine.cleanUpTests(ofRun: run)
+        await lease.release()
     }
 
     /// Keeps the state of an object as just read, for `tostring`.

@@ -14,8 +14,8 @@ package struct ScriptRunner: Sendable {
 
     /// Runs one script to its end, and returns how it ended; an error of the script is an outcome, not a throw.
     ///
-    /// Operations that the script no longer waited for are driven to their end before this returns, unless the Swift task
-    /// is cancelled: then the next engine takes them up.
+    /// Operations that the script no longer waited for are driven to their end before this returns, unless the Swift
+    /// task is cancelled: then the next engine takes them up.
     ///
     /// - Parameters:
     ///   - text: Lua source text; bytecode is refused.
@@ -37,8 +37,10 @@ package struct ScriptRunner: Sendable {
             outcome.error = ErrorConversion.luaError(error, about: nil)
         }
         if !Task.isCancelled { await context.operations.drain() }
-        // In a task of its own: the end of a run that was cancelled is recorded as well.
+        // In a task of its own: what a run that was cancelled has left to its end is ended, and its end recorded, as
+        // well.
         try await Task(executorPreference: engine.dependencies.executor) { [error = outcome.error] in
+            await context.end()
             try await record.end(error)
         }.value
         outcome.seconds = engine.dependencies.clock.now.seconds(since: started)

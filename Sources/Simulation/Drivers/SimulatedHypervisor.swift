@@ -13,7 +13,7 @@ package struct SimulatedHypervisor: Hypervisor {
 
     // MARK: Calls
 
-    private func look<Result: Sendable>(
+    func look<Result: Sendable>(
         _ name: String, _ subject: String = "", _ body: (SimulatedHost) throws -> Result
     ) async throws -> Result {
         try await world.call(
@@ -74,7 +74,9 @@ package struct SimulatedHypervisor: Hypervisor {
         return chance.uuid()
     }
 
-    package func networks() async throws -> [String] { try await look("networks") { $0.networks.sorted() } }
+    package func networks() async throws -> [String] {
+        try await look("networks") { $0.networks.union($0.madeNetworks.keys).sorted() }
+    }
 
     package func domains() async throws -> [Domain] {
         try await look("domains") { host in
@@ -205,7 +207,9 @@ package struct SimulatedHypervisor: Hypervisor {
                     .failed, "could not start VM \(uuid): '\(path)' is in use by another VM",
                     hint: "end the other VM first")
             }
-            if let missing = domain.stored?.networkNames.first(where: { !current.networks.contains($0) }) {
+            if let missing = domain.stored?.networkNames.first(where: {
+                !current.networks.contains($0) && current.madeNetworks[$0] == nil
+            }) {
                 throw HypervisorError(
                     .unknownNetwork, "could not start VM \(uuid): no network with matching name '\(missing)'",
                     hint: "define and start the network at the host, or map to another one")

@@ -37,6 +37,8 @@ package struct SimulatedHost: Sendable {
     /// The engine cannot reach it, and what runs there runs on.
     package var isCutOff = false
     package var networks: Set<String>
+    /// Networks that were made for tests, by name.
+    var madeNetworks: [String: NetworkDefinition] = [:]
     /// Bytes of its file system.
     package var capacity: UInt64
     /// Bytes taken by files that nobody here accounts for.

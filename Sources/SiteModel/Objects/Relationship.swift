@@ -30,7 +30,8 @@ package struct Relationship: SiteObject {
     package var failover: FailoverRecord?
     /// Generation of the newest point whole at the target; nil before the first copy.
     package var newestGeneration: String?
-    /// Checkpoint at the source since which all changes are known; covers at least what is newer than `newestGeneration`.
+    /// Checkpoint at the source since which all changes are known; covers at least what is newer than
+    /// `newestGeneration`.
     package var checkpoint: String?
     /// The test VM at the target, while there is one.
     package var test: TestRecord?
@@ -58,6 +59,12 @@ package struct Relationship: SiteObject {
     package var failuresInARow: Int?
     /// When a resync that was put off begins.
     package var resyncAt: Timestamp?
+    /// What the last test came to, passed or not; nil before the first.
+    package var lastTest: TestReport?
+    /// How the VM's NICs are addressed away from where it was set up; nil where nothing has been said.
+    package var nicSettings: [NICSettings]?
+    /// The VM's NICs as its last failover placed them; nil before the first.
+    package var placedNICs: [PlacedNIC]?
 
     package init(
         id: String, name: String, vmUUID: String, source: String, target: String, policy: String,
@@ -77,22 +84,6 @@ package struct Relationship: SiteObject {
         self.networks = networks
         self.item = item
         self.lastPointNumber = 0
-    }
-}
-
-/// A test VM: a copy that runs beside production and is thrown away.
-package struct TestRecord: Codable, Hashable, Sendable {
-    package var vmName: String
-    package var vmUUID: String
-    /// Generation of the point that it runs from; pinned while the test lasts.
-    package var generation: String
-    package var startedAt: Timestamp
-
-    package init(vmName: String, vmUUID: String, generation: String, startedAt: Timestamp) {
-        self.vmName = vmName
-        self.vmUUID = vmUUID
-        self.generation = generation
-        self.startedAt = startedAt
     }
 }
 

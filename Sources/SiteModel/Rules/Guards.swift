@@ -129,6 +129,12 @@ package enum Guards {
             return RuleBook.sourceNotIntact
         case .sync, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo, .reverse:
             return facts.runningAt?.contains(relationship.standby) == true ? RuleBook.oneWritableCopy : nil
+        case .testFailover:
+            guard let network = facts.testNetwork, network.isProduction else { return nil }
+            if !network.isForced { return RuleBook.testOutsideProduction }
+            // Two machines of one name and address must never meet: a source that does not answer may well run.
+            let isOff = facts.sourceReachable == true && facts.runningAt?.contains(relationship.source) == false
+            return isOff ? nil : RuleBook.productionNetworkNeedsPrimaryOff
         default:
             return nil
         }

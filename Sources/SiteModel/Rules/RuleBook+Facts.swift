@@ -3,7 +3,8 @@
 extension RuleBook {
     static let facts: [Rule] = [
         managementServerFirst, managementServerHomeFirst, bothSitesNeeded, targetNeeded, recoveryPointUnknown,
-        sourceMustBeDown, shutdownNeeded, sourceMustReceive, sourceNotIntact, oneWritableCopy,
+        sourceMustBeDown, shutdownNeeded, sourceMustReceive, sourceNotIntact, oneWritableCopy, testOutsideProduction,
+        productionNetworkNeedsPrimaryOff,
     ]
 
     package static let managementServerFirst = Rule(
@@ -71,4 +72,19 @@ extension RuleBook {
         sentence: "A VM runs at one site only: the copy that receives must be off.",
         source: "site-recovery 2.4 rules 16 and 25",
         hint: "Shut down the copy that is not the owner; status names the owner. Keep its disks.")
+
+    package static let testOutsideProduction = Rule(
+        id: "test-outside-production",
+        sentence: "A test is not connected to a network that network mappings use.",
+        source: "site-recovery 5.1",
+        hint: "Take network = \"create\", \"none\" or an isolated network; or give force with the reason, "
+            + "while the primary VM is off.")
+
+    package static let productionNetworkNeedsPrimaryOff = Rule(
+        id: "production-network-needs-primary-off",
+        sentence: "A test in a production network needs the primary VM to be shut down.",
+        source: "site-recovery 5.1",
+        hint:
+            "Shut the VM down at its source for as long as the test lasts; all that the test writes is lost at its end."
+    )
 }

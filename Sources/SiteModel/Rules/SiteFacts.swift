@@ -33,6 +33,21 @@ package struct SiteFacts: Hashable, Sendable {
     package var firstCopyExported: Bool
     /// Operation of the job that has the VM, if one has.
     package var activeOperation: Operation?
+    /// What is known of the network that a test names; nil when it names none.
+    package var testNetwork: TestNetworkFacts?
+
+    /// The network that a test is to be connected to, as the rules about it see it.
+    package struct TestNetworkFacts: Hashable, Sendable {
+        /// Real failovers of VMs connect to it, or VMs run in it.
+        package var isProduction: Bool
+        /// The operator insists, and has said why.
+        package var isForced: Bool
+
+        package init(isProduction: Bool, isForced: Bool) {
+            self.isProduction = isProduction
+            self.isForced = isForced
+        }
+    }
 
     /// The management server's own VM, as the rules about it see it.
     package struct ManagementVM: Hashable, Sendable {

@@ -101,38 +101,71 @@ struct ReverseCommand: AsyncParsableCommand {
 
 struct TestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "Boots a point beside production, unconnected; --clean-up ends the test.")
+        commandName: "test", abstract: "Boots a point beside production, unconnected; --clean-up ends the test.",
+        discussion: "A test that nobody ends is cleaned up when its time is over: --within, or two weeks.")
 
     @OptionGroup var operation: OperationOptions
 
-    @Flag(help: "End the test and throw its VM away.")
+    @Flag(help: "End the test and throw its VM and its networks away.")
     var cleanUp = false
 
-    @Option(help: "Recovery point: latest or a number.")
+    @Option(help: "Recovery point: latest, application-consistent or a number.")
     var point: String?
 
-    @Option(help: "Isolated network to connect the test VM to; without one it stays unconnected.")
+    @Option(help: "none, create (an isolated network for this test), or the name of an isolated network.")
     var network: String?
 
+    @Option(help: "Connect to a production network all the same, while the primary VM is off: the reason.")
+    var force: String?
+
+    @Option(help: "How long the test may last, as 2h.")
+    var within: String?
+
+    @Option(help: "How much the test VM may write, as 4GiB; a tenth of its disks if left out.")
+    var scratch: String?
+
+    @Option(help: "What is to be remembered of the test.")
+    var notes: String?
+
     func validate() throws {
-        if cleanUp, point != nil || network != nil {
-            throw ValidationError("--clean-up takes no --point or --network: it ends the test that runs")
+        if cleanUp, point != nil || network != nil || force != nil || within != nil || scratch != nil {
+            throw ValidationError("--clean-up takes --notes alone: it ends the test that runs")
         }
     }
 
     func run() async throws {
-        if cleanUp { return try await operation.run("clean_up_test()", as: ["test", operation.vm, "--clean-up"]) }
+        let noted = OneOperation.words([("--notes", notes)])
+        if cleanUp {
+            return try await operation.run(
+                "clean_up_test" + OneOperation.table([], texts: [("notes", notes)]),
+                as: ["test", operation.vm, "--clean-up"] + noted)
+        }
+        // The command's own run ends at once; the test is to outlive it.
+        let options = OneOperation.table(
+            [("point", point), ("within", within), ("scratch", scratch)],
+            texts: [("network", network), ("force", force), ("notes", notes)])
+        let words = OneOperation.words([
+            ("--point", point), ("--network", network), ("--force", force), ("--within", within),
+            ("--scratch", scratch),
+        ])
         try await operation.run(
-            "test_failover" + OneOperation.table([("point", point), ("network", network)]),
-            as: ["test", operation.vm] + OneOperation.words([("--point", point), ("--network", network)]))
+            "test_failover(" + options.replacing("{", with: "{ keep = true,", maxReplacements: 1) + ")",
+            as: ["test", operation.vm] + words + noted)
     }
 }
 
 struct CleanUpTestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "clean-up-test", abstract: "Ends a test and throws its VM away.")
+        commandName: "clean-up-test", abstract: "Ends a test and throws its VM and its networks away.")
 
     @OptionGroup var operation: OperationOptions
 
-    func run() async throws { try await operation.run("clean_up_test()", as: ["clean-up-test", operation.vm]) }
+    @Option(help: "What is to be remembered of the test.")
+    var notes: String?
+
+    func run() async throws {
+        try await operation.run(
+            "clean_up_test" + OneOperation.table([], texts: [("notes", notes)]),
+            as: ["clean-up-test", operation.vm] + OneOperation.words([("--notes", notes)]))
+    }
 }

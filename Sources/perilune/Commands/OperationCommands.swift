@@ -45,6 +45,7 @@ struct OperationOptions: ParsableArguments {
               return ("; now %s at %s"):format(relationship.state, relationship.owner.name)
             end)
             print(("%s: %s%s in %.1f s%s"):format(vm, job.operation, point, job.took, ended and where or ""))
+            for _, finding in ipairs(job.findings) do print("  " .. finding) end
             """
     }
 }
@@ -62,11 +63,11 @@ enum OneOperation {
         return literal + "\""
     }
 
-    /// A Lua table of those options that have a value; a value of digits alone is a number.
-    static func table(_ options: [(String, String?)]) -> String {
-        let fields = options.compactMap { name, value in
-            value.map { "\(name) = \(Int($0).map { "\($0)" } ?? quoted($0))" }
-        }
+    /// A Lua table of those options that have a value; a value of digits alone is a number, but for options in `texts`.
+    static func table(_ options: [(String, String?)], texts: [(String, String?)] = []) -> String {
+        let fields =
+            options.compactMap { name, value in value.map { "\(name) = \(Int($0).map { "\($0)" } ?? quoted($0))" } }
+            + texts.compactMap { name, value in value.map { "\(name) = \(quoted($0))" } }
         return "{ \(fields.joined(separator: ", ")) }"
     }
 

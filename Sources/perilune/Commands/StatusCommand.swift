@@ -41,7 +41,7 @@ struct StatusCommand: AsyncParsableCommand {
                     "plan \(plan.name): \(run.operation.rawValue) is \(run.state.rawValue)"
                         + (run.phase.map { ", at \($0)" } ?? "") + (run.failure.map { ": \($0.message)" } ?? ""))
             }
-            if let details { Terminal.say("\n" + StatusText.details(of: details, points, width: width)) }
+            if let details { Terminal.say("\n" + StatusText.details(of: details, points, now: now, width: width)) }
         }
     }
 }
@@ -136,11 +136,15 @@ enum StatusText {
     }
 
     /// All about one VM: power, test VM, points, and each operation with the reason why it may not come next.
-    static func details(of row: VMStatus, _ points: [RecoveryPoint], width: Int) -> String {
+    static func details(of row: VMStatus, _ points: [RecoveryPoint], now: Timestamp, width: Int) -> String {
         let owner = row.owner?.name ?? "the owner"
         let power = row.runsAtOwner.map { $0 ? "runs at \(owner)" : "off at \(owner)" } ?? "\(owner) does not answer"
         var text = "power: \(power)\n"
-        if let test = row.relationship.test { text += "test VM: \(test.vmName) at \(row.target?.name ?? "?")\n" }
+        if let test = row.relationship.test {
+            text +=
+                "test VM: \(test.vmName) at \(row.target?.name ?? "?"), until \(Text.time(test.endsAt)) at the latest\n"
+        }
+        text += "test: \(tested(row.relationship, now: now))\n"
         text += "\nrecovery points\n"
         text +=
             points.isEmpty
@@ -173,6 +177,21 @@ enum StatusText {
         return text
     }
 
+    /// Where the VM stands with its tests, and how old the last good one is.
+    private static func tested(_ relationship: Relationship, now: Timestamp) -> String {
+        let standing = relationship.testStanding(now: now)
+        var text = standing.word
+        if case .notApplicable(let why) = standing { text += " (\(why))" }
+        if let at = relationship.lastTestFailoverAt {
+            text += ", last passed \(Text.age(now.seconds(since: at))) ago"
+        } else {
+            text += ", never passed"
+        }
+        if let last = relationship.lastTest, !last.passed { text += "; the last one did not pass" }
+        if let notes = relationship.lastTest?.notes { text += "; notes: \(notes)" }
+        return text
+    }
+
     private struct Row: Encodable {
         struct Refused: Encodable {
             var operation: String
@@ -200,6 +219,11 @@ enum StatusText {
         var runsAtOwner: Bool?
         var runsWithoutOwnership: [String]
         var testVM: String?
+        /// "recommended", "passed" or "not-applicable".
+        var test: String
+        /// Seconds since a test and its clean-up last succeeded.
+        var testAgeSeconds: Double?
+        var lastTest: TestReport?
         var excludedDisks: [String]?
         var firstCopy: FirstCopyRecord?
         /// Of the one VM that was asked for.
@@ -224,7 +248,10 @@ enum StatusText {
                 ageSeconds: row.newestPoint.map { now.seconds(since: $0.at) }, points: row.points, job: row.job?.id,
                 lastError: row.relationship.lastError, runsAtOwner: row.runsAtOwner,
                 runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
-                testVM: row.relationship.test?.vmName, excludedDisks: row.relationship.excludedDisks,
+                testVM: row.relationship.test?.vmName, test: row.relationship.testStanding(now: now).word,
+                testAgeSeconds: row.relationship.lastTestFailoverAt.map { now.seconds(since: $0) },
+                lastTest: row.relationship.lastTest,
+                excludedDisks: row.relationship.excludedDisks,
                 firstCopy: row.relationship.firstCopy, recoveryPoints: points.isEmpty ? nil : points,
                 summary: row.next.summary, next: allowed(row),
                 refused: row.verdicts.compactMap { verdict in

@@ -245,6 +245,12 @@ struct JudgingTests {
         .init("VM is off: its agent is not judged", "guest-agent", .skipped, "not running") {
             $0.readiness = .known(.init(agent: .notRunning, snapshots: 0))
         },
+        .init("its addresses are to change", "guest-addresses", .warn, "cloud-init") {
+            $0.relationship?.nicSettings = [NICSettings(mac: "52:54:00:00:00:01", test: NICAddressing(.dhcp))]
+        },
+        .init("settings for a NIC that is gone", "guest-addresses", .fail, "52:54:00:00:00:09") {
+            $0.relationship?.nicSettings = [NICSettings(mac: "52:54:00:00:00:09", test: NICAddressing(.dhcp))]
+        },
         .init("snapshots", "no-snapshots", .fail, "2") { $0.readiness = .known(.init(agent: .answers, snapshots: 2)) },
         .init("paused", "not-paused", .warn, "it is") { $0.setDomain { $0.power = .paused } },
         .init("autostart at home", "autostart-off", .fail, "host-a") { $0.setDomain { $0.autostart = true } },

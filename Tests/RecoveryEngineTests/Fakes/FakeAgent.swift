@@ -224,6 +224,16 @@ struct FakeAgent: Agent {
         }
     }
 
+    func writeSeed(_ seed: GuestSeed) async throws -> String {
+        let path = "/store/seeds/\(seed.relationship)-e\(seed.epoch).iso"
+        _ = try SeedImage.bytes(seed.files)
+        return try await act("write-seed", seed.relationship) { store, state in
+            store.seeds[seed.epoch] = seed.files
+            state.hosts[host]?.files[path] = FakeFile(blocks: [:])
+            return path
+        }
+    }
+
     func discardBootImages(relationship: String, epoch: Int) async throws {
         try await act("discard-boot", relationship) { store, state in
             for image in store.boots[epoch]?.images ?? [] {
@@ -233,6 +243,13 @@ struct FakeAgent: Agent {
                 state.hosts[host]?.files[image.chain[0].path] = nil
             }
             store.boots[epoch] = nil
+            if store.seeds.removeValue(forKey: epoch) != nil {
+                let path = "/store/seeds/\(relationship)-e\(epoch).iso"
+                if state.standsUnderARunningVM(path, at: host) {
+                    state.violate("the drive of a running VM is thrown away")
+                }
+                state.hosts[host]?.files[path] = nil
+            }
         }
     }
 

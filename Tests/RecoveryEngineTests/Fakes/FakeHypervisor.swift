@@ -53,7 +53,48 @@ struct FakeHypervisor: Hypervisor {
         }
     }
 
-    func networks() async throws -> [String] { try look { $0.networks.sorted() } }
+    func networks() async throws -> [String] {
+        try look { $0.networks.union($0.madeNetworks.keys).sorted() }
+    }
+
+    func networkDefinition(named name: String) async throws -> NetworkDefinition? {
+        try look { $0.madeNetworks[name] }
+    }
+
+    func defineNetwork(_ definition: NetworkDefinition) async throws {
+        _ = try definition.xml()
+        try await act("define-network") { state in
+            let present = state.hosts[host]?.madeNetworks[definition.name]
+            let isForeign = state.hosts[host]?.networks.contains(definition.name) == true
+            guard !isForeign, present == nil || present?.mark == definition.mark else {
+                throw HypervisorError(.busy, "\(definition.name) is not ours", hint: "rename it")
+            }
+            if state.hosts[host]?.madeNetworks.values.contains(where: {
+                $0.bridge == definition.bridge && $0.name != definition.name
+            }) == true {
+                throw HypervisorError(.failed, "bridge \(definition.bridge) is in use", hint: "name another")
+            }
+            state.hosts[host]?.madeNetworks[definition.name] = definition
+        }
+    }
+
+    func removeNetwork(named name: String, mark: NetworkDefinition.Mark) async throws {
+        try await act("remove-network") { state in
+            guard let present = state.hosts[host]?.madeNetworks[name] else { return }
+            guard present.mark == mark else {
+                throw HypervisorError(.busy, "\(name) is not this test's", hint: "look at it")
+            }
+            let users = state.hosts[host]?.domains.values.filter { domain in
+                domain.power.isActive && domain.definition.nics.contains { $0.network == name }
+            }
+            if users?.isEmpty == false { state.violate("network \(name) is taken away from a running VM") }
+            state.hosts[host]?.madeNetworks[name] = nil
+        }
+    }
+
+    func guestAddresses(uuid: String) async throws -> [String: [String]] {
+        try look { $0.guestAddresses[uuid] ?? [:] }
+    }
 
     func domains() async throws -> [Domain] {
         try look { host in host.domains.map { describe($0, $1) }.sorted { $0.name < $1.name } }
@@ -125,6 +166,12 @@ struct FakeHypervisor: Hypervisor {
             state.checkStart(uuid, at: host)
             if state.hosts[host]?.startsFail == true {
                 throw HypervisorError(.failed, "QEMU does not start", hint: "look at its log")
+            }
+            for network in domain.definition.nics.compactMap(\.network)
+            where state.hosts[host]?.networks.contains(network) != true
+                && state.hosts[host]?.madeNetworks[network] == nil
+            {
+                throw HypervisorError(.unknownNetwork, "\(host) has no network \(network)", hint: "define it")
             }
             for path in state.paths(vm: uuid, at: host) where state.hosts[host]?.files[path] == nil {
                 throw HypervisorError(.failed, "\(path) is missing", hint: "restore it")
@@ -222,7 +269,8 @@ struct FakeHypervisor: Hypervisor {
             if state.hosts[host]?.unfoldable.contains(disk) == true {
                 throw HypervisorError(.failed, "the block job of \(disk) failed", hint: "look at the disk's log")
             }
-            // Content and bitmaps go down into the layer, which the VM writes from now on; the files above it stay behind.
+            // Content and bitmaps go down into the layer, which the VM writes from now on; the files above it stay
+            // behind.
             for layer in chain[..<end].reversed() {
                 guard let file = state.hosts[host]?.files[layer] else { continue }
                 state.hosts[host]?.files[base]?.blocks.merge(file.blocks) { $1 }

@@ -14,8 +14,8 @@ let diskBlocks = 64
 
 /// Two or more sites in memory: hosts, VMs with disks, agents with points.
 ///
-/// Blocks are values, so that a point made from a wrong set of extents has wrong content. What must never be is noted in
-/// `violations` as soon as it is.
+/// Blocks are values, so that a point made from a wrong set of extents has wrong content. What must never be is noted
+/// in `violations` as soon as it is.
 final class FakeWorld: Sendable {
     let clock: VirtualClock
     let state: Mutex<WorldState>
@@ -202,6 +202,10 @@ struct FakeHost: Sendable {
     /// Disks whose chain cannot be folded.
     var unfoldable: Set<String> = []
     var networks: Set<String>
+    /// Networks that were made for tests.
+    var madeNetworks: [String: NetworkDefinition] = [:]
+    /// What is known of guests' addresses, by VM and hardware address.
+    var guestAddresses: [String: [String: [String]]] = [:]
     var domains: [String: FakeDomain] = [:]
     var files: [String: FakeFile] = [:]
     var stores: [String: FakeStore] = [:]
@@ -267,6 +271,8 @@ struct FakeStore: Sendable {
     /// Maps of points whose data was dropped.
     var retired: [FakePoint] = []
     var boots: [Int: FakeBoot] = [:]
+    /// What guests are told, by epoch.
+    var seeds: [Int: [String: String]] = [:]
     /// Files of the adopted disks.
     var basePaths: [String: String] = [:]
     /// Number that the next point gets unless the one who seals it names a higher one.

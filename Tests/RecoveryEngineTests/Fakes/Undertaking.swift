@@ -2,6 +2,7 @@ import BlockReplication
 import Hypervisors
 import RecoveryEngine
 import SiteModel
+import Synchronization
 import Testing
 import VaultStore
 
@@ -21,6 +22,10 @@ enum Undertaking: String, CaseIterable, Sendable {
     case reverseByComparing
     case reverseAfterPlanned
     case unprotect
+    case test
+    case testInMadeNetworks
+    case cleanUpTest
+    case failoverToAddress
 
     var operation: SiteModel.Operation {
         switch self {
@@ -33,6 +38,9 @@ enum Undertaking: String, CaseIterable, Sendable {
         case .commit: .commit
         case .reverse, .reverseByComparing, .reverseAfterPlanned: .reverse
         case .unprotect: .unprotect
+        case .test, .testInMadeNetworks: .testFailover
+        case .cleanUpTest: .cleanUpTest
+        case .failoverToAddress: .unplannedFailover
         }
     }
 
@@ -41,6 +49,7 @@ enum Undertaking: String, CaseIterable, Sendable {
         case .failoverOfLostSite: ["source": "declared lost"]
         case .failoverByFence: ["source": "fence"]
         case .changePoint: ["point": "2"]
+        case .testInMadeNetworks: ["network": "create", "keep": "true"]
         default: [:]
         }
     }
@@ -61,7 +70,11 @@ enum Undertaking: String, CaseIterable, Sendable {
 
     private func prepareFailover(_ rig: Rig) async throws {
         switch self {
-        case .protect, .sync, .unplannedFailover, .failoverByFence, .plannedFailover, .unprotect: return
+        case .protect, .sync, .unplannedFailover, .failoverByFence, .plannedFailover, .unprotect, .test: return
+        case .testInMadeNetworks, .failoverToAddress: try await setAddresses(rig)
+        case .cleanUpTest:
+            try await setAddresses(rig)
+            try await rig.run(.testFailover, "orders", ["network": "create"])
         case .syncOfStoppedVM: rig.world.shutDownInside("orders", at: "a")
         case .failoverOfLostSite: rig.world.lose("a")
         case .changePoint, .undo:
@@ -78,6 +91,14 @@ enum Undertaking: String, CaseIterable, Sendable {
             try await rig.run(.commit)
             rig.world.write("orders", at: "b", [7: 700])
         }
+    }
+
+    /// The VM's NIC takes another address at the other side and a third in tests.
+    private func setAddresses(_ rig: Rig) async throws {
+        try await rig.engine.setNIC(
+            .index(1), of: rig.relationship().id,
+            failover: .set(NICAddressing(.static, address: IPv4Address("10.0.8.21"), prefix: 24)),
+            test: .set(NICAddressing(.pool, prefix: 24, pool: AddressPool(range: "10.9.8.20-10.9.8.60"))))
     }
 
     func perform(_ rig: Rig, by engine: RecoveryEngine) async throws {
@@ -118,6 +139,9 @@ struct Outcome: Equatable, Sendable {
     /// Contents of the points at the target, oldest first, without repetitions.
     var points: [[String: Blocks]]
     var committed: Bool
+    /// What else is at the hosts: test VMs, networks made for tests, what guests are told.
+    var besides: [String]
+    var hasTest: Bool
 
     init(_ rig: Rig) async throws {
         let relationship = try await rig.relationship()
@@ -134,6 +158,21 @@ struct Outcome: Equatable, Sendable {
         points = []
         for point in store.points where points.last != point.content { points.append(point.content) }
         committed = relationship.failover == nil
+        hasTest = relationship.test != nil
+        besides = rig.world.state.withLock { state in
+            Rig.hosts.flatMap { name in
+                let host = state.hosts[name]
+                let vms = host?.domains.values.map(\.definition.name).filter { $0 != "orders" } ?? []
+                let seeds = host?.stores.values.flatMap(\.seeds).map {
+                    "seed \($0.key) \($0.value["network-config"] ?? "")"
+                }
+                // Hardware addresses of test VMs are made of identities, which differ with what went before.
+                let told = (seeds ?? []).map { $0.split(separator: "\n").filter { !$0.contains("macaddress") } }
+                return (vms + Array(host?.madeNetworks.keys ?? [:].keys) + told.map { $0.joined(separator: "\n") })
+                    .sorted()
+                    .map { "\(name): \($0)" }
+            }
+        }
 
         // True of every end, whichever it is.
         #expect(relationship.activeJob == nil)

@@ -96,6 +96,7 @@ struct FakeAgent: Agent {
         }
     }
 
+    func writeSeed(_ seed: GuestSeed) async throws -> String { "/points/seed.iso" }
     func discardBootImages(relationship: String, epoch: Int) async throws {
         try site { $0.disks["/points/\(relationship)/boot-\(epoch).qcow2"] = nil }
     }

@@ -29,6 +29,14 @@ struct FakeHypervisor: Hypervisor {
 
     func networks() async throws -> [String] { try site { $0.networks } }
 
+    func networkDefinition(named name: String) async throws -> NetworkDefinition? { try site { $0.made[name] } }
+    func defineNetwork(_ definition: NetworkDefinition) async throws {
+        try site { $0.made[definition.name] = definition }
+    }
+    func removeNetwork(named name: String, mark: NetworkDefinition.Mark) async throws {
+        try site { $0.made[name] = nil }
+    }
+
     func domains() async throws -> [Domain] {
         try site { try $0.guests.map { try domain($0.key, $0.value) } }
     }

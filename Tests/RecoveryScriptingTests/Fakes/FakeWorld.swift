@@ -37,6 +37,8 @@ final class FakeWorld: Sendable {
     struct Site {
         var isUp = true
         var networks: [String]
+        /// Networks that were made for tests.
+        var made: [String: NetworkDefinition] = [:]
         var guests: [String: Guest] = [:]
         /// Records in each disk file.
         var disks: [String: Int] = [:]

@@ -35,7 +35,7 @@ extension Situation {
                 """
             )
         case .paused: (.protected, "item:pause() relationship:pause()")
-        case .testing: (.protected, "item:test_failover() relationship:test_failover()")
+        case .testing: (.protected, "item:test_failover { keep = true } relationship:test_failover { keep = true }")
         case .failedOver:
             (
                 .protected,
