@@ -14,6 +14,10 @@ package protocol Agent: Sendable {
     /// at the same one.
     func recordOwnership(_ record: OwnershipRecord) async throws
     func ownership(relationship: String) async throws -> OwnershipRecord?
+    /// Every record of this host, and whether it was confirmed since the host's last boot.
+    func standings() async throws -> [OwnershipStanding]
+    /// Removes the record of who may write the VM's disks and nothing else: the VM is protected no more.
+    func forgetOwnership(relationship: String) async throws
 
     // Points, at a target
     /// Makes ready to receive one point; whatever an earlier attempt left behind is thrown away.
@@ -62,4 +66,10 @@ package protocol Agent: Sendable {
 
     // Looking at a guest from its site
     func probe(_ request: HTTPProbe) async throws -> HTTPProbeResult
+}
+
+/// What an agent without records of its own says: a stand-in need not have any.
+extension Agent {
+    package func standings() async throws -> [OwnershipStanding] { [] }
+    package func forgetOwnership(relationship: String) async throws {}
 }

@@ -22,6 +22,8 @@ package protocol Hypervisor: Sendable {
     /// Writes the ownership record into the domain's metadata (both its live and its stored definition).
     func setOwnership(uuid: String, _ ownership: Ownership) async throws
     func ownership(uuid: String) async throws -> Ownership?
+    /// Takes the ownership record out of the domain's metadata. Nothing happens when there is none.
+    func removeOwnership(uuid: String) async throws
 
     // Power
     /// Starts the VM; `paused` leaves its CPUs stopped before the first instruction. Nothing happens when it is active.
@@ -59,6 +61,11 @@ package protocol Hypervisor: Sendable {
     /// Checkpoints stay usable when that layer is qcow2 and are lost when it is raw. Resumable: a commit already under way is
     /// waited for, one already done is noticed; one not done within `limit` is given up, and the chain stays as it was.
     func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws
+}
+
+/// What a hypervisor without metadata of its own does: a stand-in need not keep any.
+extension Hypervisor {
+    package func removeOwnership(uuid: String) async throws {}
 }
 
 /// A hypervisor's identity and version.

@@ -26,7 +26,9 @@ struct Perilune: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Services and upkeep",
-                subcommands: [ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self]),
+                subcommands: [
+                    ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self, HostCommand.self,
+                ]),
             CommandGroup(name: "The lab", subcommands: [LabCommand.self]),
         ])
 }

@@ -60,6 +60,8 @@ enum AgentCalls {
     static let status = AgentCall<Nothing, AgentStatus>("status")
     static let recordOwnership = AgentCall<OwnershipRecord, Nothing>("recordOwnership")
     static let ownership = AgentCall<String, OwnershipRecord?>("ownership")
+    static let standings = AgentCall<Nothing, [OwnershipStanding]>("standings")
+    static let forgetOwnership = AgentCall<String, Nothing>("forgetOwnership")
     static let openPoint = AgentCall<OpenPoint, PointTicket>("openPoint")
     static let sealPoint = AgentCall<SealPoint, PointSummary>("sealPoint")
     static let abandonPoint = AgentCall<GenerationReference, Nothing>("abandonPoint")

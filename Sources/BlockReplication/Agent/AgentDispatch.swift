@@ -30,6 +30,11 @@ struct AgentDispatch: Sendable {
             return Nothing()
         }
         on(AgentCalls.ownership) { body, _ in try await agent.ownership(relationship: body) }
+        on(AgentCalls.standings) { _, _ in try await agent.standings() }
+        on(AgentCalls.forgetOwnership) { body, _ in
+            try await agent.forgetOwnership(relationship: body)
+            return Nothing()
+        }
         on(AgentCalls.openPoint) { body, _ in try await agent.openPoint(body) }
         on(AgentCalls.sealPoint) { body, _ in try await agent.sealPoint(body) }
         on(AgentCalls.abandonPoint) { body, _ in

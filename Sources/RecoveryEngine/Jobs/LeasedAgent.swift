@@ -19,6 +19,15 @@ struct LeasedAgent: Agent {
         try await wrapped.ownership(relationship: relationship)
     }
 
+    func standings() async throws -> [OwnershipStanding] {
+        try await wrapped.standings()
+    }
+
+    func forgetOwnership(relationship: String) async throws {
+        try await lease.require()
+        try await wrapped.forgetOwnership(relationship: relationship)
+    }
+
     func openPoint(_ request: OpenPoint) async throws -> PointTicket {
         try await lease.require()
         return try await wrapped.openPoint(request)

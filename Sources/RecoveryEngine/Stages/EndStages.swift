@@ -14,7 +14,13 @@ extension JobDriver {
         {
             try await hypervisor.endBackup(uuid: relationship.vmUUID)
             try await discardCheckpoints(hypervisor, keeping: nil)
+            // The VM is its host's again: it starts when the host says so, and with the host if it did before.
+            try await hypervisor.removeOwnership(uuid: relationship.vmUUID)
+            if relationship.autostart == true {
+                try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
+            }
         }
+        try await hosts.reachableAgent(owner)?.forgetOwnership(relationship: relationship.id)
         let forgetful = try await hosts.reachableAgent(other)
         try await forgetful?.forget(relationship: relationship.id)
         let store = try await hosts.host(other)
@@ -30,6 +36,7 @@ extension JobDriver {
             relationship.newestGeneration = nil
             relationship.checkpoint = nil
             relationship.failover = nil
+            (relationship.autostart, relationship.formerCopy) = (nil, nil)
             // Where it runs now is where it would be protected from again.
             if relationship.owner == relationship.target { swap(&relationship.source, &relationship.target) }
             for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }

@@ -46,7 +46,7 @@ extension JobDriver {
     private func recordOwnership(at id: String) async throws {
         let record = OwnershipRecord(
             relationship: relationship.id, vmUUID: relationship.vmUUID, owner: relationship.owner,
-            epoch: relationship.epoch)
+            epoch: relationship.epoch, host: id)
         try await hosts.agent(id).recordOwnership(record)
         if let hypervisor = try await hosts.reachableHypervisor(id),
             try await hypervisor.domain(uuid: relationship.vmUUID) != nil

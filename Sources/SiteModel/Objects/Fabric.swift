@@ -20,10 +20,15 @@ package struct Host: SiteObject {
     ///
     /// Empty when there is none.
     package var fence: [String]
+    /// The fence agent that ends this host, in place of a command.
+    package var fenceAgent: FenceAgent?
+
+    /// Whether there is a way to end this host for certain.
+    package var hasFence: Bool { !fence.isEmpty || fenceAgent != nil }
 
     package init(
         id: String, name: String, site: String, uri: String, agentSocket: String, agentAddress: String, store: String,
-        fence: [String] = []
+        fence: [String] = [], fenceAgent: FenceAgent? = nil
     ) {
         self.id = id
         self.name = name
@@ -33,6 +38,7 @@ package struct Host: SiteObject {
         self.agentAddress = agentAddress
         self.store = store
         self.fence = fence
+        self.fenceAgent = fenceAgent
     }
 }
 

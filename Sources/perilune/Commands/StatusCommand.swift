@@ -45,7 +45,7 @@ enum StatusText {
     static func text(_ rows: [VMStatus], now: Timestamp, width: Int) -> String {
         guard !rows.isEmpty else { return "no VM is replicated yet" }
         let warnings = rows.flatMap { row in
-            row.runsWithoutOwnership.map {
+            row.runsWithoutOwnership.filter { !isSuspended(row.relationship, at: $0) }.map {
                 "WARNING: \(row.relationship.name) runs at \($0.name) too, which does not own it: "
                     + "two copies are being written"
             }
@@ -65,10 +65,28 @@ enum StatusText {
         }
     }
 
+    /// A suspended copy writes nothing.
+    private static func isSuspended(_ relationship: Relationship, at host: SiteModel.Host) -> Bool {
+        relationship.formerCopy.map { $0.host == host.id && $0.state == .suspended } ?? false
+    }
+
+    /// What is known of the copy that a former owner came back with.
+    private static func formerCopy(_ row: VMStatus) -> String? {
+        guard let copy = row.relationship.formerCopy else { return nil }
+        let host = [row.source, row.target].compactMap { $0 }.first { $0.id == copy.host }?.name ?? "its former owner"
+        return switch copy.state {
+        case .suspended:
+            "ALERT: its former copy came back running at \(host) (epoch \(copy.epoch)): it is suspended, its links are "
+                + "down and its disks kept; end it there (virsh destroy) before the direction is reversed"
+        case .stopped: "its former copy at \(host) is off and kept from starting; nothing is replicated from it"
+        }
+    }
+
     /// What wants a line of its own below the table.
     private static func notes(_ row: VMStatus) -> [String] {
         let name = row.relationship.name
         var notes: [String] = []
+        if let copy = formerCopy(row) { notes.append("\(name): \(copy)") }
         if let job = row.job {
             let stage = job.stages.first { $0.state == .begun }?.name
             notes.append("\(name): \(job.operation.rawValue) is under way" + (stage.map { ", at stage \($0)" } ?? ""))
@@ -146,6 +164,7 @@ enum StatusText {
         var runsAtOwner: Bool?
         var runsWithoutOwnership: [String]
         var testVM: String?
+        var formerCopy: FormerCopy?
         /// Of the one VM that was asked for.
         var recoveryPoints: [RecoveryPoint]?
         var next: [String]
@@ -161,7 +180,8 @@ enum StatusText {
                 ageSeconds: row.newestPoint.map { now.seconds(since: $0.at) }, points: row.points, job: row.job?.id,
                 lastError: row.relationship.lastError, runsAtOwner: row.runsAtOwner,
                 runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
-                testVM: row.relationship.test?.vmName, recoveryPoints: points.isEmpty ? nil : points,
+                testVM: row.relationship.test?.vmName, formerCopy: row.relationship.formerCopy,
+                recoveryPoints: points.isEmpty ? nil : points,
                 next: allowed(row),
                 refused: row.verdicts.compactMap { verdict in
                     verdict.refusal.map {

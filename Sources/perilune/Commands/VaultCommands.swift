@@ -8,7 +8,7 @@ import VaultStore
 struct VaultCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "vault", abstract: "Creates a vault and shows what it holds.",
-        subcommands: [Create.self, Show.self])
+        subcommands: [Create.self, Show.self, Rebuild.self])
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Creates an empty vault.")
@@ -22,6 +22,36 @@ struct VaultCommand: AsyncParsableCommand {
                 Terminal.say(
                     existed
                         ? "vault \(options.path) exists already; nothing was changed" : "made vault \(options.path)")
+            }
+        }
+    }
+
+    struct Rebuild: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes a vault anew from the manifests beside the points, and says what could not be known.")
+
+        @OptionGroup var options: VaultOptions
+
+        @Option(name: .customLong("from"), parsing: .upToNextOption, help: "Stores, as they can be read from here.")
+        var stores: [String]
+
+        func run() async throws {
+            try await Failure.reporting {
+                let (finds, troubles) = try VaultRebuild.read(stores: stores)
+                guard !finds.isEmpty else {
+                    throw EngineError(
+                        .unknown, "no manifest was found: \(troubles.joined(separator: "; "))",
+                        hint: "name the folders that agents were given as --store")
+                }
+                let vault = try SQLiteVault.open(path: options.path, create: true)
+                var report = try await VaultRebuild(clock: SystemClock()).rebuild(from: finds, into: vault)
+                report.unknown = troubles + report.unknown
+                Terminal.say(
+                    "\(options.path): \(report.restored.count) VMs (\(report.restored.joined(separator: ", "))), "
+                        + "\(report.points) points, hosts \(report.hosts.joined(separator: ", "))")
+                Terminal.say("not known:")
+                for line in report.unknown { Terminal.say("  \(line)") }
+                Terminal.say("next: perilune status, then perilune replicate")
             }
         }
     }
