@@ -19,6 +19,12 @@ package protocol Agent: Sendable {
     /// Removes the record of who may write the VM's disks and nothing else: the VM is protected no more.
     func forgetOwnership(relationship: String) async throws
 
+    // The vault
+    /// Notes that this copy of a vault asks. Refused (`staleEpoch`) when a copy of it that was promoted later has asked before.
+    func attend(_ vault: VaultStanding) async throws
+    /// Keeps a part of a copy of the vault; with the last one, the copy is whole and takes the place of the one before.
+    func keepVault(_ part: VaultPart) async throws
+
     // Points, at a target
     /// Makes ready to receive one point; whatever an earlier attempt left behind is thrown away.
     func openPoint(_ request: OpenPoint) async throws -> PointTicket
@@ -72,4 +78,9 @@ package protocol Agent: Sendable {
 extension Agent {
     package func standings() async throws -> [OwnershipStanding] { [] }
     package func forgetOwnership(relationship: String) async throws {}
+    package func attend(_ vault: VaultStanding) async throws {}
+    package func keepVault(_ part: VaultPart) async throws {
+        throw ReplicationError(
+            .unsupported, "this agent keeps no copy of a vault", hint: "name another second place for it")
+    }
 }

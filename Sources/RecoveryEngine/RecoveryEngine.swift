@@ -41,6 +41,7 @@ package final class RecoveryEngine: Sendable {
                 .invalid, "a first copy cannot be imported from a medium yet", hint: "start it over the network instead"
             )
         }
+        if let epoch = try await vault.identity()?.supersededBy { throw VaultError.superseded(by: epoch, nil) }
         let relationship = try await relationship(relationshipID)
         if let open = try await openJob(of: relationship), open.operation == operation {
             guard open.arguments == arguments else {

@@ -62,6 +62,8 @@ enum AgentCalls {
     static let ownership = AgentCall<String, OwnershipRecord?>("ownership")
     static let standings = AgentCall<Nothing, [OwnershipStanding]>("standings")
     static let forgetOwnership = AgentCall<String, Nothing>("forgetOwnership")
+    static let attend = AgentCall<VaultStanding, Nothing>("attend")
+    static let keepVault = AgentCall<VaultPart, Nothing>("keepVault")
     static let openPoint = AgentCall<OpenPoint, PointTicket>("openPoint")
     static let sealPoint = AgentCall<SealPoint, PointSummary>("sealPoint")
     static let abandonPoint = AgentCall<GenerationReference, Nothing>("abandonPoint")

@@ -38,6 +38,10 @@ package final class AgentClient: Agent {
         _ = try await link.ask(AgentCalls.forgetOwnership, relationship)
     }
 
+    package func attend(_ vault: VaultStanding) async throws { _ = try await link.ask(AgentCalls.attend, vault) }
+
+    package func keepVault(_ part: VaultPart) async throws { _ = try await link.ask(AgentCalls.keepVault, part) }
+
     package func openPoint(_ request: OpenPoint) async throws -> PointTicket {
         try await link.ask(AgentCalls.openPoint, request)
     }

@@ -35,6 +35,14 @@ struct AgentDispatch: Sendable {
             try await agent.forgetOwnership(relationship: body)
             return Nothing()
         }
+        on(AgentCalls.attend) { body, _ in
+            try await agent.attend(body)
+            return Nothing()
+        }
+        on(AgentCalls.keepVault) { body, _ in
+            try await agent.keepVault(body)
+            return Nothing()
+        }
         on(AgentCalls.openPoint) { body, _ in try await agent.openPoint(body) }
         on(AgentCalls.sealPoint) { body, _ in try await agent.sealPoint(body) }
         on(AgentCalls.abandonPoint) { body, _ in

@@ -12,6 +12,7 @@ package final class AgentService: Agent {
     let store: String
     let stores: PointStores
     let records: OwnershipRecords
+    let vaults: KeptVaults
     let incoming: IncomingPoints
     /// One change at a time to each relationship.
     let gate = Gate()
@@ -38,6 +39,7 @@ package final class AgentService: Agent {
         try makeFolder(store + "/points", rights: 0o711)
         try ExportFolders.make(in: store)
         records = try OwnershipRecords(store: store, runtime: runtime)
+        vaults = try KeptVaults(store: store)
         stores = PointStores(root: store + "/points")
         // A point that failed holds space and a name: both are given back at once, off the connection's thread.
         incoming = IncomingPoints(helloSeconds: limits.helloSeconds) { point in
@@ -90,6 +92,11 @@ package final class AgentService: Agent {
     package func forgetOwnership(relationship: String) async throws {
         try await gate.pass(relationship) { try records.remove(relationship) }
     }
+
+    // MARK: The vault
+
+    package func attend(_ vault: VaultStanding) async throws { try vaults.attend(vault) }
+    package func keepVault(_ part: VaultPart) async throws { try vaults.keep(part) }
 
     // MARK: Incoming points
 

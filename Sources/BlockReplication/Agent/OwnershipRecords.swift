@@ -184,7 +184,7 @@ func replaceFile(_ path: String, with data: Data) throws {
     try syncFolder((path as NSString).deletingLastPathComponent)
 }
 
-private func syncFolder(_ path: String) throws {
+func syncFolder(_ path: String) throws {
     let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw ReplicationError.system("opening a folder", path: path, errno: errno) }
     defer { close(descriptor) }

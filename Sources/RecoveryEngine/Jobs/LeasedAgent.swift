@@ -28,6 +28,9 @@ struct LeasedAgent: Agent {
         try await wrapped.forgetOwnership(relationship: relationship)
     }
 
+    func attend(_ vault: VaultStanding) async throws { try await wrapped.attend(vault) }
+    func keepVault(_ part: VaultPart) async throws { try await wrapped.keepVault(part) }
+
     func openPoint(_ request: OpenPoint) async throws -> PointTicket {
         try await lease.require()
         return try await wrapped.openPoint(request)

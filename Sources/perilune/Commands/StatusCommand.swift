@@ -34,7 +34,10 @@ struct StatusCommand: AsyncParsableCommand {
             }.sorted { $0.number < $1.number }
             if options.json { return Terminal.say(try StatusText.json(rows, points, now: now)) }
             let width = Terminal.width()
+            var place: String?
+            if let vault = engine.vault as? SQLiteVault { place = try await VaultPlaceText.line(of: vault) }
             Terminal.say(StatusText.text(rows, now: now, width: width))
+            if let place { Terminal.say(place) }
             if let details { Terminal.say("\n" + StatusText.details(of: details, points, width: width)) }
         }
     }
