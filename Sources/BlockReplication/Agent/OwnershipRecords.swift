@@ -62,7 +62,9 @@ package final class OwnershipRecords: Sendable {
         }
     }
 
-    /// The record that names this VM; nil when none does. Records that cannot be read are passed over.
+    /// The record that names this VM; nil when none does.
+    ///
+    /// Records that cannot be read are passed over.
     package func record(ofVM uuid: String) throws -> OwnershipRecord? {
         try relationships().lazy.compactMap { try? self.read($0) }.first { $0.vmUUID == uuid }
     }

@@ -49,8 +49,9 @@ package struct HookInstallation: Sendable {
         return hadHooks
     }
 
-    /// Most events concern nobody here, so a shell looks first. Should the program be gone, VMs that were never protected
-    /// still start: they do not name the record's namespace.
+    /// Most events concern nobody here, so a shell looks first.
+    ///
+    /// Should the program be gone, VMs that were never protected still start: they do not name the record's namespace.
     private var script: String {
         """
         #!/bin/sh

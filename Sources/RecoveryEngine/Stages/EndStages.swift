@@ -9,18 +9,20 @@ extension JobDriver {
     func release() async throws {
         let owner = relationship.owner
         let other = owner == relationship.source ? relationship.target : relationship.source
+        // The VM is its host's again: it starts when the host says so, and with the host if it did before. The host's record
+        // goes first: with one, it must not start by itself.
+        let ownersAgent = try await hosts.reachableAgent(owner)
+        try await ownersAgent?.forgetOwnership(relationship: relationship.id)
         if let hypervisor = try await hosts.reachableHypervisor(owner),
             try await hypervisor.domain(uuid: relationship.vmUUID) != nil
         {
             try await hypervisor.endBackup(uuid: relationship.vmUUID)
             try await discardCheckpoints(hypervisor, keeping: nil)
-            // The VM is its host's again: it starts when the host says so, and with the host if it did before.
             try await hypervisor.removeOwnership(uuid: relationship.vmUUID)
-            if relationship.autostart == true {
+            if relationship.autostart == true, ownersAgent != nil {
                 try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
             }
         }
-        try await hosts.reachableAgent(owner)?.forgetOwnership(relationship: relationship.id)
         let forgetful = try await hosts.reachableAgent(other)
         try await forgetful?.forget(relationship: relationship.id)
         let store = try await hosts.host(other)
