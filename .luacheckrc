@@ -3,7 +3,12 @@ std = "lua54"
 max_line_length = 120
 read_globals = {
    "help",
+   "apropos",
+   "inspect",
+   "exec",
    recovery = { fields = { "vault", "now", "log" } },
-   task = { fields = { "all", "map", "race", "sleep", "timeout" } },
+   task = { fields = { "all", "map", "race", "sleep", "timeout", "scope", "spawn" } },
+   files = { fields = { "read", "write", "append", "list", "remove", "exists" } },
+   http = { fields = { "get", "post", "request" } },
    lab = { fields = { "site", "guest", "console", "lose", "restore" } },
 }

@@ -28,6 +28,7 @@ let package = Package(
         .systemLibrary(name: "CNBD", pkgConfig: "libnbd", providers: [.apt(["libnbd-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         // Lua in Swift; knows nothing of recovery.
         .target(name: "CLuaShim", dependencies: ["CLua"]),
@@ -48,7 +49,8 @@ let package = Package(
         .target(
             name: "BlockReplication",
             dependencies: [
-                "SiteModel", "CNBD", "CXXHash", .product(name: "Subprocess", package: "swift-subprocess"),
+                "SiteModel", "CNBD", "CXXHash", "COpenSSL",
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             swiftSettings: strict),
         .target(
@@ -61,7 +63,11 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "RecoveryScripting",
-            dependencies: ["LuaHost", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
+            dependencies: [
+                "LuaHost", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
 
         // The lab and the command line.
@@ -104,3 +110,12 @@ let package = Package(
             swiftSettings: strict),
     ]
 )
+
+// LuaHost alone, without the packages that only the engine needs: quick enough to be built again for each sanitizer.
+// `scripts/test lua` sets this, and keeps what it builds in a place of its own.
+if Context.environment["PERILUNE_PRODUCT"] == "LuaHost" {
+    let own: Set = ["CLua", "CLuaShim", "LuaHost", "CLuaYardstick", "luahost-bench", "LuaHostTests"]
+    package.targets.removeAll { !own.contains($0.name) }
+    package.products.removeAll { $0.name != "LuaHost" }
+    package.dependencies = []
+}

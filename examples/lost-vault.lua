@@ -1,7 +1,8 @@
 -- The day site a is lost, and the vault with it.
 --
--- The vault lies on a disk of site a and is shipped to site b every few seconds. When site a is lost, the process that worked on
--- the vault is lost too, in the middle of whatever it did. So this is a script in three parts, each run by itself:
+-- The vault lies on a disk of site a and is shipped to site b every few seconds. When site a is lost, the process that
+-- worked on the vault is lost too, in the middle of whatever it did. So this is a script in three parts, each run by
+-- itself:
 --
 --    before   at site a: everything is protected, and the vault is told where its second place is (scripts/lost-vault)
 --    after    at site b, on the promoted copy: the hosts alone have brought the management server up, the rest follows

@@ -72,6 +72,21 @@ package protocol Agent: Sendable {
 
     // Looking at a guest from its site
     func probe(_ request: HTTPProbe) async throws -> HTTPProbeResult
+
+    // Looking at the host itself
+    /// Answers questions about the host: clock, store, images, programs, and what it can connect to.
+    ///
+    /// `unsupported` when the agent is older than the call.
+    func check(_ request: AgentCheck) async throws -> AgentCheckAnswer
+}
+
+extension Agent {
+    /// What an agent without the call says: the words that one of an older version answers with over the wire.
+    package func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
+        throw ReplicationError(
+            .unsupported, "this agent knows no call 'check'",
+            hint: "run the same version of perilune in the engine and at the host")
+    }
 }
 
 /// What an agent without records of its own says: a stand-in need not have any.

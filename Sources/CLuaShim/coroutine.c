@@ -18,6 +18,15 @@ static lua_State *check_coroutine(lua_State *L, int index) {
 enum { FAILED = -1, PASS_UP = -2 };
 enum { AS_WRAP = 1, WAS_ENDING = 2 };  // how a coroutine is resumed: errors go on; the end had begun
 
+// Lua counts nested C calls over all coroutines that resume each other, and each of them takes two here: one to resume
+// it, one for coroutine_body. So where enough of the C stack is left for as many calls as Lua allows in all, the
+// coroutine counts its own anew, and what is counted instead is how many are nested.
+static bool has_stack(CLuaEngine *e) {
+    // Not the address of a variable: sanitizers keep those elsewhere.
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    return e->stack_low != UINTPTR_MAX && here > e->stack_low + STACK_RESERVE;
+}
+
 // Resumes once. Returns how many results were moved to L, FAILED with the error on L, or PASS_UP.
 static int resume_once(lua_State *L, lua_State *co, int arguments, int how) {
     CLuaEngine *e = engine_of(L);
@@ -25,6 +34,10 @@ static int resume_once(lua_State *L, lua_State *co, int arguments, int how) {
     bool starts = lua_status(co) == LUA_OK;  // then the function itself lies above coroutine_body
     if (starts && lua_getstack(co, 0, &ar)) {
         lua_pushliteral(L, "cannot resume non-suspended coroutine");
+        return FAILED;
+    }
+    if (e->resume_depth >= NESTED_COROUTINES) {
+        lua_pushliteral(L, "C stack overflow");
         return FAILED;
     }
     set_inherited(co, !(how & AS_WRAP) || is_guarded(L));
@@ -36,7 +49,9 @@ static int resume_once(lua_State *L, lua_State *co, int arguments, int how) {
     // A wait in the coroutine has to get through this frame too.
     int blocks = lua_isyieldable(L) ? 0 : 1, count = 0;
     e->blocked += blocks;
-    int status = lua_resume(co, L, arguments + (starts ? 1 : 0), &count);
+    e->resume_depth++;
+    int status = lua_resume(co, has_stack(e) ? NULL : L, arguments + (starts ? 1 : 0), &count);
+    e->resume_depth--;
     e->blocked -= blocks;
     if (status == LUA_OK || status == LUA_YIELD) {
         if (status == LUA_YIELD && has_sentinel(co, count)) {
@@ -82,7 +97,10 @@ static int finish_resume(lua_State *L, int count, int how) {
         return count + 1;
     }
     // Its close handlers have run: see coroutine_body.
-    if (must_catch(L, how & WAS_ENDING)) raise_ending(L);
+    if (must_catch(L, how & WAS_ENDING)) {
+        if (engine_of(L)->abort != CLUA_ABORT_MEMORY) keep_suppressed(L, -1, false);
+        raise_ending(L);
+    }
     if (!wrap) {
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
@@ -205,7 +223,10 @@ static int guard_close(lua_State *L) {
     e->blocked--;
     e->close_depth--;
     if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
-    if (status != LUA_OK && must_catch(L, was_ending)) raise_ending(L);
+    if (status != LUA_OK && must_catch(L, was_ending)) {
+        if (status != LUA_ERRMEM) keep_suppressed(co, -1, false);
+        raise_ending(L);
+    }
     if (status == LUA_OK) {
         lua_pushboolean(L, 1);
         return 1;

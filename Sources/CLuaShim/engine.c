@@ -1,26 +1,12 @@
 // The life of a state, its allocator, its budgets, and the abort that no script can catch.
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "internal.h"
 
 const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, KEY_MODULES, KEY_LOADED, KEY_LOADING,
     KEY_FUNCTIONS, KEY_FUNCTION_IDS, KEY_HOST_FUNCTIONS, KEY_FROZEN, KEY_ORDER, KEY_SCOPES, KEY_TASKS, KEY_CHUNK,
-    KEY_SENTINEL, KEY_ENDINGS, KEY_HANDLE_META, KEY_LENIENT, KEY_GLOBALS_VIEW;
-
-// Some milliseconds late at most, and cheap: what the hook looks at.
-static int64_t coarse_nanoseconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-int64_t monotonic_nanoseconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
+    KEY_SENTINEL, KEY_ENDINGS, KEY_SUPPRESSED, KEY_HANDLE_META, KEY_LENIENT, KEY_GLOBALS_VIEW;
 
 // The limit is soft: past it the allocation still succeeds, and the hook ends the script with an ordinary error at
 // the next instructions. Only a request that no sane script makes fails outright: Lua 5.4.4 has a use-after-free
@@ -35,12 +21,29 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
     }
     if (new_size > old_size && e->main) {
         size_t growth = new_size - old_size;
-        if (growth > e->limits.memory || e->used + growth > e->hard) return NULL;
+        if (growth > e->limits.memory || e->used + growth > e->hard) {
+            e->refused++;
+            return NULL;
+        }
     }
-    if (new_size > old_size && allocation_fails()) return NULL;
-    void *result = realloc(block, new_size);
-    if (result) e->used += new_size - old_size;
+    void *result = new_size > old_size && allocation_fails() ? NULL : realloc(block, new_size);
+    if (result)
+        e->used += new_size - old_size;
+    else
+        e->refused++;
     return result;
+}
+
+void need_stack(lua_State *L, int slots, const char *message) {
+    CLuaEngine *e = engine_of(L);
+    uint64_t refused = e->refused;
+    if (lua_checkstack(L, slots)) return;
+    if (e->refused != refused) {
+        begin_abort(L, CLUA_ABORT_MEMORY);
+        raise_abort(L);
+    }
+    if (message) luaL_error(L, "stack overflow (%s)", message);
+    luaL_error(L, "stack overflow");
 }
 
 static int panic(lua_State *L) {
@@ -56,7 +59,7 @@ void begin_abort(lua_State *L, CLuaAbort why) {
     if (e->abort) return;
     e->abort = why;
     e->closing_fuel_end = e->fuel_used + e->limits.closing_fuel;
-    e->closing_time_end = monotonic_nanoseconds() + e->limits.closing_time_nanoseconds;
+    e->closing_time_end = lua_time(e) + e->limits.closing_time_nanoseconds;
     lua_Debug ar;
     e->abort_line = 0;
     if (find_position(L, L, 0, &ar)) {
@@ -108,7 +111,10 @@ void keep_ending(lua_State *L, CLuaEngine *e) {
         lua_getfield(L, -1, "kind");
         bool is_cancelled = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "cancelled") == 0;
         lua_settop(L, top + 1);
-        if (is_cancelled) set_ending(L, e->current);
+        if (is_cancelled)
+            set_ending(L, e->current);
+        else  // the wait failed in its own way while it was cancelled
+            keep_suppressed(L, top + 1, false);
     }
     lua_settop(L, top);
 }
@@ -121,9 +127,7 @@ bool is_ending(lua_State *L) {
 static CLuaAbort budget_verdict(lua_State *L, CLuaEngine *e) {
     if (e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed)) return CLUA_ABORT_CANCELLED;
     if (e->limits.fuel && e->fuel_used > e->limits.fuel) return CLUA_ABORT_FUEL;
-    if (e->limits.time_nanoseconds && e->slice_start
-        && e->time_used + (coarse_nanoseconds() - e->slice_start) > e->limits.time_nanoseconds)
-        return CLUA_ABORT_DEADLINE;
+    if (e->limits.time_nanoseconds && lua_time(e) > e->limits.time_nanoseconds) return CLUA_ABORT_DEADLINE;
     if (e->used > e->limits.memory) {
         lua_gc(L, LUA_GCCOLLECT);  // garbage is not use
         if (e->used > e->limits.memory / 8 * 7) return CLUA_ABORT_MEMORY;
@@ -155,7 +159,7 @@ void check_ending(lua_State *L) {
 }
 
 static bool is_over(CLuaEngine *e, uint64_t fuel_end, int64_t time_end) {
-    return e->fuel_used > fuel_end || coarse_nanoseconds() > time_end;
+    return e->fuel_used > fuel_end || lua_time(e) > time_end;
 }
 
 // Whether the script has to be stopped here. An abort is raised once; what runs after it are close handlers, with a
@@ -259,6 +263,7 @@ static int open_all(lua_State *L) {
     new_registry_table(L, &KEY_TASKS, NULL);
     new_registry_table(L, &KEY_LENIENT, NULL);
     new_registry_table(L, &KEY_ENDINGS, NULL);
+    new_registry_table(L, &KEY_SUPPRESSED, NULL);
     open_errors(L);
     lua_newtable(L);
     lua_pushvalue(L, -1);
@@ -341,7 +346,7 @@ void clua_budget_reset(CLuaEngine *e) {
 }
 
 CLuaUsage clua_usage(CLuaEngine *e) {
-    return (CLuaUsage){.fuel = e->fuel_used, .time_nanoseconds = e->time_used, .memory = e->used};
+    return (CLuaUsage){.fuel = e->fuel_used, .time_nanoseconds = e->time_used > 0 ? e->time_used : 0, .memory = e->used};
 }
 
 CLuaAbort clua_aborted(CLuaEngine *e) { return e->abort; }

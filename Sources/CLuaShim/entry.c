@@ -19,7 +19,7 @@ int pass_wait_up(lua_State *L, lua_KContext context, lua_KFunction next) {
     return lua_yieldk(L, 1, context, next);
 }
 
-static int serve(lua_State *L, CLuaEngine *e, const Entry *f, int count);
+static int serve_again(lua_State *L, CLuaEngine *e, const Entry *f, int count);
 
 static int raise_reply(lua_State *L, CLuaEngine *e) {
     luaL_checkstack(L, 8, NULL);
@@ -40,7 +40,7 @@ static int after_wait(lua_State *L, int status, lua_KContext count) {
     check_ending(L);
     if (e->reply_kind == CLUA_REPLY_RETRY) {
         lua_settop(L, (int)count);
-        return serve(L, e, lua_touserdata(L, lua_upvalueindex(1)), (int)count);
+        return serve_again(L, e, lua_touserdata(L, lua_upvalueindex(1)), (int)count);
     }
     lua_settop(L, 0);
     return decode_values(L, e->reply.bytes, e->reply.length);
@@ -70,45 +70,23 @@ static void check_wait(lua_State *L, const Entry *f) {
 // The common case, without leaving this function.
 static inline bool fill_integers(lua_State *L, CLuaEngine *e, int count) {
     if (count > 4 || (uint32_t)count > e->slot_capacity) return false;
-    for (int i = 0; i < count; i++) {
-        if (!lua_isinteger(L, i + 1)) return false;
-        e->slots[i].tag = CLUA_TAG_INTEGER;
-        e->slots[i].word = lua_tointegerx(L, i + 1, NULL);
+    CLuaSlot *slot = e->slots;
+    for (int i = 1; i <= count; i++, slot++) {
+        if (!lua_isinteger(L, i)) return false;
+        slot->tag = CLUA_TAG_INTEGER;
+        slot->word = lua_tointegerx(L, i, NULL);
     }
     return true;
 }
 
-static inline int push_results(lua_State *L, CLuaEngine *e, const CLuaCall *call) {
-    if (call->result_count != 1 || e->results[0].tag != CLUA_TAG_INTEGER)
-        return push_slots(L, e, e->results, call->result_count);
-    if (!lua_checkstack(L, 1)) raise(L, "size", "too many results");
-    lua_pushinteger(L, e->results[0].word);
-    return 1;
-}
-
-static int serve(lua_State *L, CLuaEngine *e, const Entry *f, int count) {
-    if (!fill_integers(L, e, count)) fill_slots(L, e, (uint32_t)count, f->name);
-    CLuaTask *task = e->current;
-    CLuaCall call = {
-        .count = (uint32_t)count,
-        .ordinal = task ? task->calls : 0,
-        .arguments = e->slots,
-        .results = e->results,
-        .guarded = is_guarded(L),
-    };
-    buffer_clear(&e->reply);
-    e->reply_lost = false;
-    lua_State *outer = e->calling;
-    e->calling = L;
-    CLuaReply reply = f->callback(f->binding, &call);
-    e->calling = outer;
-    if (__builtin_expect(reply == CLUA_REPLY_SLOTS, 1)) {
-        if (e->reply_lost) raise(L, "memory", "the host's reply does not fit into memory");
-        return push_results(L, e, &call);
-    }
+// What the callback asked for, when that is not the common thing.
+static __attribute__((noinline)) int act(lua_State *L, CLuaEngine *e, CLuaReply reply, const CLuaCall *call) {
     switch (reply) {
+    case CLUA_REPLY_SLOTS:
+        if (e->reply_lost) raise(L, "memory", "the host's reply does not fit into memory");
+        return push_slots(L, e, e->results, call->result_count);
     case CLUA_REPLY_WAIT:
-        return pass_wait_up(L, count, after_wait);
+        return pass_wait_up(L, (lua_KContext)call->count, after_wait);
     case CLUA_REPLY_ERROR:
         return raise_reply(L, e);
     default:
@@ -116,6 +94,41 @@ static int serve(lua_State *L, CLuaEngine *e, const Entry *f, int count) {
         return decode_values(L, e->reply.bytes, e->reply.length);
     }
 }
+
+static inline __attribute__((always_inline)) int serve(lua_State *L, CLuaEngine *e, const Entry *f, int count) {
+    if (!fill_integers(L, e, count)) fill_slots(L, e, (uint32_t)count, f->name);
+    CLuaTask *task = e->current;
+    CLuaCall call;
+    call.count = (uint32_t)count;
+    call.result_count = 0;
+    call.ordinal = task ? task->calls : 0;
+    call.arguments = e->slots;
+    call.results = e->results;
+    call.guarded = is_guarded(L);
+    if (e->reply.length) buffer_clear(&e->reply);
+    e->reply_lost = false;
+    lua_State *outer = e->calling;
+    e->calling = L;
+    CLuaReply reply;
+    if (__builtin_expect(f->timed, 0)) {
+        int64_t entered = enter_host(e);
+        reply = f->callback(f->binding, &call);
+        leave_host(e, entered);
+    } else {
+        e->called_untimed = true;
+        reply = f->callback(f->binding, &call);
+    }
+    e->calling = outer;
+    // Up to four integers in and one out need no more room than Lua gives every C function.
+    if (__builtin_expect(reply == CLUA_REPLY_SLOTS, 1) && call.result_count == 1
+        && e->results[0].tag == CLUA_TAG_INTEGER && count <= 4) {
+        lua_pushinteger(L, e->results[0].word);
+        return 1;
+    }
+    return act(L, e, reply, &call);
+}
+
+static int serve_again(lua_State *L, CLuaEngine *e, const Entry *f, int count) { return serve(L, e, f, count); }
 
 int host_entry(lua_State *L) {
     const Entry *f = lua_touserdata(L, lua_upvalueindex(1));
@@ -188,12 +201,12 @@ static int install(lua_State *L) {
 
 CLuaStatus clua_install_function(
     CLuaEngine *e, CLuaPlace place, const char *container, const char *name, const char *public_name,
-    uint32_t function, bool waits, CLuaCallback callback, void *binding) {
+    uint32_t function, bool waits, bool timed, CLuaCallback callback, void *binding) {
     Entry *entry = allocation_fails() ? NULL : calloc(1, sizeof *entry);
     if (!entry) return CLUA_NO_MEMORY;
     *entry = (Entry){
         .engine = e, .callback = callback, .binding = binding, .name = strdup(public_name), .id = function,
-        .waits = waits, .next = e->entries,
+        .waits = waits, .timed = timed, .next = e->entries,
     };
     e->entries = entry;
     if (!entry->name) return CLUA_NO_MEMORY;

@@ -101,6 +101,21 @@ static int error_tostring(lua_State *L) {
         lua_replace(L, fields + 1);
         lua_settop(L, fields + 1);
     }
+    if (lua_getfield(L, fields, "suppressed") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        return 1;
+    }
+    int list = lua_gettop(L);
+    lua_pushvalue(L, fields + 1);
+    for (int i = 1; lua_rawgeti(L, list, i) == LUA_TTABLE; i++) {
+        lua_getfield(L, -1, "message");
+        const char *text = lua_tostring(L, -1);
+        lua_pushfstring(L, "%s%s%s", lua_tostring(L, list + 1), i == 1 ? "; raised while closing: " : "; ",
+                        text ? text : "no message");
+        lua_replace(L, list + 1);
+        lua_settop(L, list + 1);
+    }
+    lua_settop(L, list + 1);
     return 1;
 }
 

@@ -10,7 +10,9 @@
 static void guard_status(lua_State *L, int status, bool was_ending) {
     leave_guard(L);
     if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
-    if (must_catch(L, was_ending)) raise_ending(L);
+    if (!must_catch(L, was_ending)) return;
+    if (status == LUA_ERRRUN || status == LUA_ERRERR) keep_suppressed(L, -1, false);
+    raise_ending(L);
 }
 
 enum { PCALL_ENDING = 1, PCALL_SKIP = 2 };  // the context: whether the end had begun, and what lies below the results
@@ -173,7 +175,9 @@ static int guard_print(lua_State *L) {
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
     spend(L, length / 16);
+    int64_t entered = enter_host(e);
     e->host.print(e->host.context, text, length);
+    leave_host(e, entered);
     return 0;
 }
 
@@ -270,8 +274,10 @@ static int unknown_global(lua_State *L) {
 }
 
 static void copy_fields(lua_State *L, int to, int from) {
+    size_t steps = 0;
     lua_pushnil(L);
     while (lua_next(L, from)) {
+        charge_step(L, &steps);
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, to);

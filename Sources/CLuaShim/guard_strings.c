@@ -10,13 +10,14 @@ int guard_rep(lua_State *L) {
     luaL_checklstring(L, 1, &length);
     lua_Integer n = luaL_checkinteger(L, 2);
     luaL_optlstring(L, 3, "", &gap);
+    // Lua 5.4.4 copies the empty text n times too: a repeat counts as a byte at least.
+    size_t limit = engine_of(L)->limits.memory / 4, each = length + gap ? length + gap : 1;
+    if (n > 0 && (lua_Unsigned)n > limit / each)
+        raise(L, "size", "string.rep: more than %zu bytes, where a repeat of nothing counts as one", limit);
     if (n <= 0 || length + gap == 0) {
         lua_pushliteral(L, "");
         return 1;
     }
-    size_t limit = engine_of(L)->limits.memory / 4;
-    if ((lua_Unsigned)n > limit / (length + gap))
-        raise(L, "size", "string.rep: the result would be larger than %zu bytes", limit);
     spend(L, (size_t)n * (length + gap + 1) / BYTES_PER_FUEL);
     return original(L)(L);
 }

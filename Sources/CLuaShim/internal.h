@@ -24,6 +24,8 @@ enum {
     TEXT_LIMIT = 4096,        // bytes of one error text
     TEXT_FUEL = 100000,       // instructions that making the text of an error may take
     LINE_LIMIT = 64 * 1024,   // bytes of one printed line
+    NESTED_COROUTINES = 190,  // resumes inside resumes, which is what stock Lua allows within 200 nested C calls
+    STACK_RESERVE = 4 << 20,  // bytes of C stack that a nested coroutine needs for 200 nested C calls of its own
 };
 
 typedef struct {
@@ -46,6 +48,7 @@ struct CLuaTask {
     bool cancelled, print;
     bool spent;       // they were not
     bool has_ending;  // KEY_ENDINGS holds the error that a cancelled wait gave
+    bool has_suppressed;  // KEY_SUPPRESSED holds what its close handlers raised
     Buffer report;    // of the error that is unwinding the task
 };
 
@@ -58,7 +61,7 @@ typedef struct Entry {
     char *name;           // public name
     struct Entry *next;
     uint32_t id, type;
-    bool waits;
+    bool waits, timed;
 } Entry;
 
 struct CLuaEngine {
@@ -66,11 +69,13 @@ struct CLuaEngine {
     CLuaHost host;
     CLuaLimits limits;
     size_t used, hard;
+    uint64_t refused;               // allocations that failed
     uint64_t fuel_used, text_fuel;  // text_fuel: where a __tostring has to be done, 0 outside of one
     bool reply_lost;                // the last reply did not fit into memory
     int live_tasks;
     uint64_t unlooked;              // fuel that C functions charged since the budgets were last looked at
-    int64_t time_used, slice_start;
+    int64_t time_used, slice_start, host_time, last_look;  // see clock.c
+    bool in_slice, called_untimed;
     CLuaAbort abort;
     bool spent;                     // the close handlers of an aborted run have used up their own budget
     uint64_t closing_fuel_end;
@@ -80,7 +85,8 @@ struct CLuaEngine {
     CLuaCancelFlag *cancel;
     CLuaTask *current;
     int blocked;       // resumes on the stack that a wait could not pass through
-    int close_depth;
+    int close_depth, resume_depth;
+    uintptr_t stack_thread, stack_low;  // the thread that runs Lua, and where its C stack ends
     char position_text[LUA_IDSIZE];
     lua_State *calling;   // of the host call that is being served
     Entry *entries;       // all host functions
@@ -95,7 +101,7 @@ struct CLuaEngine {
 // Registry keys: the addresses of these are what counts.
 extern const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, KEY_MODULES, KEY_LOADED, KEY_LOADING,
     KEY_FUNCTIONS, KEY_FUNCTION_IDS, KEY_HOST_FUNCTIONS, KEY_FROZEN, KEY_ORDER, KEY_SCOPES, KEY_TASKS, KEY_CHUNK,
-    KEY_SENTINEL, KEY_ENDINGS, KEY_HANDLE_META, KEY_LENIENT, KEY_GLOBALS_VIEW;
+    KEY_SENTINEL, KEY_ENDINGS, KEY_SUPPRESSED, KEY_HANDLE_META, KEY_LENIENT, KEY_GLOBALS_VIEW;
 
 // The extra space of a thread holds its engine, which is aligned so that the low bits are free: whether the thread
 // waits for the host, whether who resumed it would catch its errors, and how many protected calls it is in. The
@@ -124,7 +130,6 @@ static inline void leave_guard(lua_State *L) {
 }
 
 // engine.c
-int64_t monotonic_nanoseconds(void);
 void check_abort(lua_State *L);                 // raises when the run has to be ended, or has to end at once
 void check_ending(lua_State *L);                // raises when the run or the task is being ended
 bool is_ending(lua_State *L);                   // whether the run or the task is being ended
@@ -139,6 +144,10 @@ void install_hook(lua_State *L);
 CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context);
 void look_at_budgets(lua_State *L);             // raises when one is used up
 
+// As luaL_checkstack, which calls it a stack overflow when there is no memory for a larger stack.
+void need_stack(lua_State *L, int slots, const char *message);
+#define luaL_checkstack need_stack
+
 static inline bool must_look(CLuaEngine *e) {
     return e->abort || (e->cancel && atomic_load_explicit(&e->cancel->value, memory_order_relaxed));
 }
@@ -149,6 +158,20 @@ static inline void spend(lua_State *L, size_t fuel) {
     e->fuel_used += fuel;
     if ((e->unlooked += fuel) >= HOOK_PERIOD) look_at_budgets(L);
 }
+
+// clock.c
+void begin_slice(CLuaEngine *e);  // Lua is resumed
+void end_slice(CLuaEngine *e);
+int64_t lua_time(CLuaEngine *e);  // nanoseconds of this run so far
+int64_t enter_host(CLuaEngine *e);
+void leave_host(CLuaEngine *e, int64_t entered);
+
+// suppressed.c
+void keep_suppressed(lua_State *L, int index, bool here);
+void hand_up_suppressed(lua_State *L, CLuaTask *task, int error, int to);
+void take_suppressed(lua_State *L, int list);
+void attach_suppressed(lua_State *L, int error, int list);
+void push_suppressed(lua_State *L, CLuaTask *task);
 
 // probe.c: what tests look at and turn
 bool allocation_fails(void);
@@ -164,13 +187,15 @@ static inline void buffer_clear(Buffer *b) {
     if (b->capacity > 1 << 20) buffer_free(b);
 }
 
-// codec.c
+// codec_encode.c, codec_decode.c
 typedef struct {
     const char *function;  // public name for messages, or NULL
     const char *noun;      // "argument" or "result"
 } Blame;
 void encode_value(lua_State *L, Buffer *b, int index, Blame blame, int number);
 int decode_values(lua_State *L, const uint8_t *bytes, size_t length);  // pushes them, returns how many
+
+// codec_slots.c
 void fill_slots(lua_State *L, CLuaEngine *e, uint32_t count, const char *function);  // the arguments on the stack
 int push_slots(lua_State *L, CLuaEngine *e, const CLuaSlot *slots, uint32_t count);
 
@@ -193,10 +218,23 @@ typedef struct {
 void classify_key(lua_State *L, int index, OrderedKey *key);
 int compare_keys(const void *a, const void *b);
 bool has_order(const OrderedKey *key);
-bool key_text(const OrderedKey *key, const char **text, size_t *length);
 _Noreturn void raise_unordered(lua_State *L);
 int push_ordered_keys(lua_State *L, int table, lua_Integer *array_count);
+void sort_keys(lua_State *L, OrderedKey *keys, size_t count);  // sort.c
 bool push_ordered_keys_lenient(lua_State *L, int table, lua_Integer *array_count, int *count);
+
+static inline bool in_array(lua_State *L, int index, lua_Integer array) {
+    if (!lua_isinteger(L, index)) return false;
+    lua_Integer key = lua_tointeger(L, index);
+    return key >= 1 && key <= array;
+}
+
+// Charges one step of a walk through a table that a script did not write as a loop, a thousand steps at a time.
+static inline void charge_step(lua_State *L, size_t *steps) {
+    if (++*steps % HOOK_PERIOD == 0) spend(L, HOOK_PERIOD);
+}
+
+// traverse.c
 int guard_pairs(lua_State *L);
 int guard_next(lua_State *L);
 
@@ -241,14 +279,14 @@ int guard_format(lua_State *L);
 int guard_texts(lua_State *L);
 int guard_byte(lua_State *L);
 
-// matcher.c
+// match_functions.c
 int guard_find(lua_State *L);
 int guard_match(lua_State *L);
 int guard_gmatch(lua_State *L);
 int guard_gsub(lua_State *L);
 void open_coroutine(lua_State *L);  // coroutine.c
 void open_modules(lua_State *L);    // modules.c: require
-void open_tasks(lua_State *L);      // scope.c
+void open_tasks(lua_State *L);      // task_library.c
 bool task_function_id(lua_State *L, int index, uint64_t *id);
 
 // names.c

@@ -44,7 +44,10 @@ static int after_module(lua_State *L, int status, lua_KContext context) {
     ask_module(L, CLUA_ASK_LOADED);
     if (status != LUA_OK && status != LUA_YIELD) {
         if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);
-        if (must_catch(L, context)) raise_ending(L);
+        if (must_catch(L, context)) {
+            if (status != LUA_ERRMEM) keep_suppressed(L, 4, false);
+            raise_ending(L);
+        }
         lua_settop(L, 4);
         return lua_error(L);
     }
@@ -85,7 +88,9 @@ static int require(lua_State *L) {
         return pass_wait_up(L, 0, after_other_task);
     }
     lua_settop(L, 3);
+    int64_t entered = enter_host(e);
     CLuaReply reply = e->host.module(e->host.context, name, length);
+    leave_host(e, entered);
     int count = decode_values(L, e->reply.bytes, e->reply.length);
     if (reply == CLUA_REPLY_ERROR) return lua_error(L);
     if (count < 2) raise(L, "undefined", "require: no module '%s'", name);

@@ -1,93 +1,15 @@
 // Tasks: the coroutines that the scheduler runs. Each outcome is a status; each error a report in the output buffer.
+#define _GNU_SOURCE  // pthread_getattr_np
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "internal.h"
 
 int push_branch(lua_State *L, lua_State *co, uint64_t scope, uint32_t index);
-void keep_branch(lua_State *L, const CLuaTask *task, bool failed, int count);
-
-// ---- loading
-
-typedef struct {
-    const uint8_t *source;
-    size_t length;
-    const char *chunk;
-    bool expression;
-    CLuaStatus status;
-} Load;
+void keep_branch(lua_State *L, CLuaTask *task, bool failed, int count);
 
 static void report_text(lua_State *L, Buffer *b, int index) {
     encode_value(L, b, index, (Blame){NULL, "report"}, 1);
-}
-
-// A syntax error reads "chunk:line: text"; the chunk is known, so what stands before it can be cut exactly.
-static void report_syntax(lua_State *L, const Load *load) {
-    Buffer *b = &engine_of(L)->output;
-    const char *text = lua_tostring(L, -1), *label = load->chunk + 1;
-    size_t length = strlen(label);
-    long line = 0;
-    const char *message = text;
-    // Lua shortens long names, but leaves their end: look for the first ":<digits>: ".
-    const char *start = strncmp(text, label, length) == 0 ? text + length : strchr(text, ':');
-    for (const char *p = start; p; p = strchr(p + 1, ':')) {
-        char *end;
-        if (*p == ':' && (line = strtol(p + 1, &end, 10)) > 0 && end[0] == ':' && end[1] == ' ') {
-            message = end + 2;
-            break;
-        }
-        line = 0;
-    }
-    lua_pushstring(L, message);
-    report_text(L, b, -1);
-    lua_pushliteral(L, "");
-    report_text(L, b, -2);
-    report_text(L, b, -1);
-    lua_pushstring(L, label);
-    report_text(L, b, -1);
-    lua_pushinteger(L, line);
-    report_text(L, b, -1);
-}
-
-static bool ends_early(lua_State *L) {
-    static const char mark[] = "<eof>";
-    size_t length;
-    const char *text = lua_tolstring(L, -1, &length);
-    return text && length >= sizeof mark - 1 && strcmp(text + length - (sizeof mark - 1), mark) == 0;
-}
-
-static int load(lua_State *L) {
-    Load *l = lua_touserdata(L, 1);
-    luaL_checkstack(L, 20, NULL);
-    if (l->length > engine_of(L)->limits.source_bytes) raise(L, "size", "the source text is too long");
-    if (l->expression) {
-        lua_pushliteral(L, "return ");
-        lua_pushlstring(L, (const char *)l->source, l->length);
-        lua_concat(L, 2);
-    } else {
-        lua_pushlstring(L, (const char *)l->source, l->length);
-    }
-    size_t length;
-    const char *text = lua_tolstring(L, -1, &length);
-    int status = luaL_loadbufferx(L, text, length, l->chunk, "t");
-    if (status == LUA_OK) {
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &KEY_CHUNK);
-        l->status = CLUA_OK;
-        return 0;
-    }
-    if (status == LUA_ERRMEM) {
-        l->status = CLUA_NO_MEMORY;
-        return 0;
-    }
-    l->status = ends_early(L) ? CLUA_INCOMPLETE : CLUA_ERROR;
-    report_syntax(L, l);
-    return 0;
-}
-
-CLuaStatus clua_load(CLuaEngine *e, const uint8_t *source, size_t length, const char *chunk, bool expression) {
-    buffer_clear(&e->output);
-    Load l = {source, length, chunk, expression, CLUA_ERROR};
-    CLuaStatus status = protect(e, load, &l);
-    return status == CLUA_OK ? l.status : status;
 }
 
 // ---- the outermost function of each task
@@ -103,12 +25,25 @@ static int report_body(lua_State *L) {
     return 0;
 }
 
+static int suppress_body(lua_State *L) {
+    keep_suppressed(L, 1, true);
+    return 0;
+}
+
 static int report_handler(lua_State *L) {
     CLuaEngine *e = engine_of(L);
     CLuaTask *task = e->current;
     lua_settop(L, 1);
     // While a run is being ended every step raises again: the first report is the one that tells where.
-    if (!task || task->thread != L || (e->abort && task->report.length > 0)) return 1;
+    if (!task || task->thread != L) return 1;
+    if (is_ending(L) && task->report.length > 0) {
+        if (!lua_checkstack(L, 10)) return 1;
+        lua_pushcfunction(L, suppress_body);
+        lua_pushvalue(L, 1);
+        lua_pcall(L, 1, 0, 0);
+        lua_settop(L, 1);
+        return 1;
+    }
     buffer_clear(&task->report);
     if (!lua_checkstack(L, 10)) return 1;
     lua_pushcfunction(L, report_body);
@@ -197,11 +132,16 @@ CLuaTask *clua_task_branch(CLuaEngine *e, uint64_t scope, uint32_t index) {
 
 void clua_task_cancel(CLuaTask *task) { task->cancelled = true; }
 
+uint64_t clua_task_calls(const CLuaTask *task) { return task->calls; }
+
 static int forget(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_TASKS);
     lua_pushnil(L);
     lua_rawsetp(L, -2, lua_touserdata(L, 1));
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ENDINGS);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, lua_touserdata(L, 1));
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_SUPPRESSED);
     lua_pushnil(L);
     lua_rawsetp(L, -2, lua_touserdata(L, 1));
     return 0;
@@ -318,17 +258,52 @@ static CLuaStatus finish(CLuaEngine *e, lua_CFunction body, End *end) {
     return status == LUA_OK ? CLUA_ERROR : CLUA_NO_MEMORY;
 }
 
+// Ends the report with what close handlers raised meanwhile.
+static int give_suppressed(lua_State *L) {
+    End *end = lua_touserdata(L, 1);
+    push_task_error(L, end->task->thread);
+    push_suppressed(L, end->task);
+    report_text(L, &engine_of(L)->output, -1);
+    return 0;
+}
+
+static void add_suppressed(CLuaEngine *e, End *end) {
+    lua_State *L = e->main;
+    int top = lua_gettop(L);
+    size_t mark = e->output.length;
+    lua_pushcfunction(L, give_suppressed);
+    lua_pushlightuserdata(L, end);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) e->output.length = mark;
+    lua_settop(L, top);
+}
+
 static CLuaStatus fail(CLuaEngine *e, CLuaTask *task) {
     End end = {task, -1};
     if (task->scope) protect(e, keep, &end);
     if (task->report.length == 0) {
         CLuaStatus status = finish(e, give_error, &end);
-        return status == CLUA_OK ? CLUA_ERROR : status;
+        if (status != CLUA_OK) return status;
+    } else {
+        buffer_free(&e->output);
+        e->output = task->report;
+        task->report = (Buffer){0};
     }
-    buffer_free(&e->output);
-    e->output = task->report;
-    task->report = (Buffer){0};
+    if (task->has_suppressed) add_suppressed(e, &end);
     return CLUA_ERROR;
+}
+
+// Notes where the C stack of this thread ends: nested coroutines need to know how much of it is left.
+static void look_at_stack(CLuaEngine *e) {
+    uintptr_t self = (uintptr_t)pthread_self();
+    if (e->stack_thread == self) return;
+    e->stack_thread = self;
+    e->stack_low = UINTPTR_MAX;
+    pthread_attr_t attributes;
+    void *low;
+    size_t size;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+    if (pthread_attr_getstack(&attributes, &low, &size) == 0) e->stack_low = (uintptr_t)low;
+    pthread_attr_destroy(&attributes);
 }
 
 CLuaStatus clua_task_resume(CLuaEngine *e, CLuaTask *task, CLuaReply reply, const uint8_t *bytes, size_t length) {
@@ -338,15 +313,16 @@ CLuaStatus clua_task_resume(CLuaEngine *e, CLuaTask *task, CLuaReply reply, cons
     set_waiting(co, false);
     e->current = task;
     e->blocked = 0;
-    e->slice_start = monotonic_nanoseconds();
+    e->resume_depth = 0;
+    look_at_stack(e);
+    begin_slice(e);
     if (task->cancelled && !task->closing_fuel_end) {
         task->closing_fuel_end = e->fuel_used + e->limits.closing_fuel;
-        task->closing_time_end = e->slice_start + e->limits.closing_time_nanoseconds;
+        task->closing_time_end = lua_time(e) + e->limits.closing_time_nanoseconds;
     }
     int count = 0, arguments = task->start_count > 0 ? task->start_count : 0;
     task->start_count = -1;
     int status = lua_resume(co, NULL, arguments, &count);
-    e->time_used += monotonic_nanoseconds() - e->slice_start;
     CLuaStatus result;
     if (status == LUA_YIELD) {
         lua_pop(co, count);
@@ -359,7 +335,7 @@ CLuaStatus clua_task_resume(CLuaEngine *e, CLuaTask *task, CLuaReply reply, cons
         if (status == LUA_ERRMEM) begin_abort(co, CLUA_ABORT_MEMORY);
         result = fail(e, task);
     }
-    e->slice_start = 0;
+    end_slice(e);
     e->current = NULL;
     return result;
 }

@@ -91,8 +91,8 @@ package struct DomainDefinition: Hashable, Sendable {
         (tree.child("devices")?.children("interface") ?? []).map { element in
             DomainNIC(
                 mac: element.child("mac")?.attributes["address"] ?? "",
-                network: element.attributes["type"] == "network"
-                    ? element.child("source")?.attributes["network"] : nil,
+                // Of a running VM libvirt gives the type that the network led to, such as "bridge", beside its name.
+                network: element.child("source")?.attributes["network"],
                 linkIsUp: element.child("link")?.attributes["state"] != "down")
         }
     }

@@ -5,6 +5,10 @@
 package protocol Hypervisor: Sendable {
     func information() async throws -> HypervisorInformation
     func networks() async throws -> [String]
+    /// What the host can do: emulator, backups, networks that are up, memory.
+    func capabilities() async throws -> HypervisorCapabilities
+    /// Whether the VM's guest agent answers, and what stands in the way of tracking its changes.
+    func readiness(uuid: String) async throws -> GuestReadiness
 
     // Inventory
     func domains() async throws -> [Domain]

@@ -55,6 +55,16 @@ package struct CommandFencing: Fencing {
         return .unknown
     }
 
+    /// What keeps a fence agent from being run, in words; nil when nothing does.
+    package func problem(of agent: FenceAgent) -> String? {
+        if let fault = agent.fault { return fault }
+        if program(named: agent.agent) == nil {
+            return "\(agent.agent) is not in \(agentFolders.joined(separator: ", ")): install the package fence-agents"
+        }
+        return Self.input(of: agent) == nil
+            ? "a file of its secrets is not there, is empty, or may be read by others than its owner" : nil
+    }
+
     private func program(named name: String) -> String? {
         for folder in agentFolders {
             let path = "\(folder)/\(name)"

@@ -3,10 +3,10 @@ import LuaHost
 
 struct BenchError: Error { let what: String }
 
-private let calls = 1_000_000
-private let waits = 5_000
-private let states = 500
-private let loops = 20_000_000
+private let calls = 400_000
+private let waits = 2_000
+private let states = 200
+private let loops = 8_000_000
 
 /// Functions that are made in the same way as those of the yardstick.
 private let hostModule = HostModule(
@@ -72,10 +72,11 @@ private let optionTable = """
     """
 
 private func call(
-    _ name: String, _ function: String, against peer: String? = nil, _ goal: Figure.Goal, hooked: Bool = false
+    _ name: String, _ function: String, against peer: String? = nil, _ goal: Figure.Goal, bound: Double?,
+    hooked: Bool = false
 ) -> Figure {
     Figure(
-        name: name, unit: "ns", goal: goal,
+        name: name, unit: "ns", goal: goal, bound: bound,
         ours: { try await perCall(calls, "f(i, 1)", setup: "local f = host.\(function)", timed) },
         peerName: hooked ? "C, lua.h, hook" : "C, lua.h",
         peer: {
@@ -87,18 +88,18 @@ private func call(
 
 /// All lines on speed that LuaHost promises.
 let luaFigures: [Figure] = [
-    call("host call, two integers in, one out", "add", .ratio(2)),
-    call("the same, the peer with a count hook too", "add", .none, hooked: true),
-    call("the same with arrays of values", "add_plain", against: "add", .none),
-    call("host call, string result", "text", .limit(250)),
-    call("the same with arrays of values", "text_plain", against: "text", .none),
+    call("host call, two integers in, one out", "add", .ratio(2), bound: 2.6),
+    call("the same, the peer with a count hook too", "add", .none, bound: 1.9, hooked: true),
+    call("the same with arrays of values", "add_plain", against: "add", .none, bound: 11),
+    call("host call, string result", "text", .limit(250), bound: 2.2),
+    call("the same with arrays of values", "text_plain", against: "text", .none, bound: 4),
     Figure(
-        name: "table of 12 options to Swift", unit: "ns", goal: .limit(1500),
+        name: "table of 12 options to Swift", unit: "ns", goal: .limit(1500), bound: 9,
         ours: { try await perCall(calls / 4, "host.options(t)", setup: optionTable, timed) },
         peerName: "C, lua.h",
         peer: { try await perCall(calls / 4, "host.options(t)", setup: optionTable) { try yardstick($0) } }),
     Figure(
-        name: "host call that waits: suspend, run elsewhere, resume", unit: "us", goal: .ratio(1.5),
+        name: "host call that waits: suspend, run elsewhere, resume", unit: "us", goal: .ratio(1.5), bound: 2.5,
         ours: {
             let state = try benchState()
             let start = ContinuousClock.now
@@ -107,22 +108,23 @@ let luaFigures: [Figure] = [
         },
         peerName: "two threads, condition variable", peer: { yardstick_round_trip(Int32(waits)) / 1000 }),
     Figure(
-        name: "sandboxed state, made and let go", unit: "us", goal: .ratio(3),
+        name: "sandboxed state, made and let go", unit: "us", goal: .ratio(3), bound: 2.6,
         ours: {
             let start = yardstick_cpu()
             for _ in 0..<states { _ = try LuaState(LuaConfiguration()) }
             return (yardstick_cpu() - start) / 1000 / Double(states)
         }, peerName: "luaL_newstate, openlibs, close", peer: { yardstick_state(Int32(states)) / 1000 }),
     Figure(
-        name: "tight loop with budgets, per turn", unit: "ns", goal: .ratio(2.3),
+        name: "tight loop with budgets, per turn", unit: "ns", goal: .ratio(2.3), bound: 2.6,
         ours: { try await timed(loop) / Double(loops) }, peerName: "bare lua5.4",
         peer: { try yardstick(loop) / Double(loops) }),
     Figure(
-        name: "memory of a state", unit: "KiB", goal: .none,
+        name: "memory of a state", unit: "KiB", goal: .none, bound: 1.6,
         ours: { Double(await (try LuaState(LuaConfiguration())).usage.memory) / 1024 },
         peerName: "luaL_newstate, openlibs", peer: { Double(yardstick_state_bytes()) / 1024 }),
     Figure(
-        name: "memory of a waiting task", unit: "KiB", goal: .none, ours: waitingTaskMemory, peerName: "", peer: nil),
+        name: "memory of a waiting task", unit: "KiB", goal: .none, bound: 2, ours: waitingTaskMemory, peerName: "",
+        peer: nil),
 ]
 
 private let loop = "local x = 0 for i = 1, \(loops) do x = x + (i & 7) end return x"

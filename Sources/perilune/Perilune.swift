@@ -8,11 +8,11 @@ struct Perilune: AsyncParsableCommand {
         abstract: "Runs disaster recovery as code: failover scripts in Lua, on real disks of real VMs.",
         discussion: """
             Exit codes: 0 done; 1 an operation or script failed; 2 refused by a rule, nothing was changed; \
-            3 a host, agent or vault does not answer or cannot be opened; 4 interrupted; 64 the command line is wrong.
+            3 a host, agent or vault does not answer or cannot be opened, or a check of doctor fails; 4 interrupted; 64 the command line is wrong.
             """,
         version: Version.text,
         groupedSubcommands: [
-            CommandGroup(name: "Scripts", subcommands: [RunCommand.self, ReplCommand.self]),
+            CommandGroup(name: "Scripts", subcommands: [RunCommand.self, ReplCommand.self, LuaCommand.self]),
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [

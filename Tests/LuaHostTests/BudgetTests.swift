@@ -37,6 +37,7 @@ import Testing
         let fixture = try hosted {
             $0.limits.fuel = nil
             $0.limits.luaTime = .milliseconds(30)
+            $0.clock = SystemLuaClock()
         }
         let error = try await fixture.failure(source)
         #expect(error.kind == .deadline)
@@ -51,6 +52,74 @@ import Testing
         fixture.clock.advance(by: .seconds(1000))
         #expect(try await results == [1])
         #expect(await fixture.state.usage.luaTime < .seconds(500))
+    }
+
+    /// Time budgets go by a virtual clock when the run does, and what host functions take is not Lua's time.
+    @Test func aVirtualClockMeasuresLuaTime() async throws {
+        let clock = VirtualClock()
+        let fixture = try Fixture {
+            $0.clock = clock
+            $0.limits.fuel = nil
+            $0.limits.luaTime = .seconds(10)
+            $0.modules = [Self.work(clock)]
+        }
+        #expect(try await fixture.run("for i = 1, 50 do work.hard() end return 1") == [1])
+        #expect(await fixture.state.usage.luaTime == .zero)
+        async let failure = fixture.failure("work.started() while true do end")
+        for await _ in Self.started.stream { break }
+        clock.advance(by: .seconds(11))
+        #expect(try await failure.kind == .deadline)
+        #expect(await fixture.state.usage.luaTime > .seconds(10))
+    }
+
+    private static let started = AsyncStream.makeStream(of: Void.self)
+    private static func work(_ clock: VirtualClock) -> HostModule {
+        HostModule(
+            "work",
+            functions: [
+                HostFunction(
+                    "hard",
+                    .synchronous { _, _ in
+                        clock.advance(by: .seconds(100))
+                        return []
+                    }),
+                HostFunction(
+                    "started",
+                    .synchronous { _, _ in
+                        started.continuation.yield()
+                        return []
+                    }),
+            ])
+    }
+
+    /// Functions of the host are busy for longer than the budget, which leaves room for a machine that is busy too.
+    @Test(arguments: ["busy.plain()", "busy.direct()", "print('x')"])
+    func synchronousHostFunctionsTakeNoLuaTime(_ call: String) async throws {
+        let busy: @Sendable () -> Void = {
+            let end = ContinuousClock.now + .milliseconds(25)
+            while ContinuousClock.now < end {}
+        }
+        let fixture = try Fixture {
+            $0.clock = SystemLuaClock()
+            $0.limits.luaTime = .seconds(1)
+            $0.print = { _ in busy() }
+            $0.modules = [
+                HostModule(
+                    "busy",
+                    functions: [
+                        HostFunction(
+                            "plain",
+                            .synchronous { _, _ in
+                                busy()
+                                return []
+                            }),
+                        HostFunction("direct", .direct { _, _ throws(LuaError) in busy() }),
+                    ])
+            ]
+        }
+        #expect(try await fixture.run("for i = 1, 60 do \(call) for j = 1, 2000 do end end return 1") == [1])
+        #expect(await fixture.state.usage.luaTime < .seconds(1))
+        #expect(try await fixture.failure("while true do end").kind == .deadline)
     }
 
     @Test(arguments: [
@@ -88,12 +157,16 @@ import Testing
     ])
     func oneCallCannotRunForLong(_ source: String) async throws {
         let fixture = try hosted()
-        let results = try? await fixture.run(source)
-        if source.hasPrefix("return (''):rep") {
-            #expect(results == [""])
-        } else {
-            #expect(try await fixture.failure(source).kind == .size)
-        }
+        #expect(try await fixture.failure(source).kind == .size)
+    }
+
+    @Test(arguments: ["('x'):rep(2^31)", "('x'):rep(1 << 60)", "('abc'):rep(1 << 40, ',')", "(''):rep(1 << 60)"])
+    func aTextThatIsTooLongIsNotAllocated(_ source: String) async throws {
+        let fixture = try hosted()
+        let before = await fixture.state.usage.memory
+        #expect(try await fixture.failure("return " + source).kind == .size)
+        #expect(await fixture.state.usage.memory < before + 20_000)
+        #expect(await fixture.state.usage.fuel < 10_000)
     }
 
     @Test(arguments: [

@@ -94,7 +94,10 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
         .init(7, "a text of 1 GB", "return ('x'):rep(1e9)", .fails(.size)),
         .init(7, "a text of 2 GB", "return ('x'):rep(2^31)", .fails(.size)),
         .init(7, "a text of 2 GB with separators", "return string.rep('', 2^31, 'ab')", .fails(.size)),
-        .init(8, "endless repeats of nothing give nothing, at once", "return (''):rep(1 << 60)", .gives([""])),
+        .init(8, "endless repeats of nothing", "return (''):rep(1 << 60)", .fails(.size)),
+        .init(
+            8, "endless repeats of nothing with a separator of nothing", "string.rep('', 1 << 60, '')", .fails(.size)),
+        .init(8, "some repeats of nothing", "return (''):rep(1000), (''):rep(-1), (''):rep(0)", .gives(["", "", ""])),
         .init(10, "doubling a text", "local s = 'x' while true do s = s .. s end", .fails(.memory)),
         .init(10, "a table that grows", "local t = {} for i = 1, 1e9 do t[i] = { i } end", .fails(.memory)),
         .init(

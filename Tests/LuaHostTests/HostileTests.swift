@@ -22,6 +22,8 @@ import Testing
             $0.limits.argumentBytes = 16 << 20
             $0.limits.sourceBytes = 1 << 20
             $0.limits.tasks = 1000
+            // A virtual clock stands still, and time budgets with it.
+            if budget == .time { $0.clock = SystemLuaClock() }
             $0.resolver = Modules()
         }
     }

@@ -195,12 +195,16 @@ import Testing
     }
 
     @Test func deliveriesAreToldInOrder() async throws {
-        let log = Lines()
+        let tape = DeliveryTape()
         let fixture = try hosted {
-            $0.onDelivery = { log.add("\($0.sequence) \($0.task) \($0.function)#\($0.ordinal)") }
+            $0.deliveryOrder = tape
         }
         _ = try await fixture.run("host.wait() host.add(1, 1) task.all { function() host.wait() end } host.wait()")
-        #expect(log.all == ["1 0 host.wait#1", "2 0.1.1 host.wait#1", "3 0 host.wait#4"])
+        #expect(
+            tape.deliveries.map(\.description) == [
+                "1 0#1 host.wait result", "2 0.1.1#1 host.wait result", "3 0#3 task.all scope",
+                "4 0#4 host.wait result",
+            ])
     }
 
     @Test func tenThousandTasksWaitAtOnce() async throws {

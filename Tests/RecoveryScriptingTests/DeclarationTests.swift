@@ -1,26 +1,128 @@
 import Foundation
 import LuaHost
+import RecoveryEngine
+import SiteModel
 import Testing
 
 @testable import RecoveryScripting
 
-@Suite("Declarations and what is made of them")
+@Suite("Declarations are complete")
 struct DeclarationTests {
     private static let all = LuaAPI.functions
 
-    @Test(
-        "Every function says what it does, since when, and shows an example that is Lua",
-        arguments: LuaAPI.functions.map(\.publicName))
-    func declaration(name: String) async throws {
-        let declaration = try #require(Self.all.first { $0.publicName == name }).declaration
-        #expect(declaration.doc.hasSuffix("."))
-        #expect(!declaration.since.isEmpty)
-        #expect(declaration.example.contains(declaration.name))
-        try await LuaState().check(declaration.example, chunk: name)
-        for parameter in declaration.positional + declaration.named {
-            #expect(!parameter.doc.isEmpty, "\(parameter.name)")
+    @Test("Every function has all that help and reference show", arguments: LuaAPI.functions)
+    func declaration(function: DeclaredFunction) async throws {
+        #expect(Self.gaps(in: function) == [])
+        try await LuaState().check(function.declaration.example, chunk: function.publicName)
+    }
+
+    @Test("Every field of objects and tables says what it is, and figures their unit")
+    func fields() {
+        for type in LuaAPI.types {
+            #expect(type.doc.hasSuffix("."), "\(type.name)")
+            for field in type.fields {
+                #expect(Self.gaps(field.doc, field.type, field.unit) == [], "\(type.name).\(field.name)")
+            }
+        }
+        for record in LuaAPI.records {
+            #expect(record.doc.hasSuffix(".") || record.doc.hasSuffix(":"), "\(record.name)")
+            for field in record.fields {
+                #expect(Self.gaps(field.doc, field.type, field.unit) == [], "\(record.name).\(field.name)")
+            }
+        }
+        #expect(LuaAPI.modules.allSatisfy { $0.doc.hasSuffix(".") })
+    }
+
+    private static let spoilings: [(String, @Sendable (inout Draft) -> Void)] = [
+        ("doc has no period at its end", { $0.doc = "Moves" }), ("doc is no sentence", { $0.doc = "moves." }),
+        ("no version", { $0.since = "" }), ("example does not call it", { $0.example = "go()" }),
+        ("no error is declared for what it changes", { $0.errors = [] }),
+        ("error 'oops' is no kind", { $0.errors = [ErrorDeclaration("oops", "it slips")] }),
+        ("error 'failed' does not say when", { $0.errors = [ErrorDeclaration("failed", "")] }),
+        ("to: no doc", { $0.named = [.required("to", .text, "")] }),
+        ("to: no unit", { $0.named = [.required("to", .integer, "where")] }),
+        ("to: neither default nor what holds without it", { $0.named = [.optional("to", .text, "where")] }),
+        ("to: its default is no string", { $0.named = [.optional("to", .text, "where", default: 3)] }),
+        ("place: no unit", { $0.results = [ResultDeclaration("place", .number, "where")] }),
+    ]
+
+    @Test("A gap is found", arguments: spoilings)
+    func gap(expected: String, spoil: @Sendable (inout Draft) -> Void) {
+        var draft = Draft()
+        #expect(Self.gaps(in: draft.function) == [])
+        spoil(&draft)
+        #expect(Self.gaps(in: draft.function) == [expected])
+    }
+
+    /// A whole declaration, of which a test takes something away.
+    struct Draft {
+        var doc = "Moves it."
+        var since = "0.1"
+        var example = "move()"
+        var named: [Parameter] = []
+        var results: [ResultDeclaration] = []
+        var errors = [ErrorDeclaration("failed", "it does not move")]
+
+        var function: DeclaredFunction {
+            DeclaredFunction(
+                prefix: "",
+                declaration: FunctionDeclaration(
+                    "move", doc, named: named, results: results, errors: errors, effect: .changes, since: since,
+                    example: example, .immediate { _ in [] }), power: nil)
         }
     }
+
+    /// What a declaration lacks.
+    private static func gaps(in function: DeclaredFunction) -> [String] {
+        let declaration = function.declaration
+        var gaps: [String] = []
+        if !declaration.doc.hasSuffix(".") { gaps.append("doc has no period at its end") }
+        if declaration.doc.first?.isUppercase != true { gaps.append("doc is no sentence") }
+        if declaration.since.wholeMatch(of: /\d+\.\d+/) == nil { gaps.append("no version") }
+        if !declaration.example.contains(declaration.name) { gaps.append("example does not call it") }
+        if [.changes, .cannotBeUndone].contains(declaration.effect), function.errors.isEmpty {
+            gaps.append("no error is declared for what it changes")
+        }
+        for error in function.errors {
+            if !kinds.contains(error.kind) { gaps.append("error '\(error.kind)' is no kind") }
+            if error.when.isEmpty { gaps.append("error '\(error.kind)' does not say when") }
+        }
+        for parameter in declaration.positional + declaration.named {
+            gaps += self.gaps(parameter.doc, parameter.type, parameter.unit).map { "\(parameter.name): \($0)" }
+            if !parameter.isRequired, parameter.defaultValue == nil, parameter.otherwise == nil {
+                gaps.append("\(parameter.name): neither default nor what holds without it")
+            }
+            if let value = parameter.defaultValue, !fits(value, parameter) {
+                gaps.append("\(parameter.name): its default is no \(parameter.type.word)")
+            }
+        }
+        for result in declaration.results {
+            gaps += self.gaps(result.doc, result.type, result.unit).map { "\(result.name): \($0)" }
+        }
+        return gaps
+    }
+
+    private static func gaps(_ doc: String, _ type: ValueType, _ unit: RecoveryScripting.Unit?) -> [String] {
+        (doc.isEmpty ? ["no doc"] : []) + (type.needsUnit && unit == nil ? ["no unit"] : [])
+    }
+
+    private static func fits(_ value: LuaValue, _ parameter: Parameter) -> Bool {
+        let function = FunctionDeclaration(
+            "check", "", positional: [parameter], effect: .none, example: "", .immediate { _ in [] })
+        return (try? ArgumentDecoder(function: "check", declaration: function).decode([value], receiver: nil)) != nil
+    }
+
+    /// Kinds that the parts below raise; a declaration that names another promises what nobody keeps.
+    private static let kinds: Set<String> = [
+        // The Lua host.
+        "argument", "undefined", "cancelled", "timeout", "size", "host", "not-granted",
+        // The engine.
+        "refused", "busy", "unknown", "invalid", "unreachable", "source-not-down", "shutdown-timed-out", "failed",
+        // The vault.
+        "locked",
+        // Functions of the API themselves.
+        "no-answer", "not-found", "tls", "redirects", "protocol",
+    ]
 
     @Test("Names are unique, and plain Lua identifiers")
     func names() {
@@ -53,40 +155,5 @@ struct DeclarationTests {
         }
         for type in LuaAPI.types { for field in type.fields { check(field.type, "\(type.name).\(field.name)") } }
         for record in LuaAPI.records { for field in record.fields { check(field.type, record.name) } }
-    }
-
-    @Test("docs/lua-api.md is what the declarations say")
-    func reference() throws {
-        if ProcessInfo.processInfo.environment["PERILUNE_WRITE_DOCS"] != nil {
-            try MarkdownReference.text.write(toFile: Project.path("docs/lua-api.md"), atomically: true, encoding: .utf8)
-        }
-        let written = try Project.text("docs/lua-api.md")
-        #expect(
-            written == MarkdownReference.text,
-            "docs/lua-api.md is out of date: PERILUNE_WRITE_DOCS=1 swift test --filter DeclarationTests writes it anew")
-    }
-
-    @Test(".luacheckrc names the globals that the declarations say")
-    func luacheck() throws {
-        #expect(try Project.text(".luacheckrc").contains(LuacheckGlobals.text))
-    }
-
-    @Test("Editor types are Lua, and tell of every function and field")
-    func editorTypes() async throws {
-        try await LuaState().check(EditorTypes.text, chunk: "perilune.d.lua")
-        for function in Self.all { #expect(EditorTypes.text.contains("function \(function.publicName)(")) }
-        for type in LuaAPI.types {
-            #expect(EditorTypes.text.contains("---@class perilune.\(type.name)\n"))
-            for field in type.fields { #expect(EditorTypes.text.contains("---@field \(field.name) ")) }
-        }
-        #expect(EditorTypes.text.contains("---@overload fun(self, name: string): perilune.host"))
-        #expect(EditorTypes.text.contains("---@field kind \"planned\"|\"unplanned\" "))
-    }
-
-    @Test("Help knows every module, object, table and function")
-    func help() {
-        for topic in HelpText.topics { #expect(HelpText.text(for: topic) != nil, "\(topic)") }
-        #expect(HelpText.text(for: "vault.host") == HelpText.text(for: "vault:host"))
-        #expect(HelpText.text(for: "nonsense") == nil)
     }
 }

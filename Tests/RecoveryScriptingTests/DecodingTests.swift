@@ -17,6 +17,9 @@ struct DecodingTests {
             .optional("hosts", .list(.object("host")), "where"),
             .optional("networks", .map(.text), "which to which"),
             .optional("point", .either([.choice(["latest"]), .integer]), "from"),
+            .optional("force", .boolean, "whether"), .optional("share", .number, "how much", range: 0...1),
+            .optional("extra", .any, "whatever"), .optional("stage", .record("stage"), "which step"),
+            .optional("check", .function, "what to call"), .optional("host", .object("host"), "where"),
         ],
         effect: .none, example: "", .immediate { _ in [] })
 
@@ -56,6 +59,17 @@ struct DecodingTests {
         #expect(try decode(["x", ["point": 7]]).integer("point") == 7)
     }
 
+    @Test("What is declared as any value, number, truth, table or function is handed on as it is")
+    func plain() throws {
+        let function = LuaValue.function(LuaFunction(id: 1, hostName: nil))
+        let arguments = try decode([
+            "x",
+            ["extra": [1, "a"], "force": .boolean(false), "share": 0.5, "stage": ["name": "copy"], "check": function],
+        ])
+        #expect(arguments["extra"] == [1, "a"] && arguments["force"] == .boolean(false) && arguments["share"] == 0.5)
+        #expect(arguments["stage"] == ["name": "copy"] && arguments["check"] == function)
+    }
+
     @Test("Lists and maps are decoded element by element")
     func collections() throws {
         let arguments = try decode([
@@ -75,7 +89,7 @@ struct DecodingTests {
             (["x", ["knid": "planned"]], "has no option 'knid'", "did you mean 'kind'?"),
             (
                 ["x", ["colour": 1]], "has no option 'colour'",
-                "it takes: kind, limit, space, count, hosts, networks, point"
+                "it takes: kind, limit, space, count, hosts, networks, point, force, share, extra, stage, check, host"
             ),
             (["x", [1, 2]], "takes its options by name, got a table", "call it as thing:move(name, "),
             (["x", 12], "takes its options by name, got 12", "call it as"),
@@ -83,7 +97,31 @@ struct DecodingTests {
             ([12], "'name' must be text, got 12", nil),
             (["x", [:], 3], "takes 2 arguments, got 3", "call it as"),
             (["x", ["limit": "5m"]], "'limit' must be a duration such as \"30s\"", nil),
-            (["x", ["limit": "2h"]], "'limit' must be 1 to 3600, got \"2h\"", nil),
+            (["x", ["limit": "2h"]], "'limit' must be 1 to 3600 seconds, got \"2h\"", nil),
+            (["x", ["limit": .boolean(true)]], "'limit' must be a duration", nil),
+            (["x", ["limit": "0s"]], "'limit' must be 1 to 3600 seconds, got \"0s\"", nil),
+            (["x", ["name": "y"]], "'name' is given by position, and a second time by name", "call it as thing:move("),
+            (["x", ["Kind": "planned"]], "has no option 'Kind'", "did you mean 'kind'?"),
+            (["x", ["kind": 3]], "'kind' must be \"planned\" or \"declared-lost\", got 3", nil),
+            (
+                ["x", ["point": "latst"]], "'point' must be \"latest\" or an integer, got \"latst\"",
+                "did you mean \"latest\"?"
+            ),
+            (["x", ["force": "yes"]], "'force' must be true or false, got \"yes\"", nil),
+            (["x", ["force": 1]], "'force' must be true or false, got 1", nil),
+            (["x", ["share": "half"]], "'share' must be a number, got \"half\"", nil),
+            (["x", ["share": 1.5]], "'share' must be 0 to 1, got 1.5", nil),
+            (["x", ["share": .number(.nan)]], "'share' must be a number, got nan", nil),
+            (["x", ["stage": "copy"]], "'stage' must be a table as stage describes it, got \"copy\"", nil),
+            (["x", ["check": "f"]], "'check' must be a function, got \"f\"", nil),
+            (["x", ["host": "a1"]], "'host' must be a host, got \"a1\"", nil),
+            (["x", ["host": .object(Handle.server("s"))]], "'host' must be a host, got a server", nil),
+            (["x", ["networks": "gold-net"]], "'networks' must be a table from text to text, got \"gold-net\"", nil),
+            (["x", ["networks": ["a"]]], "'networks' must be a table from text to text, got a table", nil),
+            (["x", ["hosts": [.object(Handle.host("h")), "b1"]]], "'hosts[2]' must be a host, got \"b1\"", nil),
+            (["x", ["space": "many"]], "'space' must be a size such as \"512MiB\"", nil),
+            (["x", ["count": "many"]], "'count' must be an integer, got \"many\"", nil),
+            ([.nil, ["kind": "planned"]], "'name' is missing; it must be text", "call it as"),
             (["x", ["limit": -5]], "'limit' must be a duration", nil),
             (["x", ["space": "4 GiB"]], "'space' must be a size such as \"512MiB\"", nil),
             (["x", ["space": -1]], "'space' must be a size", nil),
@@ -100,7 +138,7 @@ struct DecodingTests {
         let error = #expect(throws: LuaError.self) { try decode(values) }
         let found = try #require(error)
         #expect(found.kind == .argument)
-        #expect(found.message.hasPrefix("thing:move: \(message)"), "\(found.message)")
+        #expect(found.message.hasPrefix("move: \(message)"), "\(found.message)")
         if let hint { #expect(found.hint?.hasPrefix(hint) == true, "\(found.hint ?? "no hint")") }
     }
 
@@ -119,7 +157,7 @@ struct DecodingTests {
         let made = try decode([["name": "gold", "hosts": []]], ServerObject.cloud)
         #expect(!made.isLookup && made.text("name") == "gold")
         let error = #expect(throws: LuaError.self) { try decode([12], ServerObject.cloud) }
-        #expect(try #require(error).message == "thing:move: 'name' must be text, got 12")
+        #expect(try #require(error).message == "move: 'name' must be text, got 12")
     }
 }
 

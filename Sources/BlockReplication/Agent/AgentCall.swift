@@ -80,6 +80,8 @@ enum AgentCalls {
     static let changedExtents = AgentCall<Bitmap, [ByteRange]?>("changedExtents", deadlineSeconds: nil)
     static let extentsNewer = AgentCall<GenerationReference, [String: [ByteRange]]>("extentsNewer")
     static let probe = AgentCall<HTTPProbe, HTTPProbeResult>("probe", deadlineSeconds: 120)
+    /// Its time is that of the slowest connections, a few at once.
+    static let check = AgentCall<AgentCheck, AgentCheckAnswer>("check", deadlineSeconds: 150)
     /// Ends the running call of that number on the same connection.
     static let cancel = AgentCall<UInt64, Nothing>("cancel")
 }

@@ -121,4 +121,8 @@ package final class AgentClient: Agent {
     package func probe(_ request: HTTPProbe) async throws -> HTTPProbeResult {
         try await link.ask(AgentCalls.probe, request)
     }
+
+    package func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
+        try await link.ask(AgentCalls.check, request)
+    }
 }

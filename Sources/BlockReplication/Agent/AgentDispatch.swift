@@ -88,6 +88,7 @@ struct AgentDispatch: Sendable {
             try await agent.extentsNewer(relationship: body.relationship, than: body.generation)
         }
         on(AgentCalls.probe) { body, _ in try await agent.probe(body) }
+        on(AgentCalls.check) { body, _ in try await agent.check(body) }
         handlers = table
     }
 

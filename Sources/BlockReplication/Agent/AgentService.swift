@@ -17,7 +17,9 @@ package final class AgentService: Agent {
     /// One change at a time to each relationship.
     let gate = Gate()
     let limits: AgentLimits
-    private let address: String
+    /// Where senders reach this host's data listener.
+    let dataAddress: String
+    let storeID: String
 
     /// Makes the service; `address` is where senders reach this host's data listener.
     ///
@@ -32,12 +34,13 @@ package final class AgentService: Agent {
         }
         self.site = site
         self.store = store
-        self.address = address
+        dataAddress = address
         self.limits = limits
         // QEMU, which may run under a user of its own, passes through these to the images that it is given.
         try makeFolder(store, rights: 0o711)
         try makeFolder(store + "/points", rights: 0o711)
         try ExportFolders.make(in: store)
+        storeID = try StoreIdentity.ensure(in: store)
         records = try OwnershipRecords(store: store, runtime: runtime)
         vaults = try KeptVaults(store: store)
         stores = PointStores(root: store + "/points")
@@ -116,7 +119,7 @@ package final class AgentService: Agent {
     func ticket(_ point: IncomingPoint) -> PointTicket {
         PointTicket(
             relationship: point.relationship, generation: point.generation, token: Hexadecimal.encode(point.token),
-            address: address)
+            address: dataAddress)
     }
 }
 

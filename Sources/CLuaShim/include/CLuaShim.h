@@ -130,6 +130,7 @@ typedef struct {
     int64_t closing_time_nanoseconds;
     int32_t depth;
     uint64_t seed;
+    bool virtual_time;  // time budgets go by CLuaHost.now, not by the machine's clock
 } CLuaLimits;
 
 typedef struct {
@@ -141,7 +142,7 @@ typedef struct {
 typedef enum : int32_t {
     CLUA_OK = 0,
     CLUA_WAITING,     // the task waits for the host
-    CLUA_ERROR,       // the output buffer holds a report: value, traceback, chunk, line
+    CLUA_ERROR,       // the output buffer holds a report: value, text, traceback, chunk, line, what was suppressed
     CLUA_INCOMPLETE,  // the text ends too early
     CLUA_NO_MEMORY,
 } CLuaStatus;
@@ -163,9 +164,10 @@ CLuaStatus clua_install_module(CLuaEngine *engine, const char *name, bool global
 CLuaStatus clua_install_type(CLuaEngine *engine, const char *name, uint32_t type);
 CLuaStatus clua_install_constant(
     CLuaEngine *engine, const char *module, const char *name, const uint8_t *bytes, size_t length);
+// With `timed`, what its calls take is not counted as Lua's time; without, only when one takes long.
 CLuaStatus clua_install_function(
     CLuaEngine *engine, CLuaPlace place, const char *container, const char *name, const char *public_name,
-    uint32_t function, bool waits, CLuaCallback callback, void *_Nullable binding);
+    uint32_t function, bool waits, bool timed, CLuaCallback callback, void *_Nullable binding);
 
 // ---- running
 // Compiles a text and keeps it for clua_task_main. With `expression`, "return " stands before the text.
@@ -177,6 +179,7 @@ CLuaTask *_Nullable clua_task_branch(CLuaEngine *engine, uint64_t scope, uint32_
 CLuaStatus clua_task_resume(
     CLuaEngine *engine, CLuaTask *task, CLuaReply reply, const uint8_t *_Nullable bytes, size_t length);
 void clua_task_cancel(CLuaTask *task);
+uint64_t clua_task_calls(const CLuaTask *task);  // host calls made so far
 void clua_task_free(CLuaEngine *engine, CLuaTask *task);
 
 // The public name of one of the functions of `task` that the shim has itself, or null.

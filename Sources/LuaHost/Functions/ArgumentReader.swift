@@ -5,40 +5,53 @@ internal import CLuaShim
 /// Indices count from 1, as Lua's users count. An argument that was not given reads as nil. The errors name the function
 /// and the argument.
 public struct ArgumentReader: ~Copyable {
-    private let call: UnsafeMutablePointer<CLuaCall>
+    /// How many arguments were given.
+    public let count: Int
+    /// As many of C's slots.
+    @usableFromInline let slots: UnsafeRawPointer
+    private let ordinal: UInt64
     private unowned(unsafe) let function: BoundFunction
 
     init(_ call: UnsafeMutablePointer<CLuaCall>, _ function: BoundFunction) {
-        self.call = call
+        count = Int(call.pointee.count)
+        slots = UnsafeRawPointer(call.pointee.arguments)
+        ordinal = call.pointee.ordinal
         self.function = function
     }
-
-    /// How many arguments were given.
-    public var count: Int { Int(call.pointee.count) }
 
     /// The public name of the function called.
     public var functionName: String { function.name }
 
     /// The call's task, ordinal, position, clock and user data.
-    public var context: CallContext { function.bridge.liveContext(of: function, call.pointee.ordinal) }
+    public var context: CallContext { function.bridge.liveContext(of: function, ordinal) }
 
     /// Whether an argument is nil or was not given.
     public func isNil(_ index: Int) -> Bool { tag(index) == CLUA_TAG_NIL }
 
     /// An integer, or a number that is one.
+    @inlinable
     public func integer(_ index: Int) throws(LuaError) -> Int64 {
-        if tag(index) == CLUA_TAG_INTEGER { return slot(index).word }
+        if let word = SlotLayout.word(slots, count, index, tag: SlotLayout.integer) { return word }
         return try convertedInteger(index)
     }
 
-    @inline(never)
-    private func convertedInteger(_ index: Int) throws(LuaError) -> Int64 {
+    @inline(never) @usableFromInline
+    func convertedInteger(_ index: Int) throws(LuaError) -> Int64 {
         if tag(index) == CLUA_TAG_NUMBER, let value = Int64(exactly: double(index)) { return value }
         throw mismatch(index, "an integer")
     }
 
     /// A number; integers are converted.
+    @inlinable
     public func number(_ index: Int) throws(LuaError) -> Double {
+        if let word = SlotLayout.word(slots, count, index, tag: SlotLayout.number) {
+            return Double(bitPattern: UInt64(bitPattern: word))
+        }
+        return try convertedNumber(index)
+    }
+
+    @inline(never) @usableFromInline
+    func convertedNumber(_ index: Int) throws(LuaError) -> Double {
         switch tag(index) {
         case CLUA_TAG_NUMBER: return double(index)
         case CLUA_TAG_INTEGER: return Double(slot(index).word)
@@ -78,11 +91,12 @@ public struct ArgumentReader: ~Copyable {
         tag(index) == CLUA_TAG_NIL ? .nil : function.bridge.value(of: slot(index))
     }
 
-    private func tag(_ index: Int) -> Int {
-        index >= 1 && index <= Int(call.pointee.count) ? Int(call.pointee.arguments[index - 1].tag) : CLUA_TAG_NIL
+    private func tag(_ index: Int) -> Int { index >= 1 && index <= count ? Int(slot(index).tag) : CLUA_TAG_NIL }
+
+    private func slot(_ index: Int) -> CLuaSlot {
+        slots.load(fromByteOffset: (index - 1) * SlotLayout.stride, as: CLuaSlot.self)
     }
 
-    private func slot(_ index: Int) -> CLuaSlot { call.pointee.arguments[index - 1] }
     private func double(_ index: Int) -> Double { Double(bitPattern: UInt64(bitPattern: slot(index).word)) }
 
     @inline(never)

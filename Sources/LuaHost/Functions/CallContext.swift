@@ -41,6 +41,7 @@ final class CallShared: @unchecked Sendable {
     let clock: any LuaClock
     let data: (any Sendable)?
     let sink: @Sendable (String) -> Void
+    let capabilities: [String: (capability: Capability, isGranted: Bool)]
     private let active = Atomic<UInt64>(0)
     private let thread = Atomic<UInt>(0)
     private var last: UInt64 = 0
@@ -50,6 +51,7 @@ final class CallShared: @unchecked Sendable {
         clock = configuration.clock
         data = configuration.userData
         sink = configuration.print
+        capabilities = configuration.capabilitiesByName
     }
 
     /// Begins a call that is served on this thread and returns its number.

@@ -2,30 +2,39 @@ internal import CLuaShim
 
 /// The results of one call of a ``HostFunction/Body/direct(_:)`` function, in order; at most 16.
 public struct ResultWriter: ~Copyable {
-    private let call: UnsafeMutablePointer<CLuaCall>
+    /// Room for 16 of C's slots.
+    @usableFromInline let slots: UnsafeMutableRawPointer
+    @usableFromInline var count = 0
     private unowned(unsafe) let bridge: HostBridge
 
     init(_ call: UnsafeMutablePointer<CLuaCall>, _ bridge: HostBridge) {
-        self.call = call
+        slots = UnsafeMutableRawPointer(call.pointee.results)
         self.bridge = bridge
     }
 
+    /// Tells C how many results there are.
+    func finish(_ call: UnsafeMutablePointer<CLuaCall>) {
+        call.pointee.result_count = UInt32(truncatingIfNeeded: count)
+    }
+
     /// Adds an integer.
-    public mutating func write(_ value: Int64) { put(CLUA_TAG_INTEGER, value) }
+    @inlinable
+    public mutating func write(_ value: Int64) { put(SlotLayout.integer, value) }
 
     /// Adds a number.
-    public mutating func write(_ value: Double) { put(CLUA_TAG_NUMBER, Int64(bitPattern: value.bitPattern)) }
+    @inlinable
+    public mutating func write(_ value: Double) { put(SlotLayout.number, Int64(bitPattern: value.bitPattern)) }
 
     /// Adds a boolean.
-    public mutating func write(_ value: Bool) { put(value ? CLUA_TAG_TRUE : CLUA_TAG_FALSE, 0) }
+    @inlinable
+    public mutating func write(_ value: Bool) { put(value ? SlotLayout.truth : SlotLayout.falsehood, 0) }
 
     /// Adds nil.
-    public mutating func writeNil() { put(CLUA_TAG_NIL, 0) }
+    public mutating func writeNil() { put(UInt8(CLUA_TAG_NIL), 0) }
 
     /// Adds a string of the UTF-8 form of the text.
     public mutating func write(_ text: String) {
-        var text = text
-        text.withUTF8 { put(CLUA_TAG_STRING, UnsafeRawBufferPointer($0)) }
+        text.utf8.span.withUnsafeBytes { put(CLUA_TAG_STRING, $0) }
     }
 
     /// Adds a string of the given bytes.
@@ -46,23 +55,23 @@ public struct ResultWriter: ~Copyable {
         }
     }
 
-    private func put(_ tag: Int, _ word: Int64) {
-        let index = Int(call.pointee.result_count)
-        precondition(index < CLUA_RESULT_SLOTS, "a direct host function has more than \(CLUA_RESULT_SLOTS) results")
-        let slot = call.pointee.results + index
-        slot.pointee.tag = UInt8(truncatingIfNeeded: tag)
-        slot.pointee.word = word
-        call.pointee.result_count += 1
+    @inlinable @inline(__always)
+    mutating func put(_ tag: UInt8, _ word: Int64) {
+        precondition(count < 16, "a direct host function has more than 16 results")
+        let slot = slots + count * SlotLayout.stride
+        slot.storeBytes(of: tag, as: UInt8.self)
+        slot.storeBytes(of: word, toByteOffset: SlotLayout.word, as: Int64.self)
+        count += 1
     }
 
-    private func put(_ tag: Int, _ bytes: UnsafeRawBufferPointer) {
-        let index = Int(call.pointee.result_count)
+    private mutating func put(_ tag: Int, _ bytes: UnsafeRawBufferPointer) {
         var offset: Int64 = 0
         let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
         guard let engine = bridge.engine, clua_reply_append(engine, start, bytes.count, &offset) else {
-            return put(CLUA_TAG_NIL, 0)
+            return writeNil()
         }
-        put(tag, offset)
-        call.pointee.results[index].length = bytes.count
+        let index = count
+        put(UInt8(truncatingIfNeeded: tag), offset)
+        slots.assumingMemoryBound(to: CLuaSlot.self)[index].length = bytes.count
     }
 }

@@ -5,6 +5,8 @@ struct ErrorReport {
     let text: String
     let traceback: String
     let position: SourcePosition?
+    /// The fields of the errors that close handlers raised meanwhile; nil when the report has none of its own.
+    let suppressed: [LuaTable]?
 
     init?(_ reader: inout FlatReader) {
         isErrorObject = reader.isAtError
@@ -17,6 +19,7 @@ struct ErrorReport {
         position = chunk.text.flatMap { chunk in
             line.integer.map { SourcePosition(chunk: chunk, line: Int($0)) }
         }
+        suppressed = reader.next()?.table?.array.compactMap(\.table)
     }
 
     /// - Parameter chunks: the names of the chunks that were loaded, which Lua puts before its messages.
@@ -36,6 +39,12 @@ struct ErrorReport {
         }
         error.where = error.where ?? position
         error.traceback = traceback.isEmpty ? nil : traceback
+        if let suppressed { error.suppressed = suppressed.map { LuaError(fields: $0, fallback: .script) } }
+        for index in error.suppressed.indices where error.suppressed[index].kind == .script {
+            let (position, message) = split(error.suppressed[index].message, chunks)
+            error.suppressed[index].message = message
+            error.suppressed[index].where = position ?? error.suppressed[index].where
+        }
         return error
     }
 
@@ -67,6 +76,10 @@ extension LuaError {
             object: fields["object"].object, where: position, retryable: fields["retryable"] == .boolean(true),
             cause: fields["cause"].table.map { LuaError(fields: $0, fallback: .script) })
         if case let value = fields["value"], value != .nil { self.value = value }
+        suppressed =
+            fields["suppressed"].table?.array.compactMap(\.table).map {
+                LuaError(fields: $0, fallback: .script)
+            } ?? []
     }
 
     /// The error as scripts see it: those that are not ``LuaError`` have kind `host`, a Swift cancellation `cancelled`.

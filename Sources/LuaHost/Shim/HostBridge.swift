@@ -39,7 +39,6 @@ final class HostBridge {
     /// Filled by a callback that suspends, taken by the scheduler.
     var request: Request?
     var types: [String: UInt32] = [:]
-    var typeNames: [String] = []
     /// The names of the chunks loaded so far.
     var chunks: Set<String> = []
     /// Open scopes that were given branches, and modules that were loaded, since the task went on.
@@ -51,6 +50,7 @@ final class HostBridge {
     var sleepID: Int?
     let shared: CallShared
     let strings = StringCache()
+    let names = HostNames()
     private(set) var functions: [BoundFunction] = []
     private var scratch: [UInt8] = []
 
@@ -63,6 +63,7 @@ final class HostBridge {
     func add(_ body: HostFunction.Body, named publicName: String) -> BoundFunction {
         let function = BoundFunction(body, name: publicName, id: functions.count, bridge: self)
         functions.append(function)
+        names.functions.append(publicName)
         return function
     }
 
@@ -94,6 +95,7 @@ final class HostBridge {
                 guard results.count <= CLUA_RESULT_SLOTS else { return try flatReply(results) }
                 var writer = ResultWriter(call, self)
                 for value in results { try writer.write(value) }
+                writer.finish(call)
                 return CLUA_REPLY_SLOTS
             } catch {
                 return fail(LuaError(wrapping: error), call.pointee, of: function)
@@ -136,9 +138,9 @@ final class HostBridge {
         case CLUA_TAG_STRING:
             return .string(strings.string(UnsafeRawBufferPointer(start: slot.bytes, count: slot.length)))
         case CLUA_TAG_OBJECT:
-            guard slot.type < typeNames.count else { return .nil }
+            guard slot.type < names.types.count else { return .nil }
             let id = UnsafeRawBufferPointer(start: slot.bytes, count: slot.length)
-            return .object(LuaObject(type: typeNames[Int(slot.type)], id: String(decoding: id, as: UTF8.self)))
+            return .object(LuaObject(type: names.types[Int(slot.type)], id: String(decoding: id, as: UTF8.self)))
         default:
             var reader = reader(slot.bytes, slot.length)
             return reader.next() ?? .nil
@@ -269,4 +271,10 @@ final class HostBridge {
 
 private func bridge(_ context: UnsafeMutableRawPointer?) -> HostBridge? {
     context.map { Unmanaged<HostBridge>.fromOpaque($0).takeUnretainedValue() }
+}
+
+extension FlatReader {
+    init(_ bytes: UnsafeRawBufferPointer, bridge: HostBridge) {
+        self.init(bytes, strings: bridge.strings, names: bridge.names)
+    }
 }

@@ -15,7 +15,7 @@ final class LuaVM {
             memory: limits.memory, argument_bytes: limits.argumentBytes, source_bytes: limits.sourceBytes,
             closing_fuel: limits.closingFuel,
             closing_time_nanoseconds: Int64(limits.closingTime / .nanoseconds(1)), depth: Int32(clamping: limits.depth),
-            seed: configuration.seed)
+            seed: configuration.seed, virtual_time: configuration.clock.isVirtual)
         var callbacks = bridge.callbacks()
         guard let engine = clua_open(&shimLimits, &callbacks) else {
             throw LuaError(
@@ -38,9 +38,9 @@ final class LuaVM {
 
     private func installTypes(_ configuration: LuaConfiguration) throws(LuaError) {
         for type in configuration.objectTypes {
-            let index = UInt32(bridge.typeNames.count)
+            let index = UInt32(bridge.names.types.count)
             bridge.types[type.name] = index
-            bridge.typeNames.append(type.name)
+            bridge.names.types.append(type.name)
             try check(clua_install_type(engine, type.name, index))
             for method in type.methods {
                 try install(method, CLUA_AS_METHOD, in: type.name, as: "\(type.name):\(method.name)")
@@ -63,8 +63,10 @@ final class LuaVM {
     private func installModules(_ configuration: LuaConfiguration) throws(LuaError) {
         bridge.sleepID = bridge.functions.count
         try install(TaskLibrary.sleep, CLUA_IN_MODULE, in: "task", as: "task.sleep")
-        for function in configuration.globals { try install(function, CLUA_IN_GLOBALS, in: "", as: function.name) }
-        for module in configuration.modules {
+        for function in configuration.offeredGlobals {
+            try install(function, CLUA_IN_GLOBALS, in: "", as: function.name)
+        }
+        for module in configuration.offeredModules {
             try check(clua_install_module(engine, module.name, module.isGlobal))
             for function in module.functions {
                 try install(function, CLUA_IN_MODULE, in: module.name, as: "\(module.name).\(function.name)")
@@ -84,7 +86,8 @@ final class LuaVM {
         let bound = bridge.add(function.body, named: publicName)
         try check(
             clua_install_function(
-                engine, place, container, function.name, publicName, UInt32(bound.id), bound.waits, bound.callback,
+                engine, place, container, function.name, publicName, UInt32(bound.id), bound.waits, function.isTimed,
+                bound.callback,
                 bound.pointer))
     }
 
@@ -137,6 +140,11 @@ final class LuaVM {
             return LuaError(kind, plain.next()?.lossyText ?? "unknown error")
         }
     }
+}
+
+extension HostFunction {
+    /// Whether what its calls take is measured: a direct call takes less than that would.
+    fileprivate var isTimed: Bool { if case .synchronous = body { true } else { false } }
 }
 
 /// A flag that ends a run; any thread may set it.

@@ -1,39 +1,43 @@
 /// Short strings that were read before: the names of options come again with every call.
 final class StringCache {
-    private static let lengthLimit = 32
-    private static let count = 256
-    private let entries: UnsafeMutablePointer<LuaString>
+    let table = Table(entries: .allocate(capacity: Table.count))
 
-    init() {
-        entries = .allocate(capacity: Self.count)
-        entries.initialize(repeating: LuaString(bytes: []), count: Self.count)
-    }
+    init() { table.entries.initialize(repeating: LuaString(bytes: []), count: Table.count) }
 
     deinit {
-        entries.deinitialize(count: Self.count)
-        entries.deallocate()
+        table.entries.deinitialize(count: Table.count)
+        table.entries.deallocate()
     }
 
-    func string(_ bytes: UnsafeRawBufferPointer) -> LuaString {
-        guard bytes.count > 0, bytes.count <= Self.lengthLimit else { return LuaString(bytes: Array(bytes)) }
-        let entry = entries + Self.index(bytes)
-        if entry.pointee.holds(bytes) { return entry.pointee }
-        let made = LuaString(bytes: Array(bytes))
-        entry.pointee = made
-        return made
-    }
+    func string(_ bytes: UnsafeRawBufferPointer) -> LuaString { table.string(bytes) }
 
-    private static func index(_ bytes: UnsafeRawBufferPointer) -> Int {
-        let count = bytes.count
-        var hash = UInt64(truncatingIfNeeded: count)
-        if count >= 8 {
-            hash ^= bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)
-            hash ^= bytes.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self) &* 31
-        } else {
-            for offset in 0..<count { hash = (hash << 8) ^ (hash >> 56) ^ UInt64(bytes[offset]) }
+    /// The strings, for one who knows that their owner lives: using them counts no references of the owner.
+    struct Table {
+        fileprivate static let lengthLimit = 32
+        fileprivate static let count = 256
+        fileprivate let entries: UnsafeMutablePointer<LuaString>
+
+        func string(_ bytes: UnsafeRawBufferPointer) -> LuaString {
+            guard bytes.count > 0, bytes.count <= Self.lengthLimit else { return LuaString(bytes: Array(bytes)) }
+            let entry = entries + Self.index(bytes)
+            if entry.pointee.holds(bytes) { return entry.pointee }
+            let made = LuaString(bytes: Array(bytes))
+            entry.pointee = made
+            return made
         }
-        hash = hash &* 0x9E37_79B9_7F4A_7C15
-        return Int(truncatingIfNeeded: hash >> 56)
+
+        private static func index(_ bytes: UnsafeRawBufferPointer) -> Int {
+            let count = bytes.count
+            var hash = UInt64(truncatingIfNeeded: count)
+            if count >= 8 {
+                hash ^= bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)
+                hash ^= bytes.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self) &* 31
+            } else {
+                for offset in 0..<count { hash = (hash << 8) ^ (hash >> 56) ^ UInt64(bytes[offset]) }
+            }
+            hash = hash &* 0x9E37_79B9_7F4A_7C15
+            return Int(truncatingIfNeeded: hash >> 56)
+        }
     }
 }
 

@@ -33,6 +33,10 @@ public struct LuaConfiguration: Sendable {
     public var objectTypes: [ObjectType] = []
     /// Plain functions that are globals of their own, such as `help`.
     public var globals: [HostFunction] = []
+    /// Powers whose functions work only for runs that were granted them.
+    public var capabilities: [Capability] = []
+    /// The names of the capabilities that this run is granted.
+    public var granted: Set<String> = []
     /// What the run may use.
     public var limits = Limits()
     /// The clock; tests turn a ``VirtualClock`` by hand.
@@ -45,8 +49,8 @@ public struct LuaConfiguration: Sendable {
     public var print: @Sendable (String) -> Void = { Swift.print($0) }
     /// Handed to host functions through ``CallContext/userData(as:)``.
     public var userData: (any Sendable)?
-    /// Called for each finished wait just before the waiting task goes on, in the order of delivery.
-    public var onDelivery: (@Sendable (Delivery) -> Void)?
+    /// Is told in which order tasks go on whose waits are over, and may dictate it.
+    public var deliveryOrder: (any DeliveryOrder)?
     /// Asked what to do about an error of a host function that nothing in the script would catch.
     ///
     /// That is before anything unwinds: the call is still open, other tasks go on. Nil lets such errors fail the run.
@@ -68,16 +72,4 @@ public enum Resolution: Hashable, Sendable {
     case retry
     /// The call returns the value.
     case value(LuaValue)
-}
-
-/// One finished wait of a task: the event a journal records to repeat a run.
-public struct Delivery: Hashable, Sendable {
-    /// The task that goes on.
-    public let task: TaskPath
-    /// The host call of that task that is over; see ``CallContext/ordinal``.
-    public let ordinal: Int
-    /// The public name of the function that waited.
-    public let function: String
-    /// Counts deliveries of the state, from 1.
-    public let sequence: Int
 }

@@ -12,7 +12,7 @@ public actor LuaState {
     private nonisolated let executor: any SerialExecutor
     private nonisolated let cancelFlag: CancelFlag
     let vm: LuaVM
-    let scheduler = Scheduler()
+    let scheduler: Scheduler
     private var isBusy = false
     private var turns: [CheckedContinuation<Void, Never>] = []
 
@@ -23,10 +23,12 @@ public actor LuaState {
     ///
     /// - Throws: ``LuaError`` of kind `memory` when the limit is too small for the libraries themselves.
     public init(_ configuration: LuaConfiguration = LuaConfiguration()) throws(LuaError) {
+        try configuration.checkGrants()
         executor = configuration.executor ?? LuaThread()
         let flag = CancelFlag()
         cancelFlag = flag
         vm = try LuaVM(configuration, cancelFlag: flag)
+        scheduler = Scheduler(configuration.deliveryOrder)
     }
 
     /// Runs a script to its end, with all its tasks.

@@ -4,6 +4,8 @@ internal import CLuaShim
 extension LuaState {
     func start(_ call: HostBridge.HostCall, of task: TaskRecord) {
         let id = task.id
+        let wait = DeliveryID(call.context)
+        scheduler.deliveries.await(wait)
         // Begins on this actor and ends on it: the body alone runs elsewhere, so a wait costs one way there and one back.
         let handle = Task.immediate(executorPreference: vm.bridge.configuration.hostExecutor ?? HostThreads.shared) {
             let outcome: Result<[LuaValue], LuaError>
@@ -12,49 +14,10 @@ extension LuaState {
             } catch {
                 outcome = .failure(LuaError(wrapping: error))
             }
-            self.deliver(outcome, of: call, to: id)
+            self.arrive(wait, .outcome(outcome, of: call.context, to: id, retry: call))
         }
         task.wait = .host(handle, function: call.context.function)
         if task.isCancelled || scheduler.isEnding { handle.cancel() }
-    }
-
-    private func deliver(_ outcome: Result<[LuaValue], LuaError>, of call: HostBridge.HostCall, to id: Int) {
-        guard let task = scheduler.tasks[id] else { return }
-        if case .failure(let error) = outcome, vm.bridge.configuration.onUncaught != nil, !scheduler.isEnding,
-            task.holdsErrors(guarded: task.isGuarded)
-        {
-            hold(error, of: call.context, in: task) { [self] in
-                start(call, of: task)
-                return nil
-            }
-            return
-        }
-        finish(outcome, of: call.context, to: task)
-        pump()
-    }
-
-    /// The one place through which every finished wait comes, in the order in which tasks will see them.
-    func finish(_ outcome: Result<[LuaValue], LuaError>, of context: CallContext, to task: TaskRecord) {
-        scheduler.deliveries += 1
-        vm.bridge.configuration.onDelivery?(
-            Delivery(
-                task: context.task, ordinal: context.ordinal, function: context.function,
-                sequence: scheduler.deliveries))
-        task.wait = .none
-        var step = Scheduler.Step(task: task)
-        do {
-            var writer = vm.bridge.writer()
-            try writer.write(outcome.get())
-            step.bytes = writer.bytes
-        } catch {
-            var error = LuaError(wrapping: error)
-            error.where = error.where ?? context.where
-            step.reply = CLUA_REPLY_ERROR
-            var writer = vm.bridge.writer()
-            writer.write(error)
-            step.bytes = writer.bytes
-        }
-        scheduler.ready.append(step)
     }
 
     // MARK: errors that nothing would catch
@@ -63,13 +26,16 @@ extension LuaState {
     ///
     /// - Parameter retry: makes the call again, at once or by the step it returns.
     func hold(
-        _ error: LuaError, of context: CallContext, in task: TaskRecord, retry: @escaping () -> Scheduler.Step?
+        _ error: LuaError, of context: CallContext, in task: TaskRecord, isSynchronous: Bool,
+        retry: @escaping () -> Scheduler.Step?
     ) {
         guard let ask = vm.bridge.configuration.onUncaught else { return }
         var shown = error
         shown.where = error.where ?? context.where
         let (id, question) = (task.id, shown)
-        scheduler.held[id] = Scheduler.Held(error: error, context: context, retry: retry)
+        scheduler.held[id] = Scheduler.Held(
+            error: error, context: context, isSynchronous: isSynchronous, retry: retry)
+        if !isSynchronous { scheduler.deliveries.await(DeliveryID(context)) }
         let handle = Task.detached(executorPreference: vm.bridge.configuration.hostExecutor) {
             let answer = await ask(question)
             await self.resolve(answer, id)
@@ -79,13 +45,27 @@ extension LuaState {
 
     private func resolve(_ answer: Resolution, _ id: Int) {
         guard let task = scheduler.tasks[id], let held = scheduler.held.removeValue(forKey: id) else { return }
-        task.wait = .none
+        let outcome: Result<[LuaValue], LuaError>
+        let wait = DeliveryID(held.context)
         switch answer {
         case .retry where !task.isCancelled:
+            task.wait = .none
+            scheduler.deliveries.forget(wait)
             if let step = held.retry() { scheduler.ready.append(step) }
-        case .value(let value): finish(.success([value]), of: held.context, to: task)
-        case .fail, .retry: finish(.failure(held.error), of: held.context, to: task)
+            return pump()
+        case .value(let value): outcome = .success([value])
+        case .fail, .retry: outcome = .failure(held.error)
         }
-        pump()
+        if held.isSynchronous {
+            // It has no turn: when a run is repeated the call may well succeed at once.
+            deliver(self.answer(outcome, of: held.context, to: task), wait, .resolution, held.context.function)
+            pump()
+        } else {
+            arrive(wait, .outcome(outcome, of: held.context, to: id, retry: nil))
+        }
     }
+}
+
+extension DeliveryID {
+    init(_ context: CallContext) { self.init(task: context.task, ordinal: context.ordinal) }
 }

@@ -4,4 +4,14 @@ public protocol LuaClock: Sendable {
     var now: Duration { get }
     /// Returns when the duration has passed; throws `CancellationError` at once when the task is cancelled.
     func sleep(for duration: Duration) async throws
+    /// Whether the time is made up, as in a simulation; false unless a clock says otherwise.
+    ///
+    /// ``LuaConfiguration/Limits/luaTime`` is then measured by this clock instead of the machine's, so that a run does not
+    /// depend on how quick the machine is; an endless loop is ended by its fuel.
+    var isVirtual: Bool { get }
+}
+
+extension LuaClock {
+    /// By default the time is the world's.
+    public var isVirtual: Bool { false }
 }

@@ -20,7 +20,9 @@ final class Scheduler {
     /// The tasks that load a module now, and those that wait until it is loaded.
     var loaders: [String: TaskRecord] = [:]
     var loadWaiters: [(name: String, task: TaskRecord)] = []
-    var deliveries = 0
+    let deliveries: Deliveries
+    /// What the run ends with, whatever its script makes of being ended.
+    var verdict: LuaError?
     var isPumping = false
     var isEnding = false
     var finish: CheckedContinuation<Result<[LuaValue], LuaError>, Never>?
@@ -28,9 +30,12 @@ final class Scheduler {
     var held: [Int: Held] = [:]
     private var lastID = 0
 
+    init(_ order: (any DeliveryOrder)?) { deliveries = Deliveries(order) }
+
     struct Held {
         let error: LuaError
         let context: CallContext
+        let isSynchronous: Bool
         let retry: () -> Step?
     }
 
@@ -94,6 +99,8 @@ extension LuaState {
             throw LuaError(.memory, "the script does not fit into the memory limit")
         }
         scheduler.isEnding = false
+        scheduler.verdict = nil
+        scheduler.deliveries.reset()
         return register(pointer, TaskPath(), scope: nil)
     }
 
@@ -104,10 +111,16 @@ extension LuaState {
     }
 
     /// Runs every task that can go on, in the order in which they became ready, until all wait or the run is over.
+    ///
+    /// Each delivery from outside has had all its consequences before the next one has its turn.
     func pump() {
         guard !scheduler.isPumping else { return }
         scheduler.isPumping = true
         defer { scheduler.isPumping = false }
+        repeat { runReady() } while deliverNext()
+    }
+
+    private func runReady() {
         var head = 0
         while head < scheduler.ready.count {
             let step = scheduler.ready[head]
@@ -134,7 +147,9 @@ extension LuaState {
             case .sleep(let context, let duration):
                 task.wait = .timer(startTimer(duration, task.path, context.ordinal, .wake(task, context)))
             case .held(let error, let context):
-                hold(error, of: context, in: task) { .init(task: task, reply: CLUA_REPLY_RETRY) }
+                hold(error, of: context, in: task, isSynchronous: true) {
+                    .init(task: task, reply: CLUA_REPLY_RETRY)
+                }
             case .scope(let call): open(call, of: task)
             case .join(let id, let index): join(id, index, task)
             case .module(let name):
@@ -154,9 +169,7 @@ extension LuaState {
         while !vm.bridge.spawned.isEmpty { fill(vm.bridge.spawned.removeFirst()) }
         while !vm.bridge.loaded.isEmpty {
             let name = vm.bridge.loaded.removeFirst()
-            for waiter in scheduler.loadWaiters where waiter.name == name {
-                scheduler.ready.append(.init(task: waiter.task))
-            }
+            for waiter in scheduler.loadWaiters where waiter.name == name { wake(waiter.task, .module, "require") }
             scheduler.loadWaiters.removeAll { $0.name == name }
         }
     }
@@ -172,8 +185,13 @@ extension LuaState {
             return
         }
         let outcome: Result<[LuaValue], LuaError> =
-            status != CLUA_OK
-            ? .failure(vm.error(after: status)) : .success(vm.output { $0.readAll() })
+            if let verdict = scheduler.verdict {
+                .failure(verdict)
+            } else if status != CLUA_OK {
+                .failure(vm.error(after: status))
+            } else {
+                .success(vm.output { $0.readAll() })
+            }
         free(task)
         let finish = scheduler.finish
         scheduler.finish = nil
@@ -195,21 +213,24 @@ extension LuaState {
         switch task.wait {
         case .none: break
         case .host(let handle, _): handle.cancel()
-        case .timer(let id): scheduler.timers.first { $0.id == id }?.handle?.cancel()
+        case .timer(let id): cancelTimer(id)
         case .scope(let scope):
             close(scope)
             finishIfEnded(scope)
         case .branch(let scope, _):
             scope.joiners.removeAll { $0.task === task }
-            scheduler.ready.append(.init(task: task))
+            wake(task, .branch, "task:wait")
         case .module:
             scheduler.loadWaiters.removeAll { $0.task === task }
-            scheduler.ready.append(.init(task: task))
+            wake(task, .module, "require")
         }
     }
 
     /// Cancels every task: the run is being ended.
     func cancelAll() {
+        if !scheduler.isEnding {
+            scheduler.deliveries.tell(DeliveryID(task: TaskPath(), ordinal: 0), .ending, "")
+        }
         scheduler.isEnding = true
         for id in scheduler.tasks.keys.sorted() { scheduler.tasks[id].map(cancel) }
         pump()

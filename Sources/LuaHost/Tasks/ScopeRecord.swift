@@ -37,6 +37,17 @@ final class ScopeRecord {
         self.parent = parent
     }
 
+    /// The public name of what opened it.
+    var function: String {
+        switch mode {
+        case CLUA_SCOPE_ALL: "task.all"
+        case CLUA_SCOPE_MAP: "task.map"
+        case CLUA_SCOPE_RACE: "task.race"
+        case CLUA_SCOPE_TIMEOUT: "task.timeout"
+        default: "task.scope"
+        }
+    }
+
     var isOpen: Bool { mode == CLUA_SCOPE_OPEN && !isClosing }
     var wantsBranch: Bool { !isClosing && next <= count && branches.count < limit }
     var isEnded: Bool { branches.isEmpty && (isClosing || next > count) }

@@ -45,10 +45,9 @@ extension LuaState {
     func finishIfEnded(_ scope: ScopeRecord) {
         guard scope.isEnded, case .scope(let waiting) = scope.parent.wait, waiting === scope else { return }
         if let timer = scope.timer { dropTimer(timer) }
-        for joiner in scope.joiners { wake(joiner.task) }
+        for joiner in scope.joiners { wake(joiner.task, .branch, "task:wait") }
         scope.joiners = []
         scheduler.scopes[scope.id] = nil
-        scope.parent.wait = .none
         var step = Scheduler.Step(task: scope.parent, reply: CLUA_REPLY_SCOPE)
         if let error = scope.timeout {
             var writer = vm.bridge.writer()
@@ -56,16 +55,15 @@ extension LuaState {
             step.reply = CLUA_REPLY_ERROR
             step.bytes = writer.bytes
         }
-        scheduler.ready.append(step)
+        let id = DeliveryID(task: scope.parent.path, ordinal: scope.ordinal)
+        deliver(step, id, .scope, scope.function)
     }
 
     func timeLimitReached(_ scope: ScopeRecord, _ duration: Duration) {
         let task = scope.parent
         guard case .scope(let waiting) = task.wait, waiting === scope, !scope.isClosing else { return }
-        scheduler.deliveries += 1
-        vm.bridge.configuration.onDelivery?(
-            Delivery(
-                task: task.path, ordinal: scope.ordinal, function: "task.timeout", sequence: scheduler.deliveries))
+        let id = DeliveryID(task: task.path, ordinal: scope.ordinal)
+        scheduler.deliveries.tell(id, .timeLimit, scope.function)
         scope.timeout = LuaError(.timeout, "not done within \(duration / .seconds(1)) s")
         close(scope)
         finishIfEnded(scope)
@@ -74,7 +72,7 @@ extension LuaState {
     func branchEnded(_ task: TaskRecord, of scope: ScopeRecord, _ status: CLuaStatus) {
         let index = task.path.components.last ?? 0
         scope.branches[index] = nil
-        for joiner in scope.joiners where joiner.index == index { wake(joiner.task) }
+        for joiner in scope.joiners where joiner.index == index { wake(joiner.task, .branch, "task:wait") }
         scope.joiners.removeAll { $0.index == index }
         let endsScope = scope.mode == CLUA_SCOPE_RACE || scope.mode == CLUA_SCOPE_TIMEOUT
         guard status != CLUA_OK || endsScope else { return fill(scope) }
@@ -88,15 +86,10 @@ extension LuaState {
     /// Has a task wait until a branch has ended.
     func join(_ id: UInt64, _ index: Int, _ task: TaskRecord) {
         guard let scope = scheduler.scopes[id], !scope.isEnded, !scope.isClosing || scope.branches[index] != nil else {
-            scheduler.ready.append(.init(task: task))
+            wake(task, .branch, "task:wait")
             return
         }
         task.wait = .branch(scope, index: index)
         scope.joiners.append((index, task))
-    }
-
-    private func wake(_ task: TaskRecord) {
-        task.wait = .none
-        scheduler.ready.append(.init(task: task))
     }
 }

@@ -12,6 +12,8 @@ struct LuaTimer {
     let action: Action
     var handle: Task<Void, Never>?
 
+    var wait: DeliveryID { DeliveryID(task: path, ordinal: ordinal) }
+
     /// Timers of one instant go off in the order of their tasks, not in the order in which the clock's callers happen to
     /// be resumed: the same script then takes the same path every time.
     static func precedes(_ a: LuaTimer, _ b: LuaTimer) -> Bool {
@@ -31,13 +33,25 @@ extension LuaState {
             await self.timerEnded(id, isOver: isOver)
         }
         scheduler.insert(timer)
+        scheduler.deliveries.await(timer.wait)
         return id
     }
 
     /// Lets go of a timer that nobody waits for any more.
-    func dropTimer(_ id: Int) { scheduler.remove(timer: id)?.handle?.cancel() }
+    func dropTimer(_ id: Int) {
+        guard let timer = scheduler.remove(timer: id) else { return }
+        scheduler.deliveries.forget(timer.wait)
+        timer.handle?.cancel()
+    }
 
-    /// One timer is over, or was cancelled: all those that are due by now go off with it.
+    /// Ends a sleep early: at once, so that tasks cancelled together end in the order in which they were cancelled.
+    func cancelTimer(_ id: Int) {
+        guard let timer = scheduler.remove(timer: id) else { return }
+        timer.handle?.cancel()
+        goOff(timer, LuaError(.cancelled, "cancelled"))
+    }
+
+    /// One timer is over, or its clock gave up: all those that are due by now go off with it.
     private func timerEnded(_ id: Int, isOver: Bool) {
         guard let index = scheduler.timers.firstIndex(where: { $0.id == id }) else { return }
         if isOver {
@@ -54,9 +68,11 @@ extension LuaState {
     private func goOff(_ timer: LuaTimer, _ error: LuaError?) {
         switch timer.action {
         case .wake(let task, let context):
-            finish(error.map { .failure($0) } ?? .success([]), of: context, to: task)
+            let outcome: Result<[LuaValue], LuaError> = error.map { .failure($0) } ?? .success([])
+            scheduler.deliveries.add(.init(id: timer.wait, event: .sleep(outcome, of: context, to: task.id)))
         case .timeLimit(let scope, let duration):
-            if error == nil { timeLimitReached(scope, duration) }
+            guard error == nil else { return scheduler.deliveries.forget(timer.wait) }
+            scheduler.deliveries.add(.init(id: timer.wait, event: .timeLimit(scope, duration)))
         }
     }
 }

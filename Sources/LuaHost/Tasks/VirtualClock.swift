@@ -30,6 +30,9 @@ public final class VirtualClock: LuaClock {
         state = Mutex(State(now: now))
     }
 
+    /// True: time budgets go by this clock.
+    public var isVirtual: Bool { true }
+
     /// The time the clock shows.
     public var now: Duration { state.withLock { $0.now } }
 

@@ -59,6 +59,11 @@ public struct LuaError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The value the script raised, when it was a table or other data of its own; or what a host function put there,
     /// which the script sees as field `value`.
     public var value: LuaValue?
+    /// What close handlers raised while this error ended tasks, at most 8; scripts see it as field `suppressed`.
+    ///
+    /// They are those of the task itself when it was being ended (a budget, a cancellation), and of the siblings that
+    /// were cancelled when a branch of a scope failed.
+    public var suppressed: [LuaError] = []
     private var causeStorage: [LuaError]
 
     /// The error that led to this one.
@@ -82,12 +87,15 @@ public struct LuaError: Error, Hashable, Sendable, CustomStringConvertible {
         causeStorage = cause.map { [$0] } ?? []
     }
 
-    /// One line: position, message, rule and hint.
+    /// One line: position, message, rule and hint, and what close handlers raised meanwhile.
     public var description: String {
         var line = `where`.map { "\($0): " } ?? ""
         line += message
         if let rule { line += " [\(rule)]" }
         if let hint { line += " (\(hint))" }
+        if !suppressed.isEmpty {
+            line += "; raised while closing: " + suppressed.map(\.description).joined(separator: "; ")
+        }
         return line
     }
 }

@@ -107,4 +107,8 @@ struct LeasedAgent: Agent {
     func probe(_ request: HTTPProbe) async throws -> HTTPProbeResult {
         try await wrapped.probe(request)
     }
+
+    func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
+        try await wrapped.check(request)
+    }
 }

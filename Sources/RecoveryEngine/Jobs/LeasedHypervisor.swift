@@ -13,6 +13,14 @@ struct LeasedHypervisor: Hypervisor {
         try await wrapped.networks()
     }
 
+    func capabilities() async throws -> HypervisorCapabilities {
+        try await wrapped.capabilities()
+    }
+
+    func readiness(uuid: String) async throws -> GuestReadiness {
+        try await wrapped.readiness(uuid: uuid)
+    }
+
     func domains() async throws -> [Domain] {
         try await wrapped.domains()
     }

@@ -48,7 +48,7 @@ enum CloudObject {
             .required("policy", .object("policy"), "how its VMs are replicated"),
         ],
         errors: [ErrorDeclaration("refused", "rules one-pair-per-cloud, two-clouds-on-one-server")], effect: .changes,
-        example: "gold:pair { with = silver, policy = fast }",
+        example: "gold:pair { with = silver, policy = fast }", in: .unpaired,
         .waiting { call in
             let session = call.session
             try await session.engine.ensurePair(
@@ -67,7 +67,7 @@ enum CloudObject {
             ErrorDeclaration("unknown", "a cloud has no such network; the hint has the nearest"),
             ErrorDeclaration("refused", "rule pair-required"),
         ],
-        effect: .changes, example: "gold:map_network { from = \"gold-net\", to = \"silver-net\" }",
+        effect: .changes, example: "gold:map_network { from = \"gold-net\", to = \"silver-net\" }", in: .registered,
         .waiting { call in
             let session = call.session
             let cloud = try await session.cloud(call.receiver)
@@ -101,7 +101,7 @@ enum CloudObject {
 
     static let vm = FunctionDeclaration(
         "vm", "Looks a VM of this cloud up by name. One that is replicated is found even while its site is lost.",
-        positional: [.required("name", .text, "the VM")],
+        positional: [.required("name", .text, "the VM", names: .vm)],
         results: [ResultDeclaration("vm", .object("vm"), "the VM")],
         errors: [ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")],
         effect: .reads, example: "local orders = gold:vm(\"orders\")",

@@ -7,7 +7,7 @@ import SiteModel
 enum HostObject {
     static let type = TypeDeclaration(
         "host", "A hypervisor: a libvirt connection and the agent beside it.", fields: [name, site],
-        methods: [vms, vm, networks])
+        methods: [vms, vm, networks, CheckMethod.host])
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })
@@ -27,7 +27,7 @@ enum HostObject {
         })
 
     static let vm = FunctionDeclaration(
-        "vm", "Looks a VM of this host up by name.", positional: [.required("name", .text, "the VM")],
+        "vm", "Looks a VM of this host up by name.", positional: [.required("name", .text, "the VM", names: .vm)],
         results: [ResultDeclaration("vm", .object("vm"), "the VM")],
         errors: [ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")],
         effect: .reads, example: "local own = vault:host(\"a1\"):vm(\"vmm01\")",

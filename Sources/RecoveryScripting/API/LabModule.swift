@@ -8,9 +8,11 @@ enum LabModule {
 
     private static let siteName = Parameter.required("site", .text, "\"a\" or \"b\"")
 
+    private static let errors = [ErrorDeclaration("host", "the lab has no such site or guest, or is not set up")]
+
     static let site = FunctionDeclaration(
         "site", "Says how a site is reached and fenced.", positional: [siteName],
-        results: [ResultDeclaration("site", .record("lab_site"), "the site")], effect: .reads,
+        results: [ResultDeclaration("site", .record("lab_site"), "the site")], errors: errors, effect: .reads,
         example: "local a = lab.site(\"a\")",
         .waiting { call in
             let site = try await power(call).site(call.arguments.text("site"))
@@ -26,7 +28,8 @@ enum LabModule {
 
     static let guest = FunctionDeclaration(
         "guest", "Says what is known of a guest.", positional: [.required("name", .text, "the guest")],
-        results: [ResultDeclaration("guest", .map(.text), "{address=} its IPv4 address")], effect: .reads,
+        results: [ResultDeclaration("guest", .map(.text), "{address=} its IPv4 address")], errors: errors,
+        effect: .reads,
         example: "local address = lab.guest(\"orders\").address",
         .waiting { call in
             let address = try await power(call).address(ofGuest: call.arguments.text("name"))
@@ -38,10 +41,10 @@ enum LabModule {
         positional: [.required("guest", .text, "the guest"), siteName],
         results: [
             ResultDeclaration(
-                "console", .map(.integer), "{records_at_poweroff=} records in its log then; nil if it never powered off"
-            )
+                "console", .map(.integer),
+                "{records_at_poweroff=} records in its log then; nil if it never powered off", unit: .count)
         ],
-        effect: .reads, example: "local exact = lab.console(\"orders\", \"a\").records_at_poweroff",
+        errors: errors, effect: .reads, example: "local exact = lab.console(\"orders\", \"a\").records_at_poweroff",
         .waiting { call in
             let records = try await power(call).recordsAtPowerOff(
                 ofGuest: call.arguments.text("guest"), site: call.arguments.text("site"))
@@ -50,7 +53,7 @@ enum LabModule {
 
     static let lose = FunctionDeclaration(
         "lose", "Ends a site at one instant: guests, hypervisor, agent and disks.", positional: [siteName],
-        effect: .cannotBeUndone, example: "lab.lose(\"a\")",
+        errors: errors, effect: .cannotBeUndone, example: "lab.lose(\"a\")",
         .waiting { call in
             try await power(call).lose(call.arguments.text("site"))
             return []
@@ -58,7 +61,7 @@ enum LabModule {
 
     static let restore = FunctionDeclaration(
         "restore", "Brings a lost site back, with its disks as they were; its guests stay off.",
-        positional: [siteName], effect: .changes, example: "lab.restore(\"a\")",
+        positional: [siteName], errors: errors, effect: .changes, example: "lab.restore(\"a\")", in: .lost,
         .waiting { call in
             try await power(call).restore(call.arguments.text("site"))
             return []

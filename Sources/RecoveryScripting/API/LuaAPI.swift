@@ -1,13 +1,20 @@
 /// All that scripts see, in the order of the reference.
 package enum LuaAPI {
-    package static let globals = [HelpFunction.help]
-    package static let modules = [RecoveryModule.module, TaskModule.module, LabModule.module]
+    /// Globals that every run has.
+    static let plainGlobals = [HelpFunction.help, HelpFunction.apropos, InspectFunction.inspect]
+    /// Globals that work only where a power is granted.
+    static let poweredGlobals: [(power: Power, function: FunctionDeclaration)] = [(.exec, ExecFunction.exec)]
+    package static let globals = plainGlobals + poweredGlobals.map(\.function)
+    package static let modules = [
+        RecoveryModule.module, TaskModule.module, FilesModule.module, HTTPModule.module, LabModule.module,
+    ]
     package static let types = [
         VaultObject.type, ServerObject.type, CloudObject.type, HostObject.type, PolicyObject.type, VMObject.type,
         ItemObject.type, RelationshipObject.type,
     ]
     package static let records = [
         Records.job, Records.stage, Records.point, Records.refusal, Records.next, Records.reply, Records.event,
-        Records.labSite,
+        ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response, Records.labSite,
+        TaskModule.spawned, CheckMethod.finding,
     ]
 }

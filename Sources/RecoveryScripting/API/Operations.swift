@@ -9,18 +9,22 @@ enum Operations {
         [
             plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
             plain("pause", .pause, "Holds replication back.", .changes, type),
-            plain("resume", .resume, "Lets paused or failed replication go on.", .changes, type),
-            plain("resync", .resync, "Compares the disks of both sides and sends what differs.", .changes, type),
+            plain("resume", .resume, "Lets paused or failed replication go on.", .changes, type, in: .paused),
+            plain(
+                "resync", .resync, "Compares the disks of both sides and sends what differs.", .changes, type,
+                in: .paused),
             failover(type), changePoint(type),
             plain(
-                "undo", .undo, "Goes back to where the VM ran before a failover that is not committed.", .changes, type),
+                "undo", .undo, "Goes back to where the VM ran before a failover that is not committed.", .changes, type,
+                in: .failedOver),
             plain(
-                "commit", .commit, "Makes a failover final and keeps only the chosen point.", .cannotBeUndone, type),
+                "commit", .commit, "Makes a failover final and keeps only the chosen point.", .cannotBeUndone, type,
+                in: .failedOver),
             plain(
                 "reverse", .reverse, "Replicates a committed VM the other way and waits for the first point.", .changes,
-                type),
+                type, in: type == "relationship" ? .managementCommitted : .committed),
             testFailover(type),
-            plain("clean_up_test", .cleanUpTest, "Removes the test VM.", .changes, type),
+            plain("clean_up_test", .cleanUpTest, "Removes the test VM.", .changes, type, in: .testing),
             plain(
                 "unprotect", .unprotect, "Ends replication; the VM stays where it runs, its points are removed.",
                 .cannotBeUndone, type),
@@ -29,8 +33,10 @@ enum Operations {
     }
 
     private static let job = ResultDeclaration("job", .record("job"), "what was done")
-    private static let errors = [
+    /// What any operation may come to.
+    static let errors = [
         ErrorDeclaration("refused", "a rule forbids it: e.rule names the rule, and nothing was changed"),
+        ErrorDeclaration("busy", "another operation has the VM; e.retryable"),
         ErrorDeclaration("failed", "a stage failed; the message says what state is left"),
         ErrorDeclaration("unreachable", "a host or an agent that is needed does not answer"),
     ]
@@ -39,10 +45,12 @@ enum Operations {
 
     /// An operation without options.
     private static func plain(
-        _ name: String, _ operation: Operation, _ doc: String, _ effect: Effect, _ type: String
+        _ name: String, _ operation: Operation, _ doc: String, _ effect: Effect, _ type: String,
+        in situation: Situation = .protected
     ) -> FunctionDeclaration {
         FunctionDeclaration(
             name, doc, results: [job], errors: errors, effect: effect, example: "local job = \(type):\(name)()",
+            in: situation,
             .waiting { call in try await perform(operation, call) })
     }
 
@@ -53,14 +61,18 @@ enum Operations {
                 + "from a recovery point, once its source is known to be down.",
             named: [
                 .required("kind", .choice(["planned", "unplanned"]), "which"),
-                .optional("point", point, "unplanned only: the recovery point; \"latest\" if left out"),
+                .optional(
+                    "point", point, "unplanned only: the recovery point", otherwise: "the latest", unit: .ordinal),
                 .optional(
                     "source", .choice(["fence", "declared lost"]),
                     "unplanned only: how it becomes certain that the source is down. \"fence\" ends its whole host; "
-                        + "\"declared lost\" is your word. Left out, the VM is shut down there if its hypervisor answers, "
-                        + "and if it does not, the failover is refused (source-must-be-down)"),
+                        + "\"declared lost\" is your word",
+                    otherwise: "the VM is shut down there if its hypervisor answers; if it does not, the failover is "
+                        + "refused (source-must-be-down)"),
                 .optional(
-                    "shutdown_limit", .duration, "how long the guest may take to shut down", range: 1...86_400),
+                    "shutdown_limit", .duration, "how long the guest may take to shut down",
+                    otherwise: "2min planned, 30s unplanned",
+                    range: 1...86_400),
             ],
             results: [job],
             errors: errors + [
@@ -76,7 +88,7 @@ enum Operations {
                 if planned {
                     for name in ["point", "source"] where options[name] != nil {
                         throw LuaError(
-                            .argument, "\(call.context.function): '\(name)' has no meaning in a planned failover",
+                            .argument, "\(call.name): '\(name)' has no meaning in a planned failover",
                             hint: "it shuts the VM down and always takes the last point; leave '\(name)' out")
                     }
                 }
@@ -87,8 +99,8 @@ enum Operations {
     private static func changePoint(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
             "change_point", "Starts the failed-over VM anew from another recovery point, before commit.",
-            named: [.required("point", point, "the recovery point")], results: [job], errors: errors, effect: .changes,
-            example: "\(type):change_point { point = 3 }",
+            named: [.required("point", point, "the recovery point", unit: .ordinal)], results: [job], errors: errors,
+            effect: .changes, example: "\(type):change_point { point = 3 }", in: .failedOver,
             .waiting { call in
                 try await perform(.changePoint, call, ["point": pointArgument(call) ?? "latest"])
             })
@@ -99,8 +111,8 @@ enum Operations {
             "test_failover",
             "Starts a copy of the VM from a recovery point, beside production and outside every cloud.",
             named: [
-                .optional("point", point, "the recovery point", default: "latest"),
-                .optional("network", .text, "where the copy is connected; nowhere if left out"),
+                .optional("point", point, "the recovery point", default: "latest", unit: .ordinal),
+                .optional("network", .text, "where the copy is connected", otherwise: "nowhere"),
             ],
             results: [job], errors: errors, effect: .changes,
             example: "\(type):test_failover { network = \"test-net\" }",
@@ -194,7 +206,7 @@ enum Operations {
         case .table(let point)?:
             if let number = point["number"].integer { return "\(number)" }
             throw LuaError(
-                .argument, "\(call.context.function): 'point' is a table without 'number'",
+                .argument, "\(call.name): 'point' is a table without 'number'",
                 hint: "pass a point of item:points(), its number, or \"latest\"")
         default: return nil
         }

@@ -9,14 +9,14 @@ enum PolicyObject {
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })
-    static let copyFrequency = field("copy_frequency", .integer, "seconds between cycles") {
+    static let copyFrequency = field("copy_frequency", .integer, "time between cycles", .seconds) {
         LuaValue($0.copyFrequencySeconds)
     }
-    static let recoveryPoints = field("recovery_points", .integer, "points kept besides the newest") {
+    static let recoveryPoints = field("recovery_points", .integer, "points kept besides the newest", .count) {
         LuaValue($0.recoveryPoints)
     }
     static let appConsistent = field(
-        "app_consistent", .integer, "seconds between application-consistent points", optional: true
+        "app_consistent", .integer, "time between application-consistent points", .seconds, optional: true
     ) { $0.applicationConsistentHours.map { LuaValue($0 * 3600) } ?? .nil }
     static let compression = field("compression", .boolean, "whether what travels is compressed") {
         .boolean($0.compression)
@@ -26,11 +26,11 @@ enum PolicyObject {
     ) { LuaValue($0.firstCopy.rawValue) }
 
     private static func field(
-        _ name: String, _ type: ValueType, _ doc: String, optional: Bool = false,
+        _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil, optional: Bool = false,
         _ read: @escaping @Sendable (Policy) -> LuaValue
     ) -> FieldDeclaration {
         FieldDeclaration(
-            name, type, doc, optional: optional,
+            name, type, doc, unit: unit, optional: optional,
             .waiting { call in [read(try await call.session.policy(call.receiver))] })
     }
 }

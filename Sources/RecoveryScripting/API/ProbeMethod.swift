@@ -12,7 +12,7 @@ enum ProbeMethod {
             "Makes an HTTP GET from the site where the VM is now, through that site's agent. See health.http for one that waits.",
             named: [
                 .required("host", .text, "the guest's address"),
-                .optional("port", .integer, "TCP port", default: 80, range: 1...65_535),
+                .optional("port", .integer, "TCP port", default: 80, unit: .ordinal, range: 1...65_535),
                 .optional("path", .text, "path of the request", default: "/"),
                 .optional("timeout", .duration, "how long to wait for the answer", default: "5s", range: 0.1...600),
             ],
@@ -51,12 +51,12 @@ enum ProbeMethod {
         let (host, path) = (call.arguments.text("host"), call.arguments.text("path"))
         let plain = { (text: String) in text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f } }
         guard plain(host), !host.isEmpty, host.utf8.count <= 253, !host.contains("/") else {
-            throw LuaError(.argument, "\(call.context.function): 'host' is no address or host name")
+            throw LuaError(.argument, "\(call.name): 'host' is no address or host name")
         }
         guard path.hasPrefix("/"), plain(path), path.utf8.count <= 2048 else {
             throw LuaError(
                 .argument,
-                "\(call.context.function): 'path' must begin with '/' and hold neither blanks nor control characters")
+                "\(call.name): 'path' must begin with '/' and hold neither blanks nor control characters")
         }
         return HTTPProbe(
             host: host, port: UInt16(clamping: call.arguments.integer("port")), path: path,

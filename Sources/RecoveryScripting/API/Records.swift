@@ -8,28 +8,29 @@ enum Records {
         fields: [
             ResultDeclaration("id", .text, "identity of the job in the vault"),
             ResultDeclaration("operation", .text, "what was done, as status and rules name it"),
-            ResultDeclaration("bytes", .integer, "bytes of disk content sent", optional: true),
-            ResultDeclaration("seconds", .number, "seconds that the copy took", optional: true),
-            ResultDeclaration("point", .integer, "number of the recovery point made or chosen", optional: true),
-            ResultDeclaration("at", .number, "the instant that the point shows, in seconds since 1970", optional: true),
+            ResultDeclaration("bytes", .integer, "disk content sent", unit: .bytes, optional: true),
+            ResultDeclaration("seconds", .number, "how long the copy took", unit: .seconds, optional: true),
+            ResultDeclaration(
+                "point", .integer, "number of the recovery point made or chosen", unit: .ordinal, optional: true),
+            ResultDeclaration("at", .number, "the instant that the point shows", unit: .epochSeconds, optional: true),
             ResultDeclaration("stages", .list(.record("stage")), "its stages, in order"),
-            ResultDeclaration("took", .number, "seconds from begin to end"),
+            ResultDeclaration("took", .number, "how long it took from begin to end", unit: .seconds),
         ])
 
     static let stage = RecordDeclaration(
         "stage", "A step of an operation.",
         fields: [
             ResultDeclaration("name", .text, "what it does, such as claim-ownership"),
-            ResultDeclaration("seconds", .number, "how long it took", optional: true),
+            ResultDeclaration("seconds", .number, "how long it took", unit: .seconds, optional: true),
         ])
 
     static let point = RecordDeclaration(
         "point", "One whole, consistent state of all disks of a VM.",
         fields: [
-            ResultDeclaration("number", .integer, "counted up within the relationship"),
-            ResultDeclaration("at", .number, "the instant that it shows, in seconds since 1970"),
+            ResultDeclaration("number", .integer, "counted up within the relationship", unit: .ordinal),
+            ResultDeclaration("at", .number, "the instant that it shows", unit: .epochSeconds),
             ResultDeclaration("kind", .choice(["initial", "crash", "application", "planned"]), "how it came to be"),
-            ResultDeclaration("bytes", .integer, "bytes sent to make it"),
+            ResultDeclaration("bytes", .integer, "sent to make it", unit: .bytes),
         ])
 
     static let refusal = RecordDeclaration(
@@ -51,7 +52,7 @@ enum Records {
     static let reply = RecordDeclaration(
         "reply", "What a guest answered.",
         fields: [
-            ResultDeclaration("status", .integer, "HTTP status"),
+            ResultDeclaration("status", .integer, "HTTP status", unit: .ordinal),
             ResultDeclaration("body", .text, "the text of the answer, at most 64 KiB"),
             ResultDeclaration("json", .any, "the body as Lua data, when it is JSON", optional: true),
         ])
@@ -59,7 +60,7 @@ enum Records {
     static let event = RecordDeclaration(
         "event", "Something that happened.",
         fields: [
-            ResultDeclaration("at", .number, "when, in seconds since 1970"),
+            ResultDeclaration("at", .number, "when", unit: .epochSeconds),
             ResultDeclaration("severity", .choice(["info", "warning", "critical"]), "how bad it is"),
             ResultDeclaration("text", .text, "what happened"),
         ])

@@ -17,14 +17,15 @@ enum RecoveryModule {
 
     static let now = FunctionDeclaration(
         "now", "Returns the engine's time.",
-        results: [ResultDeclaration("seconds", .number, "seconds since 1970")],
+        results: [ResultDeclaration("now", .number, "the time", unit: .epochSeconds)],
         effect: .reads, example: "local began <const> = recovery.now()",
         .immediate { call in [Records.seconds(call.session.engine.dependencies.clock.now)] })
 
     static let log = FunctionDeclaration(
         "log", "Writes a line among the vault's events, as part of this run.",
         positional: [.required("text", .text, "the line")],
-        effect: .changes, example: "recovery.log(\"site a declared lost by the duty officer\")",
+        errors: [ErrorDeclaration("locked", "another process migrates or repairs the vault")], effect: .changes,
+        example: "recovery.log(\"site a declared lost by the duty officer\")",
         .waiting { call in
             let event = Event(
                 at: call.session.engine.dependencies.clock.now, severity: .info, object: call.session.run,

@@ -21,7 +21,7 @@ enum ReplicationFields {
     static let target = field("target", .object("host"), "the host that is replicated to") {
         try await $1.hostHandle(id: $0.target)
     }
-    static let epoch = field("epoch", .integer, "number of the ownership, raised by every failover") {
+    static let epoch = field("epoch", .integer, "number of the ownership, raised by every failover", .ordinal) {
         relationship, _ in
         LuaValue(relationship.epoch)
     }
@@ -41,11 +41,11 @@ enum ReplicationFields {
     }
 
     private static func field(
-        _ name: String, _ type: ValueType, _ doc: String, optional: Bool = false,
+        _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil, optional: Bool = false,
         _ read: @escaping @Sendable (Relationship, ScriptContext) async throws -> LuaValue
     ) -> FieldDeclaration {
         FieldDeclaration(
-            name, type, doc, optional: optional,
+            name, type, doc, unit: unit, optional: optional,
             .waiting { call in
                 [try await read(call.session.relationship(of: call.receiver), call.session)]
             })

@@ -7,7 +7,7 @@ import VaultStore
 enum ServerObject {
     static let type = TypeDeclaration(
         "server", "A management server: owns clouds. It may itself run in a VM, which the hosts replicate directly.",
-        fields: [name, vm], methods: [cloud, clouds])
+        fields: [name, vm], methods: [cloud, clouds, CheckMethod.server])
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })
@@ -22,11 +22,11 @@ enum ServerObject {
             .required("name", .text, "unique on its server"),
             .required("hosts", .list(.object("host")), "its hosts, in order of preference for placement"),
         ],
-        lookup: .required("name", .text, "name of a cloud of this server"),
+        lookup: .required("name", .text, "name of a cloud of this server", names: .cloud),
         results: [ResultDeclaration("cloud", .object("cloud"), "the cloud")],
         errors: [ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")],
         effect: .changes,
-        example: "local gold = vmm:cloud { name = \"gold\", hosts = { vault:host(\"a1\") } }",
+        example: "local bronze = vmm:cloud { name = \"bronze\", hosts = { vault:host(\"a1\") } }",
         .waiting { call in
             let (session, name) = (call.session, call.arguments.text("name"))
             let server = try await session.server(call.receiver)

@@ -3,7 +3,7 @@ enum TaskModule {
     static let module = ModuleDeclaration(
         "task",
         "Several things at once. A call that waits suspends its task; others go on. A scope ends when its tasks have.",
-        functions: [all, map, race, sleep, timeout])
+        functions: [all, map, race, sleep, timeout, scope, spawn])
 
     private static let cancelled = ErrorDeclaration("cancelled", "the task was cancelled while it waited")
 
@@ -17,7 +17,7 @@ enum TaskModule {
         "map", "Calls a function for each element of a list, several at once, and returns the results in order.",
         positional: [
             .required("list", .list(.any), "the elements"),
-            .optional("options", .map(.any), "{limit=} how many run at once"),
+            .optional("options", .map(.any), "{limit=} how many run at once", otherwise: "all of them"),
             .required("fn", .function, "called with element and index"),
         ],
         results: [ResultDeclaration("results", .list(.any), "what each call returned")], errors: [cancelled],
@@ -39,4 +39,31 @@ enum TaskModule {
         results: [ResultDeclaration("result", .any, "what the function returned", optional: true)],
         errors: [ErrorDeclaration("timeout", "the function took longer"), cancelled], effect: .none,
         example: "task.timeout(\"5s\", function() task.sleep(\"1s\") end)", .host)
+
+    static let scope = FunctionDeclaration(
+        "scope", "Calls a function, and returns its results when every task that it spawned has ended.",
+        positional: [.required("fn", .function, "what to call")],
+        results: [ResultDeclaration("result", .any, "what the function returned", optional: true)],
+        errors: [cancelled], effect: .none,
+        example: "task.scope(function() task.spawn(task.sleep, \"10ms\") end)", .host)
+
+    static let spawn = FunctionDeclaration(
+        "spawn", "Starts a function beside the caller; the scope that it is started in waits for it.",
+        positional: [
+            .required("fn", .function, "what to run"),
+            .optional("...", .any, "what it is called with", otherwise: "nothing"),
+        ],
+        results: [ResultDeclaration("task", .record("spawned"), "the task")], errors: [cancelled], effect: .none,
+        example: """
+            task.scope(function()
+              local sum = task.spawn(function(a, b) return a + b end, 1, 2)
+              assert(sum:wait() == 3)
+            end)
+            """, .host)
+
+    static let spawned = RecordDeclaration(
+        "spawned", "A task that `task.spawn` started.",
+        fields: [
+            ResultDeclaration("wait", .function, "a method: waits for its end, returns its results or raises its error")
+        ])
 }

@@ -9,7 +9,7 @@ enum VMObject {
     static let type = TypeDeclaration(
         "vm", "A VM of a cloud or a host. Operations are those of the item or relationship that replicates it.",
         fields: [name, uuid, state, host],
-        methods: [protect, replicate, item, relationship] + Operations.methods(of: "vm"))
+        methods: [protect, replicate, item, relationship, CheckMethod.vm] + Operations.methods(of: "vm"))
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(Handle.name(of: call.receiver))] })
@@ -43,8 +43,9 @@ enum VMObject {
         errors: [
             ErrorDeclaration(
                 "refused", "rules already-protected, pair-required, management-vm-outside-clouds and others")
-        ],
+        ] + Operations.errors.filter { $0.kind != "refused" },
         effect: .changes, example: "local item = gold:vm(\"orders\"):item() or gold:vm(\"orders\"):protect()",
+        in: .registered,
         .waiting { call in
             let (session, name) = (call.session, Handle.name(of: call.receiver))
             let cloud = try await cloud(ofVM: call.receiver, session)
@@ -67,9 +68,11 @@ enum VMObject {
                 "networks", .map(.text), "network at the target for each network here", default: .table(LuaTable())),
         ],
         results: [ResultDeclaration("relationship", .object("relationship"), "the relationship")],
-        errors: [ErrorDeclaration("refused", "rule already-protected")], effect: .changes,
+        errors: [ErrorDeclaration("refused", "rule already-protected")]
+            + Operations.errors.filter { $0.kind != "refused" }, effect: .changes,
         example:
             "vm:replicate { to = vault:host(\"b1\"), policy = fast, networks = { [\"gold-net\"] = \"silver-net\" } }",
+        in: .registered,
         .waiting { call in
             let (session, name) = (call.session, Handle.name(of: call.receiver))
             let source = try await session.engine.hosts.host(session.locate(call.receiver).host)

@@ -26,16 +26,21 @@ enum VaultObject {
             .optional(
                 "fence", .either([.list(.text), .map(.any)]),
                 "command that ends the host for certain (exit status 0 is proof), or { agent = \"fence_virsh\", "
-                    + "options = {...}, secrets = { password = \"/path\" } }; kept if left out"),
+                    + "options = {...}, secrets = { password = \"/path\" } }", otherwise: "stays as it is"),
         ],
-        lookup: .required("name", .text, "name of a registered host"),
-        results: [ResultDeclaration("host", .object("host"), "the host")], errors: [unknown], effect: .changes,
+        lookup: .required("name", .text, "name of a registered host", names: .host),
+        results: [ResultDeclaration("host", .object("host"), "the host")],
+        errors: [
+            unknown,
+            ErrorDeclaration("not-granted", "it says something new of a host, and the run has no --grant hosts"),
+        ],
+        effect: .changes,
         example: """
             vault:host {
               name = "b1", site = "b", uri = "qemu+unix:///system?socket=/run/b/libvirt-sock",
               agent = "/run/b/agent.sock", address = "10.99.0.2:7731", store = "/srv/points",
             }
-            """,
+            """, in: .bare,
         .waiting { call in
             let (arguments, name) = (call.arguments, call.arguments.text("name"))
             if arguments.isLookup { return [.object(Handle.host(try await call.session.host(Handle.host(name)).name))] }
@@ -51,7 +56,7 @@ enum VaultObject {
                 fence: command ?? present?.fence ?? [],
                 fenceAgent: agent ?? (command == nil ? present?.fenceAgent : nil))
             // A fence is a program to run, and a host's store is where copies go: not every script may say what they are.
-            if host != present { try call.session.require(.hosts, for: "vault:host") }
+            if host != present { try call.require(.hosts) }
             return [.object(Handle.host(try await engine.ensureHost(host).name))]
         })
 
@@ -59,11 +64,12 @@ enum VaultObject {
         "server", "Registers a management server, or looks one up by name.",
         named: [
             .required("name", .text, "unique among servers"),
-            .optional("vm", .text, "name of the VM that the server runs in, if it runs in one; kept if left out"),
+            .optional(
+                "vm", .text, "name of the VM that the server runs in, if it runs in one", otherwise: "stays as it is"),
         ],
-        lookup: .required("name", .text, "name of a registered server"),
+        lookup: .required("name", .text, "name of a registered server", names: .server),
         results: [ResultDeclaration("server", .object("server"), "the server")], errors: [unknown], effect: .changes,
-        example: "local vmm = vault:server { name = \"vmm01\", vm = \"vmm01\" }",
+        example: "local vmm = vault:server { name = \"vmm01\", vm = \"vmm01\" }", in: .bare,
         .waiting { call in
             let name = call.arguments.text("name")
             if call.arguments.isLookup {
@@ -81,18 +87,27 @@ enum VaultObject {
         "policy", "Makes or changes a policy, or looks one up by name. What is left out stays as it is.",
         named: [
             .required("name", .text, "unique among policies"),
-            .optional("copy_frequency", .duration, "time between cycles: 30s, 5min or 15min; 5min for a new policy"),
-            .optional("recovery_points", .integer, "points kept besides the newest, 0 to 24; 0 for a new policy"),
-            .optional("app_consistent", .duration, "time between application-consistent points, 1h to 12h"),
-            .optional("compression", .boolean, "compress what travels; false for a new policy"),
             .optional(
-                "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "when; \"now\" for a new policy"),
+                "copy_frequency", .duration, "time between cycles: 30s, 5min or 15min",
+                otherwise: "stays as it is; 5min for a new policy"),
+            .optional(
+                "recovery_points", .integer, "points kept besides the newest",
+                otherwise: "stays as it is; 0 for a new policy", unit: .count, range: 0...24),
+            .optional(
+                "app_consistent", .duration, "time between application-consistent points, whole hours from 1h to 12h",
+                otherwise: "stays as it is; none for a new policy"),
+            .optional(
+                "compression", .boolean, "compress what travels", otherwise: "stays as it is; false for a new policy"),
+            .optional(
+                "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "when the first copy is made",
+                otherwise: "stays as it is; \"now\" for a new policy"),
         ],
-        lookup: .required("name", .text, "name of a policy"),
+        lookup: .required("name", .text, "name of a policy", names: .policy),
         results: [ResultDeclaration("policy", .object("policy"), "the policy")],
         errors: [unknown, ErrorDeclaration("invalid", "a value is not one of those that are allowed")],
         effect: .changes,
         example: "local fast = vault:policy { name = \"fast\", copy_frequency = \"30s\", recovery_points = 4 }",
+        in: .bare,
         .waiting { call in
             let name = call.arguments.text("name")
             if call.arguments.isLookup {
@@ -127,7 +142,7 @@ enum VaultObject {
 
     static let replicated = FunctionDeclaration(
         "replicated", "Returns what replicates a VM: its protected item, or its relationship outside every cloud.",
-        positional: [.required("vm", .text, "name of the VM")],
+        positional: [.required("vm", .text, "name of the VM", names: .vm)],
         results: [
             ResultDeclaration("replication", .either([.object("item"), .object("relationship")]), "either of them")
         ],
@@ -141,7 +156,7 @@ enum VaultObject {
 
     static let events = FunctionDeclaration(
         "events", "Lists what happened, newest first.",
-        named: [.optional("limit", .integer, "how many at most", default: 50, range: 1...10_000)],
+        named: [.optional("limit", .integer, "how many at most", default: 50, unit: .count, range: 1...10_000)],
         results: [ResultDeclaration("events", .list(.record("event")), "the events")], effect: .reads,
         example: "for _, event in ipairs(vault:events { limit = 5 }) do print(event.text) end",
         .waiting { call in
@@ -195,7 +210,7 @@ enum VaultObject {
 
     private static func whole(_ number: Double, _ name: String, _ unit: String, _ call: Call) throws(LuaError) -> Int {
         guard let whole = Int(exactly: number) else {
-            throw LuaError(.argument, "\(call.context.function): '\(name)' must be a whole number of \(unit)")
+            throw LuaError(.argument, "\(call.name): '\(name)' must be a whole number of \(unit)")
         }
         return whole
     }

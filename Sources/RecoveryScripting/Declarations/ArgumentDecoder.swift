@@ -46,6 +46,11 @@ struct ArgumentDecoder {
         let known = declaration.named.map(\.name)
         for field in table.fields {
             guard let name = field.key.text, known.contains(name) else {
+                if let name = field.key.text, declaration.positional.contains(where: { $0.name == name }) {
+                    throw problem(
+                        "'\(name)' is given by position, and a second time by name",
+                        hint: "call it as \(declaration.signature(as: function))")
+                }
                 let word = field.key.text ?? Self.shown(field.key)
                 let nearest = Nearest.suggestion(for: word, among: known)
                 throw problem(
@@ -79,13 +84,13 @@ struct ArgumentDecoder {
     ) throws(LuaError) -> LuaValue {
         guard let decoded = try convert(value, type, path, parameter) else {
             var hint: String?
-            if case .choice(let words) = type, let text = value.text {
-                hint = Nearest.suggestion(for: text, among: words).map { "did you mean \"\($0)\"?" }
+            if let text = value.text {
+                hint = Nearest.suggestion(for: text, among: type.choices).map { "did you mean \"\($0)\"?" }
             }
             throw problem("'\(path)' must be \(type.phrase), got \(Self.shown(value))", hint: hint)
         }
         if let range = parameter.range, let number = decoded.number, !range.contains(number) {
-            throw problem("'\(path)' must be \(Self.shown(range)), got \(Self.shown(value))")
+            throw problem("'\(path)' must be \(Self.shown(range, of: type)), got \(Self.shown(value))")
         }
         return decoded
     }
@@ -141,7 +146,7 @@ struct ArgumentDecoder {
     // MARK: Messages
 
     private func problem(_ text: String, hint: String? = nil) -> LuaError {
-        LuaError(.argument, "\(function): \(text)", hint: hint)
+        LuaError(.argument, "\(Self.shortName(of: function)): \(text)", hint: hint)
     }
 
     /// A value as a message shows it: short, and never a whole table.
@@ -159,8 +164,20 @@ struct ArgumentDecoder {
         }
     }
 
-    private static func shown(_ range: ClosedRange<Double>) -> String {
+    /// The name that a message begins with: a method's without its type, as the script writes it.
+    static func shortName(of function: String) -> String {
+        function.split(separator: ":").last.map(String.init) ?? function
+    }
+
+    /// A range as messages and reference show it, with the unit that text of the type is decoded to.
+    static func shown(_ range: ClosedRange<Double>, of type: ValueType) -> String {
         func text(_ number: Double) -> String { Int64(exactly: number).map { "\($0)" } ?? "\(number)" }
-        return "\(text(range.lowerBound)) to \(text(range.upperBound))"
+        let unit =
+            switch type {
+            case .duration: " seconds"
+            case .size: " bytes"
+            default: ""
+            }
+        return "\(text(range.lowerBound)) to \(text(range.upperBound))\(unit)"
     }
 }

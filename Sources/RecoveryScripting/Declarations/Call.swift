@@ -6,6 +6,9 @@ package struct Call: Sendable {
     package let arguments: Arguments
     package let context: CallContext
 
+    /// What messages begin with: the function's name as the script writes it.
+    var name: String { ArgumentDecoder.shortName(of: context.function) }
+
     /// The object whose method or field it is.
     ///
     /// Asking for it in a function that is no method is a programmer's mistake.

@@ -3,10 +3,8 @@ import LuaHost
 extension FunctionDeclaration {
     /// The function as the Lua host takes it; nil when the host has it already.
     ///
-    /// - Parameters:
-    ///   - isMethod: whether its first value is the object that it is called on.
-    ///   - power: what the run must have been granted.
-    func hostFunction(isMethod: Bool, power: Power? = nil) -> HostFunction? {
+    /// - Parameter isMethod: whether its first value is the object that it is called on.
+    func hostFunction(isMethod: Bool) -> HostFunction? {
         switch body {
         case .host:
             nil
@@ -14,26 +12,25 @@ extension FunctionDeclaration {
             HostFunction(
                 name,
                 .synchronous { context, values in
-                    let call = try call(context, values, isMethod: isMethod, power: power)
+                    let call = try call(context, values, isMethod: isMethod)
                     return try ErrorConversion.converting(about: call.arguments.receiver) { try body(call) }
                 })
         case .waiting(let body):
             HostFunction(
                 name,
                 .asynchronous { context, values in
-                    let call = try call(context, values, isMethod: isMethod, power: power)
+                    let call = try call(context, values, isMethod: isMethod)
                     return try await ErrorConversion.converting(about: call.arguments.receiver) { try await body(call) }
                 })
         }
     }
 
     private func call(
-        _ context: CallContext, _ values: [LuaValue], isMethod: Bool, power: Power?
+        _ context: CallContext, _ values: [LuaValue], isMethod: Bool
     ) throws(LuaError) -> Call {
         guard let session: ScriptContext = context.userData() else {
             throw LuaError(.host, "\(context.function) was called outside a run of Perilune")
         }
-        if let power { try session.require(power, for: context.function) }
         let receiver = isMethod ? values.first?.object : nil
         let arguments = try ArgumentDecoder(function: context.function, declaration: self)
             .decode(Array(isMethod ? values.dropFirst() : values[...]), receiver: receiver)
@@ -64,7 +61,7 @@ extension TypeDeclaration {
 extension ModuleDeclaration {
     /// The module as the Lua host takes it; nil when the host has it already.
     var hostModule: HostModule? {
-        let functions = functions.compactMap { $0.hostFunction(isMethod: false, power: power) }
+        let functions = functions.compactMap { $0.hostFunction(isMethod: false) }
         return functions.isEmpty ? nil : HostModule(name, functions: functions)
     }
 }

@@ -2,7 +2,8 @@ package import LuaHost
 
 /// A function that scripts may call, said once.
 ///
-/// From the one declaration come the checks of its arguments, `help()`, the reference, editor types and luacheck's globals.
+/// From the one declaration come the checks of its arguments, `help()`, completion, the reference, editor types and
+/// luacheck's globals.
 package struct FunctionDeclaration: Sendable {
     package let name: String
     /// One or two present-tense sentences.
@@ -18,8 +19,10 @@ package struct FunctionDeclaration: Sendable {
     package let effect: Effect
     /// The version that brought it.
     package let since: String
-    /// Lua that compiles.
+    /// Lua that runs in ``situation``; the tests do it.
     package let example: String
+    /// How things stand where the example makes sense.
+    package let situation: Situation
     package let body: Body
 
     /// How the function is carried out.
@@ -35,7 +38,7 @@ package struct FunctionDeclaration: Sendable {
     package init(
         _ name: String, _ doc: String, positional: [Parameter] = [], named: [Parameter] = [], lookup: Parameter? = nil,
         results: [ResultDeclaration] = [], errors: [ErrorDeclaration] = [], effect: Effect, since: String = "0.1",
-        example: String, _ body: Body
+        example: String, in situation: Situation = .protected, _ body: Body
     ) {
         self.name = name
         self.doc = doc
@@ -47,6 +50,7 @@ package struct FunctionDeclaration: Sendable {
         self.effect = effect
         self.since = since
         self.example = example
+        self.situation = situation
         self.body = body
     }
 }
@@ -66,11 +70,14 @@ package struct ResultDeclaration: Sendable {
     package let type: ValueType
     package let doc: String
     package let isOptional: Bool
+    /// What its figure counts.
+    package let unit: Unit?
 
-    package init(_ name: String, _ type: ValueType, _ doc: String, optional: Bool = false) {
+    package init(_ name: String, _ type: ValueType, _ doc: String, unit: Unit? = nil, optional: Bool = false) {
         self.name = name
         self.type = type
         self.doc = doc
+        self.unit = unit
         self.isOptional = optional
     }
 }
@@ -93,14 +100,18 @@ package struct FieldDeclaration: Sendable {
     package let type: ValueType
     package let doc: String
     package let isOptional: Bool
+    /// What its figure counts.
+    package let unit: Unit?
     package let body: FunctionDeclaration.Body
 
     package init(
-        _ name: String, _ type: ValueType, _ doc: String, optional: Bool = false, _ body: FunctionDeclaration.Body
+        _ name: String, _ type: ValueType, _ doc: String, unit: Unit? = nil, optional: Bool = false,
+        _ body: FunctionDeclaration.Body
     ) {
         self.name = name
         self.type = type
         self.doc = doc
+        self.unit = unit
         self.isOptional = optional
         self.body = body
     }

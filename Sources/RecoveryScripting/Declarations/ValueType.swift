@@ -63,6 +63,15 @@ package indirect enum ValueType: Hashable, Sendable {
         }
     }
 
+    /// The words that it takes, where it takes some of a fixed set.
+    package var choices: [String] {
+        switch self {
+        case .choice(let words): words
+        case .either(let types): types.flatMap(\.choices)
+        default: []
+        }
+    }
+
     private static func alternatives(_ words: [String]) -> String {
         guard let last = words.last, words.count > 1 else { return words.first ?? "nothing" }
         return words.dropLast().joined(separator: ", ") + " or " + last

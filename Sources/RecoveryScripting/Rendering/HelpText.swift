@@ -2,15 +2,18 @@ import SiteModel
 
 /// What `help()` prints.
 package enum HelpText {
-    /// The overview: modules, objects, and how to go on.
+    /// The overview: functions, modules, objects, and how to go on.
     package static var overview: String {
-        var lines = ["Modules"]
+        var lines = ["Functions"]
+        lines += LuaAPI.globals.map { "  \(pad($0.name, 14)) \($0.doc)" }
+        lines += ["", "Modules"]
         lines += LuaAPI.modules.map { "  \(pad($0.name, 14)) \($0.doc)" }
         lines += ["", "Objects"]
         lines += LuaAPI.types.map { "  \(pad($0.name, 14)) \($0.doc)" }
         lines += [
             "",
-            "help(\"vault\") lists a module or an object, help(\"vault:host\") or help(recovery.log) explains a function.",
+            "help(\"vault\") lists a module or an object, help(\"vault:host\") or help(recovery.log) explains a function,",
+            "apropos(\"point\") finds what a word occurs in.",
         ]
         return lines.joined(separator: "\n")
     }
@@ -43,7 +46,7 @@ package enum HelpText {
         var lines = ["\(type.name): \(type.doc)"]
         if !type.fields.isEmpty { lines += ["", "Fields"] }
         lines += type.fields.map {
-            "  \(pad($0.name, 18)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+            "  \(pad($0.name, 18)) \(line($0.doc, $0.type, $0.unit, $0.isOptional))"
         }
         if !type.methods.isEmpty { lines += ["", "Methods"] }
         lines += type.methods.map { "  \($0.signature(as: "\(type.name):\($0.name)"))\n      \($0.doc)" }
@@ -53,7 +56,7 @@ package enum HelpText {
     private static func text(_ record: RecordDeclaration) -> String {
         var lines = ["\(record.name): \(record.doc)", ""]
         lines += record.fields.map {
-            "  \(pad($0.name, 18)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+            "  \(pad($0.name, 18)) \(line($0.doc, $0.type, $0.unit, $0.isOptional))"
         }
         return lines.joined(separator: "\n")
     }
@@ -67,16 +70,22 @@ package enum HelpText {
         lines += parameters.map { "  \(pad($0.name, 18)) \($0.doc) (\($0.summary))" }
         if !declaration.results.isEmpty { lines += ["", "Returns"] }
         lines += declaration.results.map {
-            "  \(pad($0.name, 18)) \($0.doc) (\($0.type.word)\($0.isOptional ? " or nil" : ""))"
+            "  \(pad($0.name, 18)) \(line($0.doc, $0.type, $0.unit, $0.isOptional))"
         }
-        if !declaration.errors.isEmpty { lines += ["", "Errors"] }
-        lines += declaration.errors.map { "  \(pad($0.kind, 18)) \($0.when)" }
+        if !function.errors.isEmpty { lines += ["", "Errors"] }
+        lines += function.errors.map { "  \(pad($0.kind, 18)) \($0.when)" }
         lines += ["", "Effect: \(declaration.effect.rawValue). Since \(declaration.since).", "", "Example"]
+        if let sentence = declaration.situation.sentence { lines.append("  -- \(sentence)") }
         lines += declaration.example.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)" }
         return lines.joined(separator: "\n")
     }
 
-    private static func pad(_ word: String, _ width: Int) -> String {
+    /// What a field or result is, with type and unit.
+    static func line(_ doc: String, _ type: ValueType, _ unit: Unit?, _ isOptional: Bool) -> String {
+        "\(doc) (\(type.word(in: unit))\(isOptional ? " or nil" : ""))"
+    }
+
+    static func pad(_ word: String, _ width: Int) -> String {
         word + String(repeating: " ", count: max(0, width - word.count))
     }
 }

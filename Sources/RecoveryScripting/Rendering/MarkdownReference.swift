@@ -10,21 +10,23 @@ package enum MarkdownReference {
             Options are given by name in one table; an unknown name is an error. Durations are `"30s"`, `"5min"`, `"2h"` or
             a number of seconds; sizes `"512MiB"`, `"4GiB"` or a number of bytes. Fields of objects are read
             from the vault or the site at each use. Errors are objects with `kind`, `message`, `hint`, `rule`, `object` and
-            `where`. `help()` shows this page piece by piece.
+            `where`. `help()` shows this page piece by piece, and `apropos("word")` searches it.
+
+            \(Situation.names)
             """
         ]
         parts.append("## Globals")
-        parts += LuaAPI.globals.map { section($0, as: $0.name) }
+        parts += functions(with: "").map(section)
         for module in LuaAPI.modules {
             parts.append("## Module `\(module.name)`\n\n\(module.doc)")
-            parts += module.functions.map { section($0, as: "\(module.name).\($0.name)") }
+            parts += functions(with: "\(module.name).").map(section)
         }
         for type in LuaAPI.types {
             parts.append("## Object `\(type.name)`\n\n\(type.doc)")
             if !type.fields.isEmpty {
-                parts.append(fields(type.fields.map { ($0.name, $0.type, $0.doc, $0.isOptional) }))
+                parts.append(fields(type.fields.map { ($0.name, $0.type.word(in: $0.unit), $0.doc, $0.isOptional) }))
             }
-            parts += own(type).map { section($0, as: "\(type.name):\($0.name)") }
+            parts += own(type).map(section)
             if type.methods.count > own(type).count {
                 parts.append(
                     "The operations and questions listed under `item` are methods of `\(type.name)` as well.")
@@ -34,24 +36,30 @@ package enum MarkdownReference {
         for record in LuaAPI.records {
             parts.append(
                 "### `\(record.name)`\n\n\(record.doc)\n\n"
-                    + fields(record.fields.map { ($0.name, $0.type, $0.doc, $0.isOptional) }))
+                    + fields(record.fields.map { ($0.name, $0.type.word(in: $0.unit), $0.doc, $0.isOptional) }))
         }
         return parts.joined(separator: "\n\n") + "\n"
     }
 
     /// A type's methods, without those that it shares with `item`.
-    private static func own(_ type: TypeDeclaration) -> [FunctionDeclaration] {
-        guard type.name != "item" else { return type.methods }
+    private static func own(_ type: TypeDeclaration) -> [DeclaredFunction] {
+        let all = functions(with: "\(type.name):")
+        guard type.name != "item" else { return all }
         let shared = Set(ItemObject.type.methods.map(\.name))
-        return type.methods.filter { !shared.contains($0.name) }
+        return all.filter { !shared.contains($0.declaration.name) }
     }
 
-    private static func fields(_ rows: [(String, ValueType, String, Bool)]) -> String {
+    private static func functions(with prefix: String) -> [DeclaredFunction] {
+        LuaAPI.functions.filter { $0.prefix == prefix }
+    }
+
+    private static func fields(_ rows: [(String, String, String, Bool)]) -> String {
         (["| field | type | is |", "| --- | --- | --- |"]
-            + rows.map { "| `\($0.0)` | \($0.1.word)\($0.3 ? " or nil" : "") | \($0.2) |" }).joined(separator: "\n")
+            + rows.map { "| `\($0.0)` | \($0.1)\($0.3 ? " or nil" : "") | \($0.2) |" }).joined(separator: "\n")
     }
 
-    private static func section(_ function: FunctionDeclaration, as name: String) -> String {
+    private static func section(_ declared: DeclaredFunction) -> String {
+        let (function, name) = (declared.declaration, declared.publicName)
         var parts = [
             "### `\(name)`", "```lua\n\(function.signatures(as: name).joined(separator: "\n"))\n```", function.doc,
         ]
@@ -62,11 +70,12 @@ package enum MarkdownReference {
                     + parameters.map { "| `\($0.name)` | \($0.summary) | \($0.doc) |" }).joined(separator: "\n"))
         }
         var facts = function.results.map {
-            "- Returns \($0.type.word)\($0.isOptional ? " or nil" : ""): \($0.doc)."
+            "- Returns \($0.type.word(in: $0.unit))\($0.isOptional ? " or nil" : ""): \($0.doc)."
         }
-        facts += function.errors.map { "- Error `\($0.kind)`: \($0.when)." }
+        facts += declared.errors.map { "- Error `\($0.kind)`: \($0.when)." }
         facts.append("- Effect: \(function.effect.rawValue). Since \(function.since).")
         parts.append(facts.joined(separator: "\n"))
+        if let sentence = function.situation.sentence { parts.append(sentence) }
         parts.append("```lua\n\(function.example)\n```")
         return parts.joined(separator: "\n\n")
     }

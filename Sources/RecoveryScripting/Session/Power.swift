@@ -1,33 +1,36 @@
-package import LuaHost
+import LuaHost
 
 /// What a script may do beyond the vault and its sites, when its run was granted it by name.
 package enum Power: String, Sendable, CaseIterable {
-    /// Lose and return the lab's sites, and read its guests' consoles.
-    case lab
+    /// Run programs on this machine.
+    case exec
+    /// Read and write files beneath folders that were granted with it.
+    case files
     /// Register hosts or change them: where they are, and which command, run as this user, fences them.
     case hosts
+    /// Send requests to web servers.
+    case http
+    /// Lose and return the lab's sites, and read its guests' consoles.
+    case lab
 
-    /// Names that scripts may ask for and that this version has nothing behind.
-    static let planned = ["exec", "http", "files"]
-
-    /// Reads the names given with `--grant`.
-    ///
-    /// - Throws: `LuaError` of kind `not-granted` for a name that is no power.
-    package static func named(_ names: [String]) throws(LuaError) -> Set<Power> {
-        var powers: Set<Power> = []
-        for name in names {
-            guard let power = Power(rawValue: name) else {
-                let known = allCases.map(\.rawValue).joined(separator: ", ")
-                throw LuaError(
-                    .notGranted, "there is no power '\(name)' to grant", hint: "this version has: \(known)")
-            }
-            powers.insert(power)
+    /// What grants it, on the command line.
+    var flag: String {
+        switch self {
+        case .files: "--grant files=FOLDER"
+        default: "--grant \(rawValue)"
         }
-        return powers
+    }
+
+    /// The power as the Lua host takes it, with the functions that work only where it is granted.
+    var capability: Capability {
+        Capability(
+            rawValue, grant: flag, modules: LuaAPI.modules.filter { $0.power == self }.compactMap(\.hostModule),
+            globals: LuaAPI.poweredGlobals.filter { $0.power == self }
+                .compactMap { $0.function.hostFunction(isMethod: false) })
     }
 }
 
-extension LuaError.Kind {
-    /// The run was not granted a power that it asks for.
-    package static let notGranted: LuaError.Kind = "not-granted"
+extension Call {
+    /// Refuses what the run was not granted.
+    func require(_ power: Power) throws(LuaError) { try context.require(power.rawValue) }
 }

@@ -15,11 +15,13 @@ package actor ReplSession {
     private let state: LuaState
     private let record: RunRecord
     private let context: ScriptContext
+    private let globals: SessionGlobals
 
-    private init(state: LuaState, record: RunRecord, context: ScriptContext) {
+    private init(state: LuaState, record: RunRecord, context: ScriptContext, globals: SessionGlobals) {
         self.state = state
         self.record = record
         self.context = context
+        self.globals = globals
     }
 
     /// Starts a session, whose printed lines go to `output`.
@@ -27,10 +29,10 @@ package actor ReplSession {
         engine: RecoveryEngine, options: ScriptOptions, output: @escaping @Sendable (String) -> Void
     ) async throws -> ReplSession {
         let record = try await RunRecord.begin(script: "repl", text: "", in: engine)
-        let context = ScriptContext(
-            engine: engine, run: record.id, powers: options.grants, labPower: options.labPower)
+        let context = ScriptContext(engine: engine, run: record.id, options: options)
         let state = try LuaState(ScriptEnvironment.configuration(context, options, output: output))
-        return ReplSession(state: state, record: record, context: context)
+        return ReplSession(
+            state: state, record: record, context: context, globals: try await SessionGlobals(of: state))
     }
 
     /// Evaluates one entry: an expression, or statements.
@@ -45,6 +47,16 @@ package actor ReplSession {
             try await record.append(entry)
             return .failed(error)
         }
+    }
+
+    /// What may follow a piece of an entry that ends at the cursor; to be asked between two entries.
+    ///
+    /// Globals and the vault's names are looked at; nothing of the script's runs and no host is asked.
+    package func completion(after piece: String) async -> Completion {
+        guard piece.utf8.count <= 100_000 else { return Completion() }
+        let scope = CompletionScope(
+            globals: await globals.shapes(root: Completion.root(of: piece)), names: await context.vaultNames())
+        return Completion.after(piece, in: scope)
     }
 
     /// Ends what is being evaluated, as Ctrl-C asks; an operation that it waited for goes on.

@@ -3,31 +3,24 @@ package import RecoveryEngine
 import SiteModel
 import Synchronization
 
-/// What the functions of one run work with: the engine, the run's id, and the powers granted to it.
+/// What the functions of one run work with: the engine, the run's id, and what its powers reach.
 package final class ScriptContext: Sendable {
     package let engine: RecoveryEngine
     /// Id of the run, recorded with every job that it starts.
     package let run: String
-    package let powers: Set<Power>
+    /// The folders that `files` reaches.
+    package let folders: [GrantedFolder]
     package let labPower: (any LabPower)?
     /// States as the script last read them, by object: `tostring` cannot wait for the vault.
     private let states = Mutex<[LuaObject: String]>([:])
     /// Operations that the engine still drives, also those whose waiting task was cancelled.
     let operations = RunningOperations()
 
-    package init(engine: RecoveryEngine, run: String, powers: Set<Power>, labPower: (any LabPower)?) {
+    package init(engine: RecoveryEngine, run: String, options: ScriptOptions) {
         self.engine = engine
         self.run = run
-        self.powers = powers
-        self.labPower = labPower
-    }
-
-    /// Refuses what the run was not granted.
-    func require(_ power: Power, for function: String) throws(LuaError) {
-        guard !powers.contains(power) else { return }
-        throw LuaError(
-            .notGranted, "\(function): this run was not granted the power '\(power.rawValue)'",
-            hint: "run it with --grant \(power.rawValue)")
+        folders = options.folders
+        labPower = options.labPower
     }
 
     /// Keeps the state of an object as just read, for `tostring`.

@@ -7,13 +7,15 @@ enum ScriptEnvironment {
         _ context: ScriptContext, _ options: ScriptOptions, output: @escaping @Sendable (String) -> Void
     ) -> LuaConfiguration {
         var configuration = LuaConfiguration()
-        configuration.modules = LuaAPI.modules.compactMap(\.hostModule)
+        configuration.modules = LuaAPI.modules.filter { $0.power == nil }.compactMap(\.hostModule)
         configuration.objectTypes = LuaAPI.types.map(\.objectType)
-        configuration.globals = LuaAPI.globals.compactMap { $0.hostFunction(isMethod: false) }
+        configuration.globals = LuaAPI.plainGlobals.compactMap { $0.hostFunction(isMethod: false) }
+        configuration.capabilities = Power.allCases.map(\.capability)
+        configuration.granted = Set(options.grants.map(\.rawValue))
         configuration.limits = options.limits
         configuration.clock = EngineLuaClock(clock: context.engine.dependencies.clock)
         configuration.seed = seed(of: context.run)
-        configuration.resolver = LibraryResolver(folders: options.moduleFolders)
+        configuration.resolver = FileModuleResolver(searching: options.moduleFolders)
         configuration.print = output
         configuration.userData = context
         return configuration

@@ -9,6 +9,8 @@ package struct ScriptOptions: Sendable {
     /// Folder of the modules that come with Perilune; see `StandardLibrary.locate`.
     package var standardLibrary: String?
     package var grants: Set<Power>
+    /// The folders that `files` reaches; a path that is not absolute begins at the first.
+    package var folders: [GrantedFolder]
     /// What `lab` does; nil where there is no lab.
     package var labPower: (any LabPower)?
     /// Fuel, time and memory.
@@ -16,18 +18,21 @@ package struct ScriptOptions: Sendable {
 
     package init(
         scriptFolder: String? = nil, libraryPaths: [String] = [], standardLibrary: String? = nil,
-        grants: Set<Power> = [], labPower: (any LabPower)? = nil,
+        grants: Set<Power> = [], folders: [GrantedFolder] = [], labPower: (any LabPower)? = nil,
         limits: LuaConfiguration.Limits = LuaConfiguration.Limits()
     ) {
         self.scriptFolder = scriptFolder
         self.libraryPaths = libraryPaths
         self.standardLibrary = standardLibrary
         self.grants = grants
+        self.folders = folders
         self.labPower = labPower
         self.limits = limits
     }
 
-    var moduleFolders: [String] {
-        [scriptFolder].compactMap { $0 } + libraryPaths + [standardLibrary].compactMap { $0 }
+    /// Where modules are looked for, in order: the script's own tree, the libraries given, what comes with Perilune.
+    var moduleFolders: [FileModuleResolver.Folder] {
+        [scriptFolder].compactMap { $0 }.map { .init($0) } + libraryPaths.map { .init($0, isForeign: true) }
+            + [standardLibrary].compactMap { $0 }.map { .init($0) }
     }
 }

@@ -28,8 +28,7 @@ package struct ScriptRunner: Sendable {
     ) async throws -> RunOutcome {
         let started = engine.dependencies.clock.now
         let record = try await RunRecord.begin(script: name, text: text, in: engine)
-        let context = ScriptContext(
-            engine: engine, run: record.id, powers: options.grants, labPower: options.labPower)
+        let context = ScriptContext(engine: engine, run: record.id, options: options)
         var outcome = RunOutcome(id: record.id)
         do {
             let state = try LuaState(ScriptEnvironment.configuration(context, options, output: output))

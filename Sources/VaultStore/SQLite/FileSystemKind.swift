@@ -30,7 +30,7 @@ enum FileSystemKind: Equatable {
             guard path == point || path.hasPrefix(prefix), prefix.utf8.count >= best?.depth ?? 0 else { continue }
             best = (prefix.utf8.count, String(fields[dash + 1]))
         }
-        return best.map { networks.contains($0.type) ? .network($0.type) : .local }
+        return best.map { FileSystemTypes.isShared($0.type) ? .network($0.type) : .local }
     }
 
     /// The kernel writes space, tab, newline and backslash as a backslash and three octal digits.
@@ -48,8 +48,14 @@ enum FileSystemKind: Equatable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Types of file systems that several machines may have mounted at once.
-    private static let networks: Set<String> = [
+}
+
+/// Types of file systems, in the kernel's words.
+package enum FileSystemTypes {
+    /// Whether several machines may have one of that type mounted at once.
+    package static func isShared(_ type: String) -> Bool { shared.contains(type) }
+
+    private static let shared: Set<String> = [
         "nfs", "nfs4", "cifs", "smbfs", "smb3", "9p", "afs", "coda", "ncpfs", "ceph", "lustre", "beegfs", "gpfs",
         "pvfs2",
         "gfs2", "ocfs2", "glusterfs", "vboxsf", "virtiofs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph",

@@ -36,17 +36,24 @@ struct ReplCommand: AsyncParsableCommand {
     /// Reads entries until the input ends; returns the error of the last one, if it failed.
     private func converse(_ session: ReplSession, _ shown: ReplOutput) async throws -> LuaError? {
         let home = ProcessInfo.processInfo.environment["HOME"]
-        let editor = LineEditor(history: home.map { "\($0)/.perilune_history" })
+        let editor = LineEditor(history: home.map { "\($0)/.perilune_history" }) {
+            await session.completion(after: $0)
+        }
         if Terminal.readsFromPerson {
-            Terminal.say("perilune \(Version.text): help() shows the way, Ctrl-C interrupts, Ctrl-D or exit ends")
+            Terminal.say(
+                "perilune \(Version.text): help() shows the way, Tab completes, Ctrl-C interrupts, Ctrl-D or exit ends")
         }
         var entry = ""
         var last: LuaError?
         while true {
-            switch await editor.read(prompt: entry.isEmpty ? "> " : ">> ") {
+            switch await editor.read(prompt: entry.isEmpty ? "> " : ">> ", after: entry) {
             case .end:
                 if Terminal.readsFromPerson { Terminal.say("") }
-                return last
+                if entry.isEmpty || Terminal.readsFromPerson { return last }
+                let unfinished = LuaError(
+                    .syntax, "the input ends in the middle of an entry", hint: "it was not run: \(entry.prefix(80))")
+                Failure.report(unfinished)
+                return unfinished
             case .interrupted:
                 Terminal.say("^C")
                 entry = ""
@@ -59,7 +66,7 @@ struct ReplCommand: AsyncParsableCommand {
                 entry = ""
                 continue
             }
-            shown.wraps = entry.drop(while: \.isWhitespace).hasPrefix("help")
+            shown.wraps = entry.prefixMatch(of: /\s*(help|apropos)/) != nil
             // Ctrl-C interrupts it, and the session goes on.
             let answer = try await session.evaluate(entry)
             shown.clear()

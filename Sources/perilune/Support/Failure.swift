@@ -5,6 +5,7 @@ import Hypervisors
 import Lab
 import LuaHost
 import RecoveryEngine
+import RecoveryScripting
 import VaultStore
 
 /// Turns any error into what an operator reads, and into an exit code.
@@ -47,14 +48,9 @@ enum Failure {
         case let error as HypervisorError: (error.message, error.hint)
         case let error as ReplicationError: (error.message, error.hint)
         case let error as LabError: (error.message, error.hint)
-        case let error as LuaError: (line(error), error.hint)
+        case let error as LuaError: (ErrorLine.text(error), error.hint)
         default: ("\(error)", nil)
         }
-    }
-
-    /// A script's error without its hint, which has a line of its own.
-    private static func line(_ error: LuaError) -> String {
-        (error.where.map { "\($0.chunk):\($0.line): " } ?? "") + error.message + (error.rule.map { " [\($0)]" } ?? "")
     }
 
     static func exitCode(for error: any Error) -> Int32 {

@@ -1,6 +1,7 @@
 @preconcurrency import CEdit
 import Foundation
 import Glibc
+import RecoveryScripting
 import Synchronization
 
 /// Reads entries with libedit on a terminal, plainly from anything else.
@@ -20,15 +21,24 @@ final class LineEditor: @unchecked Sendable {
 
     /// Whether Ctrl-C ended the line: libedit's callbacks carry no context, and there is one terminal.
     private static let interrupted = Mutex(false)
+    private let complete: @Sendable (String) async -> Completion
 
-    /// - Parameter history: file that entries are kept in, made with mode 0600; nil for none.
-    init(history: String?) {
+    /// - Parameters:
+    ///   - history: file that entries are kept in, made with mode 0600; nil for none.
+    ///   - complete: says what may follow a piece of an entry.
+    init(history: String?, complete: @escaping @Sendable (String) async -> Completion) {
         self.history = isatty(STDIN_FILENO) == 1 ? history : nil
+        self.complete = complete
         queue.sync {
             using_history()
             stifle_history(Self.historyLength)
             if let history = self.history { read_history(history) }
-            if isatty(STDIN_FILENO) == 1 { Self.takeControlC() }
+            if isatty(STDIN_FILENO) == 1 {
+                // Without it libedit takes letters beyond ASCII for noise.
+                setlocale(LC_CTYPE, "")
+                Self.takeControlC()
+                TabKey.take()
+            }
         }
     }
 
@@ -62,8 +72,12 @@ final class LineEditor: @unchecked Sendable {
     }
 
     /// The next line.
-    func read(prompt: String) async -> Line {
-        await withCheckedContinuation { continuation in
+    ///
+    /// - Parameter entry: the lines before it, when it goes on with an entry.
+    func read(prompt: String, after entry: String) async -> Line {
+        let complete = complete
+        TabKey.search = { await complete(entry.isEmpty ? $0 : "\(entry)\n\($0)") }
+        return await withCheckedContinuation { continuation in
             queue.async { continuation.resume(returning: Self.readNow(prompt: prompt)) }
         }
     }

@@ -8,7 +8,7 @@ import RecoveryScripting
 struct ScriptSettings: ParsableArguments {
     @Option(
         name: .customLong("grant"), parsing: .singleValue,
-        help: "Grant a power by name (hosts, lab). Repeatable.")
+        help: "Grant a power: exec, files=FOLDER, hosts, http, lab. Several with commas, or repeat it.")
     var grants: [String] = []
 
     @Option(name: .customLong("library"), parsing: .singleValue, help: "Folder of modules to require. Repeatable.")
@@ -18,11 +18,11 @@ struct ScriptSettings: ParsableArguments {
     var labRoot: String = LabConfiguration.defaultRoot
 
     func options(scriptFolder: String?) throws -> ScriptOptions {
-        let grants = try Power.named(grants)
-        let lab = try grants.contains(.lab) ? LabControl(root: labRoot) : nil
+        let grants = try Grants.reading(grants, scriptFolder: scriptFolder)
+        let lab = try grants.powers.contains(.lab) ? LabControl(root: labRoot) : nil
         return try ScriptOptions(
             scriptFolder: scriptFolder, libraryPaths: libraries,
             standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),
-            grants: grants, labPower: lab)
+            grants: grants.powers, folders: grants.folders, labPower: lab)
     }
 }

@@ -47,8 +47,9 @@ struct FakeHypervisor: Hypervisor {
     func information() async throws -> HypervisorInformation {
         try fuse.checkAlive()
         return try world.state.withLock { state in
-            _ = try state.presentHost(host)
-            return HypervisorInformation(hostName: host, hostUUID: host, libraryVersion: "1", hypervisorVersion: "1")
+            let checks = try state.presentHost(host).checks
+            return HypervisorInformation(
+                hostName: host, hostUUID: host, libraryVersion: checks.libvirt, hypervisorVersion: checks.qemu)
         }
     }
 

@@ -206,6 +206,8 @@ struct FakeHost: Sendable {
     var files: [String: FakeFile] = [:]
     var stores: [String: FakeStore] = [:]
     var freeBlocks = 100_000
+    /// What its hypervisor and its agent say when they are inspected.
+    var checks = FakeChecks()
 }
 
 struct FakeFile: Hashable, Sendable {

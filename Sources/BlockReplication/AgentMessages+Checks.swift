@@ -1,0 +1,109 @@
+// What `perilune doctor` asks of an agent, beyond its status.
+
+package import SiteModel
+
+/// Questions about a host that only a program at the host can answer.
+///
+/// An agent that is older than the call says `unsupported`.
+package struct AgentCheck: Codable, Hashable, Sendable {
+    /// The most of each kind in one call.
+    package static let imageLimit = 1024
+    package static let programLimit = 32
+    package static let endpointLimit = 32
+
+    /// Absolute paths of qcow2 files whose headers are to be read.
+    package var images: [String]
+    /// Programs to be looked for in the agent's PATH.
+    package var programs: [String]
+    /// Connections to be tried from this host.
+    package var endpoints: [EndpointProbe]
+
+    package init(images: [String] = [], programs: [String] = [], endpoints: [EndpointProbe] = []) {
+        self.images = images
+        self.programs = programs
+        self.endpoints = endpoints
+    }
+}
+
+/// What the host is like; lists are in the order of the questions.
+package struct AgentCheckAnswer: Codable, Hashable, Sendable {
+    /// The host's clock when it answered the cheap questions, before any connection was tried.
+    package var time: Timestamp
+    /// Address that the agent gives to senders, as `host:port`.
+    package var dataAddress: String
+    /// Identity of the store itself: two agents that say the same one write the same folder.
+    package var storeID: String
+    package var store: FolderFacts
+    package var images: [ImageFacts]
+    package var programs: [ProgramFacts]
+    package var endpoints: [EndpointOutcome]
+
+    package init(
+        time: Timestamp, dataAddress: String, storeID: String, store: FolderFacts, images: [ImageFacts] = [],
+        programs: [ProgramFacts] = [], endpoints: [EndpointOutcome] = []
+    ) {
+        self.time = time
+        self.dataAddress = dataAddress
+        self.storeID = storeID
+        self.store = store
+        self.images = images
+        self.programs = programs
+        self.endpoints = endpoints
+    }
+}
+
+/// A folder and the file system that it lies on.
+package struct FolderFacts: Codable, Hashable, Sendable {
+    package var path: String
+    package var freeBytes: UInt64
+    package var totalBytes: UInt64
+    /// Type of the file system, in the kernel's words ("ext4", "nfs4"); nil when it could not be told.
+    package var fileSystem: String?
+    /// Why no file could be written there; nil when one was, and removed again.
+    package var writeFailure: String?
+
+    package init(
+        path: String, freeBytes: UInt64, totalBytes: UInt64, fileSystem: String? = nil,
+        writeFailure: String? = nil
+    ) {
+        self.path = path
+        self.freeBytes = freeBytes
+        self.totalBytes = totalBytes
+        self.fileSystem = fileSystem
+        self.writeFailure = writeFailure
+    }
+}
+
+/// What the header of a disk image says.
+package struct ImageFacts: Codable, Hashable, Sendable {
+    package var path: String
+    /// qcow2's version: bitmaps can be kept from 3 ("compat 1.1") on; nil when it could not be read.
+    package var version: Int?
+    package var isEncrypted: Bool
+    /// Bytes that the file takes up, without what lies beneath it.
+    package var allocatedBytes: UInt64
+    /// Why the header could not be read.
+    package var failure: String?
+
+    package init(
+        path: String, version: Int?, isEncrypted: Bool = false, allocatedBytes: UInt64 = 0, failure: String? = nil
+    ) {
+        self.path = path
+        self.version = version
+        self.isEncrypted = isEncrypted
+        self.allocatedBytes = allocatedBytes
+        self.failure = failure
+    }
+}
+
+/// Where a program was found.
+package struct ProgramFacts: Codable, Hashable, Sendable {
+    package var name: String
+    /// Nil when it is not there, or may not be run.
+    package var path: String?
+
+    package init(name: String, path: String?) {
+        self.name = name
+        self.path = path
+    }
+}
