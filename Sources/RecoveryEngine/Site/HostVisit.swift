@@ -80,7 +80,8 @@ struct HostVisit: Sendable {
         let isCurrent = standing?.record.epoch == relationship.epoch && standing?.isConfirmed == true
         let mustStop = domain.power == .running || domain.power == .shuttingDown
         let isKnown = relationship.formerCopy?.host == host.id
-        guard !isCurrent || mustStop || !isKnown || domain.autostart else { return }
+        // A host that took part in the failover knows, and keeps its copy off: no news.
+        guard !isCurrent || mustStop || domain.autostart || (domain.power.isActive && !isKnown) else { return }
         let epoch = standing?.record.epoch ?? relationship.epoch - 1
         // Refused when another operation has moved the ownership on since the vault was read.
         if !isCurrent { try await agent.recordOwnership(record(of: relationship)) }
