@@ -98,6 +98,16 @@
 ---@class perilune.spawned
 ---@field wait function a method: waits for its end, returns its results or raises its error
 
+---How one check of an object came out; docs/checks.md lists all checks.
+---@class perilune.finding
+---@field id string which check, such as clock-skew
+---@field object string name of what was looked at
+---@field about string? which of several things of it: a disk, a network, a peer
+---@field verdict "ok"|"warn"|"fail"|"skipped" how it came out
+---@field sentence string what should hold
+---@field cause string what was found, or why nobody looked
+---@field fix string? what to do, where it warns or fails
+
 ---The record of what exists and what was done. Methods that take a table make the vault say what it says.
 ---@class perilune.vault
 local vault = {}
@@ -109,7 +119,7 @@ local vault = {}
 ---@field agent string path of the agent's control socket
 ---@field address string where the agent receives data, as host:port
 ---@field store string folder at the host for recovery points
----@field fence? string[] command that ends the host for certain; exit status 0 is proof; if left out: stays as it is
+---@field fence? string[]|table<string, any> command that ends the host for certain (exit status 0 is proof), or { agent = "fence_virsh", options = {...}, secrets = { password = "/path" } }; if left out: stays as it is
 
 ---Registers a hypervisor with the agent beside it (needs --grant hosts), or looks one up by name.
 ---
@@ -286,6 +296,16 @@ function server:cloud(options) end
 ---@return perilune.cloud[] clouds the clouds
 function server:clouds() end
 
+---Checks this server's clouds, its own VM, and the pairs and networks of its clouds. Changes nothing; what does not answer is a finding, not an error.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, each in ipairs(vmm:check()) do print(each.verdict, each.id, each.cause) end
+---```
+---@return perilune.finding[] findings one for each thing looked at
+function server:check() end
+
 ---A named group of hosts on one server: the unit that is paired and given a policy.
 ---@class perilune.cloud
 ---@field name string its name
@@ -402,6 +422,16 @@ function host:vm(name) end
 ---@return string[] networks their names
 function host:networks() end
 
+---Checks this host: hypervisor, agent, clock, store, scratch space, fence, and the way to its peers. Changes nothing; what does not answer is a finding, not an error.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, each in ipairs(vault:host("a1"):check()) do print(each.verdict, each.id, each.cause) end
+---```
+---@return perilune.finding[] findings one for each thing looked at
+function host:check() end
+
 ---How VMs are replicated. Changed by vault:policy{...}.
 ---@class perilune.policy
 ---@field name string its name
@@ -477,6 +507,16 @@ function vm:item() end
 ---```
 ---@return perilune.relationship? relationship nil when they do not
 function vm:relationship() end
+
+---Checks this VM: disks, firmware, guest agent, networks, and the room for it at its target. Changes nothing; what does not answer is a finding, not an error.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, each in ipairs(gold:vm("orders"):check()) do print(each.verdict, each.id, each.cause) end
+---```
+---@return perilune.finding[] findings one for each thing looked at
+function vm:check() end
 
 ---Makes a new recovery point now.
 ---
