@@ -108,6 +108,93 @@
 ---@field cause string what was found, or why nobody looked
 ---@field fix string? what to do, where it warns or fails
 
+---VMs of a plan that are started together, and what is done before and after.
+---@class perilune.plan_group
+---@field name string? unique in the plan; "group 1" and so on if left out
+---@field kind "shutdown"|"failover"|"boot"? "boot" if left out; a shutdown or failover group holds only actions, around that step of a failover
+---@field vms (string|perilune.item|perilune.vm)[]? its members, started in parallel
+---@field before perilune.plan_action[]? actions before it begins, in order
+---@field after perilune.plan_action[]? actions after its VMs have started, in order
+---@field depends_on string[]? groups that must be through first, of another plan as "plan/group"; the group before it if left out, none if empty
+
+---Something done before or after a group: exactly one of call, command, manual, wait and check.
+---@class perilune.plan_action
+---@field name string? what reports call it
+---@field call string|function? "module.function", called with a plan_context; or a function of this script (then run the plan with require("plans").run)
+---@field command string[]? a program's full path and its arguments; needs --grant exec
+---@field host string|perilune.host? host that the command runs on; where the plan is run from if left out
+---@field guest string? VM that the command runs in, through its QEMU guest agent
+---@field manual string? instructions for a person; the run waits until somebody confirms
+---@field wait perilune.duration? how long to wait
+---@field check perilune.plan_check? asked until the guest answers
+---@field on ("test"|"clean-up-test"|"planned"|"unplanned"|"commit"|"reverse")[]? what the plan must be run for; test, planned and unplanned if left out
+---@field directions ("primary-to-recovery"|"recovery-to-primary")[]? which way; both if left out
+---@field timeout perilune.duration? how long one attempt may take; 10min if left out, a week for people
+---@field retries integer? how often it is tried again; 0 if left out
+---@field critical boolean? whether its failure is one of the run; true if left out
+
+---An HTTP request to a guest, made from its site until the status is below 400.
+---@class perilune.plan_check
+---@field vm string a VM of the plan
+---@field host string the guest's address
+---@field port integer? TCP port; 80 if left out
+---@field path string? path of the request; "/" if left out
+
+---What an action's function is called with.
+---@class perilune.plan_context
+---@field plan string name of the plan
+---@field operation "test"|"clean-up-test"|"planned"|"unplanned"|"commit"|"reverse" what it is run for
+---@field direction "primary-to-recovery"|"recovery-to-primary" which way
+---@field group string name of the group
+---@field place "before"|"after" before or after the group
+---@field vms perilune.plan_context_vm[] the VMs of the group
+
+---A VM as an action sees it.
+---@class perilune.plan_context_vm
+---@field name string the VM
+---@field state "unprotected"|"first-copy-pending"|"first-copy"|"protected"|"paused"|"error"|"resync-required"|"resynchronizing"|"resync-paused"|"testing"|"failing-over-planned"|"failing-over"|"failed-over"|"committed"|"reversing" where it stands
+---@field owner string host whose copy may be written
+---@field source string host that is replicated from
+---@field target string host that is replicated to
+---@field point integer? number of the recovery point that it was failed over to
+---@field at number? the instant that the point shows, in seconds since 1970
+
+---What a run of a plan came to.
+---@class perilune.plan_result
+---@field id string identity of the run in the vault
+---@field operation "test"|"clean-up-test"|"planned"|"unplanned"|"commit"|"reverse" what it was run for
+---@field direction "primary-to-recovery"|"recovery-to-primary" which way
+---@field state "running"|"succeeded"|"stopped"|"incomplete"|"superseded" how it ended
+---@field phase string? what it does now
+---@field failure string? what failed first
+---@field took number? from begin to end, in seconds
+---@field vms perilune.plan_vm[] its VMs, group by group
+---@field actions perilune.plan_action_result[] its actions, as they began
+
+---What became of a VM in a run of a plan.
+---@class perilune.plan_vm
+---@field vm string the VM
+---@field group string its group
+---@field outcome "none"|"begun"|"done"|"failed"|"skipped" "skipped" is there already
+---@field detail string? why it failed or was skipped
+---@field took number? from its first stage to its last, waits for other groups included, in seconds
+---@field loss number? how much of its work is lost, in seconds
+---@field point integer? number of its recovery point
+---@field state string? where it stands
+---@field owner string? host whose copy may be written
+---@field stages perilune.stage[] the stages of its job
+
+---What became of an action in a run of a plan.
+---@class perilune.plan_action_result
+---@field name string group, place and number, as web/after/1
+---@field group string its group
+---@field outcome "begun"|"done"|"failed"|"waiting" how it ended
+---@field detail string? what it does, or why it failed
+---@field output string? all that it said
+---@field observation string? what the person wrote who confirmed it
+---@field attempts integer how often it was tried
+---@field took number? how long it took, in seconds
+
 ---The record of what exists and what was done. Methods that take a table make the vault say what it says.
 ---@class perilune.vault
 local vault = {}
@@ -260,6 +347,59 @@ function vault:replicated(vm) end
 ---@param options? perilune.vault.events.options
 ---@return perilune.event[] events the events
 function vault:events(options) end
+
+---@class (exact) perilune.vault.plan.options
+---@field name string unique among plans
+---@field source perilune.server|string server of the primary clouds
+---@field target? perilune.server|string server of the recovery clouds; if left out: the source
+---@field groups perilune.plan_group[] its groups, in order
+---@field depends_on? string[] plans whose VMs must all have been started before this one begins; if left out: none
+
+---Makes a recovery plan or changes it to what is said, or looks one up by name.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: a server, VM or host of that name is not there; the hint has the nearest
+---- `invalid`: a field of a group or action is wrong; the message names it
+---- `refused`: rules one-group-per-vm, plan-cycle
+---
+---```lua
+---local plan = vault:plan {
+---  name = "shop", source = vmm, target = vmm,
+---  groups = {
+---    { name = "database", vms = { "orders" }, after = { { wait = "1s", on = { "planned", "unplanned" } } } },
+---  },
+---}
+---```
+---@param options perilune.vault.plan.options
+---@return perilune.plan plan the plan
+---@overload fun(self, name: string): perilune.plan
+function vault:plan(options) end
+
+---Lists the recovery plans, by name.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, each in ipairs(vault:plans()) do print(each.name) end
+---```
+---@return perilune.plan[] plans the plans
+function vault:plans() end
+
+---Makes or changes the plan that a text says, as plan:export gave it.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: the text is no plan; the message names the field
+---
+---```lua
+---local copy = vault:import_plan((plan:export():gsub('"shop"', '"shop copy"')))
+---```
+---@param text string JSON
+---@return perilune.plan plan the plan
+function vault:import_plan(text) end
 
 ---A management server: owns clouds. It may itself run in a VM, which the hosts replicate directly.
 ---@class perilune.server
@@ -1354,6 +1494,222 @@ function relationship:points() end
 ---@param options perilune.relationship.probe.options
 ---@return perilune.reply reply what the guest answered, whatever the status
 function relationship:probe(options) end
+
+---A recovery plan: groups of VMs in order, with what is done before and after each. Running it again goes on where the last run of the same kind stopped.
+---@class perilune.plan
+---@field name string its name
+---@field source perilune.server the server of the primary clouds
+---@field target perilune.server the server of the recovery clouds
+---@field vms string[] names of its VMs, group by group
+local plan = {}
+
+---@class (exact) perilune.plan.test.options
+---@field network? string where they are connected; if left out: nowhere
+---@field direction? "primary-to-recovery"|"recovery-to-primary" which way; needed only where VMs are active at both sides; if left out: the way that all of them can move
+---@field limit? integer how many VMs are worked on at once; 1 to 10000; default 16
+
+---Starts test VMs of the whole plan, group by group, beside production.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `plan-stopped`: a planned failover stopped at a failure; e.value is the plan_result
+---- `plan-incomplete`: it went on to its end past failures; e.value is the plan_result
+---- `refused`: rules choose-direction, test-in-progress
+---- `busy`: somebody else runs the plan
+---
+---```lua
+---plan:test { network = "test-net" }
+---```
+---@param options? perilune.plan.test.options
+---@return perilune.plan_result result what came of each VM and action
+function plan:test(options) end
+
+---@class (exact) perilune.plan.clean_up_test.options
+---@field limit? integer how many VMs are worked on at once; 1 to 10000; default 16
+
+---Removes the test VMs of the whole plan, the last group first.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `plan-stopped`: a planned failover stopped at a failure; e.value is the plan_result
+---- `plan-incomplete`: it went on to its end past failures; e.value is the plan_result
+---- `refused`: rules choose-direction, test-in-progress
+---- `busy`: somebody else runs the plan
+---
+---After a test of the plan:
+---```lua
+---plan:clean_up_test()
+---```
+---@param options? perilune.plan.clean_up_test.options
+---@return perilune.plan_result result what came of each VM and action
+function plan:clean_up_test(options) end
+
+---@class (exact) perilune.plan.failover.options
+---@field kind "planned"|"unplanned" which
+---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down, as for a VM; if left out: each VM is shut down there if its hypervisor answers
+---@field shutdown_limit? perilune.duration how long each guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
+---@field direction? "primary-to-recovery"|"recovery-to-primary" which way; needed only where VMs are active at both sides; if left out: the way that all of them can move
+---@field limit? integer how many VMs are worked on at once; 1 to 10000; default 16
+
+---Moves all VMs of the plan to the other side and starts them group by group. Planned: they are shut down first, the last group first, nothing is lost, and it stops at the first failure. Unplanned: it goes on past failures. A VM that is there already is passed over.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `plan-stopped`: a planned failover stopped at a failure; e.value is the plan_result
+---- `plan-incomplete`: it went on to its end past failures; e.value is the plan_result
+---- `refused`: rules choose-direction, test-in-progress
+---- `busy`: somebody else runs the plan
+---
+---```lua
+---plan:failover { kind = "planned" }
+---```
+---@param options perilune.plan.failover.options
+---@return perilune.plan_result result what came of each VM and action
+function plan:failover(options) end
+
+---@class (exact) perilune.plan.commit.options
+---@field limit? integer how many VMs are worked on at once; 1 to 10000; default 16
+
+---Makes the failovers of all VMs of the plan final.
+---
+---Effect: cannot be undone. Since 0.1.
+---
+---Errors:
+---- `plan-stopped`: a planned failover stopped at a failure; e.value is the plan_result
+---- `plan-incomplete`: it went on to its end past failures; e.value is the plan_result
+---- `refused`: rules choose-direction, test-in-progress
+---- `busy`: somebody else runs the plan
+---
+---After a failover of the plan, before its commit:
+---```lua
+---plan:commit()
+---```
+---@param options? perilune.plan.commit.options
+---@return perilune.plan_result result what came of each VM and action
+function plan:commit(options) end
+
+---@class (exact) perilune.plan.reverse.options
+---@field limit? integer how many VMs are worked on at once; 1 to 10000; default 16
+
+---Replicates all committed VMs of the plan the other way. Then plan:failover{kind="planned"} leads back.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `plan-stopped`: a planned failover stopped at a failure; e.value is the plan_result
+---- `plan-incomplete`: it went on to its end past failures; e.value is the plan_result
+---- `refused`: rules choose-direction, test-in-progress
+---- `busy`: somebody else runs the plan
+---
+---After the commit of the plan's failover:
+---```lua
+---plan:reverse()
+---```
+---@param options? perilune.plan.reverse.options
+---@return perilune.plan_result result what came of each VM and action
+function plan:reverse(options) end
+
+---Returns what the plan's last run came to, or how far it is.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---local last = plan:last()
+---```
+---@return perilune.plan_result? result nil when it was never run
+function plan:last() end
+
+---Returns the plan as a tree for people, in the order of a run.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---print(plan:tree())
+---```
+---@return string text one line a group, VM and action
+function plan:tree() end
+
+---Returns the plan as JSON for a file: keys in order, one VM a line, so that two of them compare well.
+---
+---Effect: reads. Since 0.1.
+---
+---Errors:
+---- `invalid`: an action is a function of a script, which no file can hold
+---
+---```lua
+---local text = plan:export()
+---```
+---@return string text what vault:import_plan takes
+function plan:export() end
+
+---Confirms the manual action that a run of the plan waits for, here or in another process.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: the plan waits for nobody
+---
+---```lua
+---vault:plan {
+---  name = "shop", source = vmm,
+---  groups = { { vms = { "orders" }, before = { { manual = "Add the test zone." } } } },
+---}
+---task.all {
+---  function() plan:test() end,
+---  function() while not pcall(plan.confirm, plan, "zone added") do task.sleep("100ms") end end,
+---}
+---```
+---@param observation string what was done and seen; it is kept
+function plan:confirm(observation) end
+
+---Removes the plan with the record of its runs; its VMs stay as they are.
+---
+---Effect: cannot be undone. Since 0.1.
+---
+---Errors:
+---- `invalid`: another plan waits for it
+---- `busy`: it is being run
+---
+---```lua
+---plan:remove()
+---```
+function plan:remove() end
+
+---Says that this script will serve calls of its functions in the plan's next run. For plans.run.
+---
+---Effect: none. Since 0.1.
+---
+---```lua
+---plan:serve_calls()
+---```
+function plan:serve_calls() end
+
+---Waits until the plan's run wants a function of this script called, and returns which; nil when the run is over. For require("plans").run.
+---
+---Effect: none. Since 0.1.
+---
+---```lua
+---local id, fn, context = plan:next_call()
+---```
+---@return integer? id to answer with
+---@return function? fn what to call
+---@return perilune.plan_context? context what to call it with
+function plan:next_call() end
+
+---Gives the answer to a call of next_call.
+---
+---Effect: none. Since 0.1.
+---
+---```lua
+---plan:answer_call(1, true, "done")
+---```
+---@param id integer of the call
+---@param ok boolean whether it went well
+---@param text? string its output, or what went wrong; if left out: empty
+function plan:answer_call(id, ok, text) end
 
 ---Where every script begins: the vault, the time, and the record of what was done.
 recovery = {}

@@ -31,10 +31,13 @@ package final class RecoveryEngine: Sendable {
     /// - Parameters:
     ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`.
     ///   - run: id of the script's run that asks.
+    ///   - hold: a stage that is not to be begun yet: the job is driven up to it and returned open. Whoever asks for the
+    ///     same operation without `hold` lets it go on.
     /// - Throws: `EngineError`; kind `refused` with the rule's id when a rule forbids it, and then nothing was changed.
     @discardableResult
     package func perform(
-        _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil
+        _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
+        hold: StageName? = nil
     ) async throws -> Job {
         guard operation != .importFirstCopy else {
             throw EngineError(
@@ -52,13 +55,26 @@ package final class RecoveryEngine: Sendable {
                     hint: "it was begun with: \(Self.words(open.arguments)); repeat it so, or wait for its end",
                     rule: RuleBook.operationInProgress.id, object: relationship.name)
             }
-            return try await drive(open.id)
+            return try await drive(open.id, to: hold)
         }
         try await finishOrphan(of: relationship, before: operation)
         let current = try await self.relationship(relationshipID)
         try await check(operation, on: current, arguments: arguments)
-        let job = try await open(operation, on: relationship, arguments: arguments, run: run)
-        return try await drive(job.id)
+        let job = try await open(operation, on: relationship, arguments: arguments, run: run, hold: hold)
+        return try await drive(job.id, to: hold)
+    }
+
+    /// Drives a job up to a stage, or lets one that was held before a stage go on.
+    private func drive(_ jobID: String, to hold: StageName?) async throws -> Job {
+        try await vault.write { vault in
+            guard var job = try vault.object(Job.self, id: jobID), job.value.hold != hold else { return }
+            job.value.hold = hold
+            try vault.update(job)
+        }
+        var job = try await drive(jobID)
+        // A driver that was about to stop where the job was held before has not seen the change.
+        while job.state.isOpen, job.hold != hold { job = try await drive(jobID) }
+        return job
     }
 
     /// Drives another operation's job to its end first, if its engine is dead: nobody else may come to do it.
@@ -108,7 +124,8 @@ package final class RecoveryEngine: Sendable {
 
     /// Records a job and marks the VM as its own, in one transaction.
     private func open(
-        _ operation: Operation, on relationship: Relationship, arguments: [String: String], run: String?
+        _ operation: Operation, on relationship: Relationship, arguments: [String: String], run: String?,
+        hold: StageName?
     ) async throws -> Job {
         let (id, now) = (dependencies.identifiers.next(), dependencies.clock.now)
         return try await vault.write { vault in
@@ -146,6 +163,7 @@ package final class RecoveryEngine: Sendable {
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
                 origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
             job.facts["leftover"] = leftover
+            job.hold = hold
             try vault.insert(job)
             current.value.activeJob = id
             current.value.state = during
@@ -220,7 +238,7 @@ package final class RecoveryEngine: Sendable {
     /// that a living engine drives ends with that engine's word.
     @discardableResult
     package func recoverOpenJobs() async throws -> [RecoveredJob] {
-        let open = try await vault.read { try $0.openJobs().map(\.value) }
+        let open = try await vault.read { try $0.openJobs().map(\.value).filter { !$0.isHeld } }
         return try await withThrowingTaskGroup(of: RecoveredJob.self) { group in
             for job in open {
                 group.addTask {
@@ -236,11 +254,13 @@ package final class RecoveryEngine: Sendable {
     }
 
     /// Open jobs that no engine drives: its lease is gone, or has run out.
+    ///
+    /// One that is held waits for no engine.
     func orphanedJobs() async throws -> [Job] {
         let now = dependencies.clock.now
         return try await vault.read { vault in
             try vault.openJobs().map(\.value).filter { job in
-                try vault.lease(Self.leaseName(job.id)).map { $0.expiresAt <= now } ?? true
+                try !job.isHeld && vault.lease(Self.leaseName(job.id)).map { $0.expiresAt <= now } ?? true
             }
         }
     }

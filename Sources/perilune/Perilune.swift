@@ -19,6 +19,7 @@ struct Perilune: AsyncParsableCommand {
                     StatusCommand.self, FailoverCommand.self, ChangePointCommand.self, UndoCommand.self,
                     CommitCommand.self, ReverseCommand.self, TestCommand.self, CleanUpTestCommand.self,
                 ]),
+            CommandGroup(name: "Applications of several VMs", subcommands: [RecoveryPlanCommand.self]),
             CommandGroup(
                 name: "Replication of one VM",
                 subcommands: [

@@ -48,6 +48,7 @@ struct DeclarationExampleTests {
             "vault": "vault", "server": "vmm", "cloud": "gold", "host": "vault:host('a1')", "policy": "fast",
             "vm": "vm",
             "item": "item", "relationship": "relationship",
+            "plan": "vault:plan { name = 'shop', source = vmm, groups = { { vms = { 'orders' } } } }",
         ]
         let object = try #require(examples[name], "the test has no \(name)")
         for field in type.fields {
@@ -123,7 +124,8 @@ private struct Trace {
             let events = try vault.events(about: nil, limit: 100_000).map(\.text).filter { !$0.hasPrefix("run of ") }
             return try all(Host.self) + all(Server.self) + all(Cloud.self) + all(Policy.self) + all(CloudPair.self)
                 + all(NetworkMapping.self) + all(ProtectedItem.self) + all(Relationship.self)
-                + all(RecoveryPoint.self) + all(Job.self) + events
+                + all(RecoveryPoint.self) + all(Job.self) + all(RecoveryPlan.self)
+                + all(PlanRun.self) + events
         }
         lines += bench.world.sites.withLock { sites in
             sites.sorted { $0.key < $1.key }.flatMap { name, site in

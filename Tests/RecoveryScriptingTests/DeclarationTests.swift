@@ -121,7 +121,7 @@ struct DeclarationTests {
         // The vault.
         "locked",
         // Functions of the API themselves.
-        "no-answer", "not-found", "tls", "redirects", "protocol",
+        "no-answer", "not-found", "tls", "redirects", "protocol", "plan-incomplete", "plan-stopped",
     ]
 
     @Test("Names are unique, and plain Lua identifiers")

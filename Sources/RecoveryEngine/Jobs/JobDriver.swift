@@ -46,6 +46,7 @@ actor JobDriver {
                     throw EngineError(
                         .failed, "job \(jobID) has a stage '\(stage.name)' that this version does not know")
                 }
+                if try await stopsHere() { return await lease.drop() }
                 try await begin(name)
                 try await act(name)
                 try await end(name)
@@ -58,6 +59,16 @@ actor JobDriver {
                 throw notOurs(error) ?? error
             }
         }
+    }
+
+    /// Whether the job is held before its next stage; asked anew each time, since it may be held or let go meanwhile.
+    private func stopsHere() async throws -> Bool {
+        let jobID = jobID
+        guard let fresh = try await dependencies.vault.read({ try $0.object(Job.self, id: jobID) }) else {
+            return false
+        }
+        if fresh.revision > revision { (job, revision) = (fresh.value, fresh.revision) }
+        return job.isHeld
     }
 
     private func act(_ stage: StageName) async throws {

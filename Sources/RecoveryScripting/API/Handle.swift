@@ -9,6 +9,7 @@ enum Handle {
     static func host(_ name: String) -> LuaObject { LuaObject(type: "host", id: name) }
     static func server(_ name: String) -> LuaObject { LuaObject(type: "server", id: name) }
     static func policy(_ name: String) -> LuaObject { LuaObject(type: "policy", id: name) }
+    static func plan(_ name: String) -> LuaObject { LuaObject(type: "plan", id: name) }
     static func cloud(_ name: String, of server: String) -> LuaObject {
         LuaObject(type: "cloud", id: "\(server)/\(name)")
     }

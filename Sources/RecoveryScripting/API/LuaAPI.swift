@@ -10,11 +10,14 @@ package enum LuaAPI {
     ]
     package static let types = [
         VaultObject.type, ServerObject.type, CloudObject.type, HostObject.type, PolicyObject.type, VMObject.type,
-        ItemObject.type, RelationshipObject.type,
+        ItemObject.type, RelationshipObject.type, PlanObject.type,
     ]
-    package static let records = [
-        Records.job, Records.stage, Records.point, Records.refusal, Records.next, Records.reply, Records.event,
-        ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response, Records.labSite,
-        TaskModule.spawned, CheckMethod.finding,
-    ]
+    package static let records: [RecordDeclaration] = [
+        [
+            Records.job, Records.stage, Records.point, Records.refusal, Records.next, Records.reply, Records.event,
+            ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response, Records.labSite,
+            TaskModule.spawned, CheckMethod.finding,
+        ],
+        PlanRecords.all,
+    ].flatMap { $0 }
 }

@@ -9,7 +9,10 @@ enum VaultObject {
         "vault",
         "The record of what exists and what was done. Methods that take a table make the vault say what it says.",
         fields: [],
-        methods: [host, server, policy, hosts, servers, policies, items, relationships, replicated, events])
+        methods: [
+            host, server, policy, hosts, servers, policies, items, relationships, replicated, events,
+            VaultPlans.plan, VaultPlans.plans, VaultPlans.importPlan,
+        ])
 
     private static let unknown = ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")
 

@@ -29,6 +29,12 @@ enum ExecFunction {
             return [value]
         })
 
+    /// Nothing of what the operator's shell happens to hold.
+    static let environment = [
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
+        "HOME": NSHomeDirectory(),
+    ]
+
     /// Bytes kept of each output.
     private static let outputLimit = 1 << 20
 
@@ -96,7 +102,7 @@ enum ExecFunction {
                 .decode([.table(named)], receiver: nil)
             input = try Self.bytes(options["input"], call.name)
             folder = options.optionalText("cwd")
-            var environment = Self.environment
+            var environment = ExecFunction.environment
             for (name, value) in options.textsByName("env") ?? [:] {
                 guard !name.isEmpty, !name.contains("="), !name.utf8.contains(0), !value.utf8.contains(0) else {
                     throw LuaError(
@@ -112,12 +118,6 @@ enum ExecFunction {
             timeout = options.number("timeout")
             isChecked = options.optionalBoolean("check") ?? false
         }
-
-        /// Nothing of what the operator's shell happens to hold.
-        private static let environment = [
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
-            "HOME": NSHomeDirectory(),
-        ]
 
         private static func words(_ values: [LuaValue], _ name: String) throws(LuaError) -> [String] {
             var words: [String] = []

@@ -1,4 +1,5 @@
 package import LuaHost
+package import RecoveryEngine
 
 /// How a run is set up: where modules are found, what is granted, how much it may use.
 package struct ScriptOptions: Sendable {
@@ -13,12 +14,15 @@ package struct ScriptOptions: Sendable {
     package var folders: [GrantedFolder]
     /// What `lab` does; nil where there is no lab.
     package var labPower: (any LabPower)?
+    /// Asks the person at the terminal; nil where nobody is there.
+    package var planPrompt: (any PlanPrompt)?
     /// Fuel, time and memory.
     package var limits: LuaConfiguration.Limits
 
     package init(
         scriptFolder: String? = nil, libraryPaths: [String] = [], standardLibrary: String? = nil,
         grants: Set<Power> = [], folders: [GrantedFolder] = [], labPower: (any LabPower)? = nil,
+        planPrompt: (any PlanPrompt)? = nil,
         limits: LuaConfiguration.Limits = LuaConfiguration.Limits()
     ) {
         self.scriptFolder = scriptFolder
@@ -27,6 +31,7 @@ package struct ScriptOptions: Sendable {
         self.grants = grants
         self.folders = folders
         self.labPower = labPower
+        self.planPrompt = planPrompt
         self.limits = limits
     }
 

@@ -29,9 +29,11 @@ struct RunCommand: AsyncParsableCommand {
             let folder = URL(filePath: script).deletingLastPathComponent().path
             let display = JobDisplay(quiet: quiet || options.json)
             let engine = try options.engine(display: display)
+            var scriptOptions = try settings.options(scriptFolder: folder)
+            scriptOptions.planPrompt = Terminal.readsFromPerson ? TerminalPrompt(display: display) : nil
             try await Scripts.run(
                 text, name: script, arguments: arguments, engine: engine, display: display,
-                options: settings.options(scriptFolder: folder), json: options.json)
+                options: scriptOptions, json: options.json)
         }
     }
 }

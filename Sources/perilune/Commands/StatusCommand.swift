@@ -38,6 +38,11 @@ struct StatusCommand: AsyncParsableCommand {
             if let vault = engine.vault as? SQLiteVault { place = try await VaultPlaceText.line(of: vault) }
             Terminal.say(StatusText.text(rows, now: now, width: width))
             if let place { Terminal.say(place) }
+            for (plan, run) in try await engine.openPlanRuns() {
+                Terminal.say(
+                    "plan \(plan.name): \(run.operation.rawValue) is \(run.state.rawValue)"
+                        + (run.phase.map { ", at \($0)" } ?? "") + (run.failure.map { ": \($0.message)" } ?? ""))
+            }
             if let details { Terminal.say("\n" + StatusText.details(of: details, points, width: width)) }
         }
     }
@@ -92,7 +97,9 @@ enum StatusText {
         if let copy = formerCopy(row) { notes.append("\(name): \(copy)") }
         if let job = row.job {
             let stage = job.stages.first { $0.state == .begun }?.name
-            notes.append("\(name): \(job.operation.rawValue) is under way" + (stage.map { ", at stage \($0)" } ?? ""))
+            let held = job.isHeld ? ", held before \(job.hold?.rawValue ?? "its next stage") by a plan" : nil
+            notes.append(
+                "\(name): \(job.operation.rawValue) is under way" + (held ?? stage.map { ", at stage \($0)" } ?? ""))
         }
         if let error = row.relationship.lastError { notes.append("\(name): last error: \(error)") }
         return notes

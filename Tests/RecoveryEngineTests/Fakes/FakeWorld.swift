@@ -28,7 +28,7 @@ final class FakeWorld: Sendable {
     /// Changes the world and looks whether it is still as it must be.
     func change<Result>(_ body: (inout WorldState) throws -> Result) rethrows -> Result {
         try state.withLock { state in
-            defer { state.checkInvariants() }
+            defer { if state.looksAtInvariants { state.checkInvariants() } }
             return try body(&state)
         }
     }
@@ -309,6 +309,8 @@ struct WorldState: Sendable {
     var fenceIsBroken = false
     /// A fence that ends the guests of a host, which goes on answering as well or as badly as before.
     var fenceEndsGuestsOnly = false
+    /// Left out while a test moves a thousand VMs: looking at all of them after each call takes the square of their number.
+    var looksAtInvariants = true
 
     init(hosts: [String: FakeHost]) {
         self.hosts = hosts

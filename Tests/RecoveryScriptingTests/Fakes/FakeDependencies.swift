@@ -83,11 +83,12 @@ final class Printed: Sendable {
 
 /// An engine over a fake world, and what is needed to run scripts on it.
 struct Bench: Sendable {
-    let world = FakeWorld()
+    let world: FakeWorld
     let printed = Printed()
     let engine: RecoveryEngine
 
-    init() {
+    init(world: FakeWorld = FakeWorld()) {
+        self.world = world
         engine = RecoveryEngine(
             EngineDependencies(
                 vault: MemoryVault(), connections: FakeConnections(world: world), fencing: FakeFencing(world: world),

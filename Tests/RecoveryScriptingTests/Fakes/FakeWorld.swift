@@ -57,9 +57,9 @@ final class FakeWorld: Sendable {
 
     static let addresses = ["vmm01": "10.77.0.10", "orders": "10.77.0.11", "web": "10.77.0.12"]
 
-    /// Makes the three guests and starts them at site a.
-    init() {
-        for (index, name) in Self.addresses.keys.sorted().enumerated() {
+    /// Makes the three guests, and more where a test needs them, and starts them at site a.
+    init(more: [String] = []) {
+        for (index, name) in (Self.addresses.keys.sorted() + more).enumerated() {
             let uuid = "00000000-0000-4000-8000-00000000000\(index)"
             let path = "/images/\(name).qcow2"
             let guest = Guest(

@@ -43,6 +43,11 @@ extension Situation {
             )
         case .committed: (.protected, "item:failover { kind = 'unplanned' } item:commit()")
         case .managementCommitted: (.failedOver, "item:commit() relationship:commit()")
+        case .planKept:
+            (.protected, "plan = vault:plan { name = 'shop', source = vmm, groups = { { vms = { 'orders' } } } }")
+        case .planTested: (.planKept, "plan:test()")
+        case .planFailedOver: (.planKept, "plan:failover { kind = 'unplanned' }")
+        case .planCommitted: (.planFailedOver, "plan:commit()")
         case .lost: (.protected, "lab.lose('a')")
         }
     }
@@ -66,6 +71,7 @@ extension Situation {
             lines.append(
                 "local item <const>, relationship <const> = vault:replicated('orders'), vault:replicated('vmm01')")
         }
+        if all.contains(.planKept) { lines.append("local plan <const> = vault:plan('shop')") }
         return lines.joined(separator: "\n")
     }
 }
