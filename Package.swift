@@ -61,6 +61,17 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // A second stand-in for hypervisors and agents at once: docs/decisions/0007.
+        .target(
+            name: "Simulation",
+            dependencies: ["SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "RecoveryEngine"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "model-bench",
+            dependencies: [
+                "Simulation", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+            ],
+            swiftSettings: strict),
         .target(
             name: "RecoveryScripting",
             dependencies: [
@@ -79,7 +90,7 @@ let package = Package(
             name: "perilune",
             dependencies: [
                 "RecoveryScripting", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
-                "LuaHost", "Lab", "CEdit",
+                "Simulation", "LuaHost", "Lab", "CEdit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -93,6 +104,16 @@ let package = Package(
             name: "RecoveryEngineTests",
             dependencies: ["RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
             swiftSettings: strict),
+        // What both drivers are held to: a library, because tests of two targets run it.
+        .target(
+            name: "DriverContract", dependencies: ["SiteModel", "Hypervisors", "BlockReplication"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "Simulation", "DriverContract", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "RecoveryScriptingTests",
             dependencies: [
@@ -104,6 +125,7 @@ let package = Package(
             name: "LabTests",
             dependencies: [
                 "Lab", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
+                "DriverContract",
                 // Sites run the program as their agents, and some tests run it as another engine.
                 "perilune",
             ],

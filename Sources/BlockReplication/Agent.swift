@@ -45,6 +45,13 @@ package protocol Agent: Sendable {
     /// Test and boot images go too when no process has them open; `busy`, with all left as it was, when one has.
     func forget(relationship: String) async throws
 
+    // A first copy that is carried
+    /// At a source: makes ready to receive the first point into a folder for carrying. The agent sends it to itself; sealing
+    /// and abandoning are those of any point.
+    func openExport(_ request: ExportPoint) async throws -> PointTicket
+    /// At a target: takes a carried first point in, once its checksums are right. Repeating it returns the same.
+    func importPoint(_ request: ImportPoint) async throws -> PointSummary
+
     // Failover images
     /// An overlay on a point for each disk, which a VM can write. Repeating it for the same epoch returns the same.
     func createBootImages(relationship: String, generation: String, epoch: Int) async throws -> [BootImage]
@@ -97,5 +104,17 @@ extension Agent {
     package func keepVault(_ part: VaultPart) async throws {
         throw ReplicationError(
             .unsupported, "this agent keeps no copy of a vault", hint: "name another second place for it")
+    }
+
+    package func openExport(_ request: ExportPoint) async throws -> PointTicket {
+        throw ReplicationError(
+            .unsupported, "this agent cannot write a first copy into a folder",
+            hint: "make the first copy over the network")
+    }
+
+    package func importPoint(_ request: ImportPoint) async throws -> PointSummary {
+        throw ReplicationError(
+            .unsupported, "this agent cannot take a first copy in from a folder",
+            hint: "make the first copy over the network")
     }
 }

@@ -16,15 +16,26 @@ package struct EngineDependencies: Sendable {
     package var holder: String
     /// Seconds that a lease lives without being renewed; it is renewed three times as often.
     package var leaseLifetime: Double
+    /// Where tasks that outlive their caller run; nil for Swift's own threads.
+    ///
+    /// Tasks within a task follow it by themselves.
+    package var executor: (any TaskExecutor)?
     /// Told of every change to a job, progress included.
     ///
     /// Must return quickly.
     package var observer: @Sendable (Job, _ vm: String) -> Void
+    /// Seconds that local time is ahead of UTC at an instant: times of day in policies are local.
+    package var localOffset: @Sendable (Timestamp) -> Int
+    /// So many bytes that nobody can guess.
+    package var randomBytes: @Sendable (Int) -> [UInt8]
 
     package init(
         vault: any Vault, connections: any Connections, fencing: any Fencing, clock: any EngineClock,
         identifiers: any IdentifierSource, holder: String, leaseLifetime: Double = 15,
-        observer: @escaping @Sendable (Job, String) -> Void = { _, _ in }
+        executor: (any TaskExecutor)? = nil,
+        observer: @escaping @Sendable (Job, String) -> Void = { _, _ in },
+        localOffset: @escaping @Sendable (Timestamp) -> Int = LocalTime.offset,
+        randomBytes: @escaping @Sendable (Int) -> [UInt8] = SystemRandom.bytes
     ) {
         self.vault = vault
         self.connections = connections
@@ -33,7 +44,10 @@ package struct EngineDependencies: Sendable {
         self.identifiers = identifiers
         self.holder = holder
         self.leaseLifetime = leaseLifetime
+        self.executor = executor
         self.observer = observer
+        self.localOffset = localOffset
+        self.randomBytes = randomBytes
     }
 }
 

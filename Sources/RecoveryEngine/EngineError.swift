@@ -19,6 +19,16 @@ package struct EngineError: Error, Sendable, CustomStringConvertible {
         case shutdownTimedOut = "shutdown-timed-out"
         /// The operation failed at a stage; `message` says which, and what state it left.
         case failed
+        /// The points at the target are not those that the vault knows: the sides must be compared anew.
+        case diverged
+        /// The VM has other disks than those that are replicated.
+        case disksChanged = "disks-changed"
+        /// The host that the VM is replicated from does not know it.
+        case vmGone = "vm-gone"
+        /// A host's own record of who owns a VM is newer than the vault's.
+        case vaultBehind = "vault-behind"
+        /// A store is too full.
+        case noSpace = "no-space"
         /// This engine lost the right to drive the job.
         case leaseLost = "lease-lost"
     }

@@ -1,5 +1,6 @@
 package import BlockReplication
 import struct Foundation.Date
+import struct Foundation.TimeZone
 import struct Foundation.UUID
 package import Hypervisors
 package import SiteModel
@@ -22,6 +23,21 @@ package struct RandomIdentifiers: IdentifierSource {
     package init() {}
 
     package func next() -> String { UUID().uuidString.lowercased() }
+}
+
+/// The machine's own time zone.
+package enum LocalTime {
+    package static func offset(_ instant: Timestamp) -> Int {
+        TimeZone.current.secondsFromGMT(for: Date(timeIntervalSince1970: Double(instant.milliseconds) / 1000))
+    }
+}
+
+/// The machine's own source of randomness.
+package enum SystemRandom {
+    package static func bytes(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
 }
 
 /// libvirt and the agents' control sockets, one connection of each a host, kept open.

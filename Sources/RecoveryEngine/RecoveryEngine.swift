@@ -29,7 +29,8 @@ package final class RecoveryEngine: Sendable {
     /// on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`.
+    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds), `network`,
+    ///     `path` (where a carried first copy lies).
     ///   - run: id of the script's run that asks.
     ///   - hold: a stage that is not to be begun yet: the job is driven up to it and returned open. Whoever asks for the
     ///     same operation without `hold` lets it go on.
@@ -39,11 +40,6 @@ package final class RecoveryEngine: Sendable {
         _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
         hold: StageName? = nil
     ) async throws -> Job {
-        guard operation != .importFirstCopy else {
-            throw EngineError(
-                .invalid, "a first copy cannot be imported from a medium yet", hint: "start it over the network instead"
-            )
-        }
         if let epoch = try await vault.identity()?.supersededBy { throw VaultError.superseded(by: epoch, nil) }
         let relationship = try await relationship(relationshipID)
         if let open = try await openJob(of: relationship), open.operation == operation {
@@ -114,6 +110,34 @@ package final class RecoveryEngine: Sendable {
             for: relationship, item: item, facts: try await facts(for: relationship, item: item))
     }
 
+    /// Which operations come next, the recommended first, and why not the others.
+    package func next(on relationship: Relationship) async throws -> NextSteps {
+        let item = try await item(of: relationship)
+        return Guards.next(for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+    }
+
+    /// What comes next for a VM that is not replicated: whether it can be protected, and what is missing if not.
+    ///
+    /// `cloud` is nil for a VM that was found at a host: the hosts could replicate it.
+    package func next(forVM name: String, in cloud: Cloud?) async throws -> NextSteps {
+        let (facts, pair) = try await vault.read { vault -> (SiteFacts, CloudPair?) in
+            var facts = SiteFacts()
+            guard let cloud else { return (facts, nil) }
+            let pair = try vault.objects(CloudPair.self).map(\.value).first { $0.primary == cloud.id }
+            facts.cloudIsPaired = pair != nil
+            facts.policyExists = try pair.map { try vault.object(Policy.self, id: $0.policy) != nil } ?? true
+            let server = try vault.object(Server.self, id: cloud.server)?.value
+            facts.isManagementVM = server?.managementVM == name
+            return (facts, pair)
+        }
+        let nothing = Relationship(
+            id: "", name: name, vmUUID: "", source: "", target: "", policy: pair?.policy ?? "", disks: [])
+        let item = cloud.map {
+            ProtectedItem(id: "", name: name, cloud: $0.id, pair: pair?.id ?? "", relationship: "")
+        }
+        return Guards.next(for: nothing, item: item, facts: facts)
+    }
+
     // MARK: Jobs
 
     private func openJob(of relationship: Relationship) async throws -> Job? {
@@ -150,7 +174,8 @@ package final class RecoveryEngine: Sendable {
                 leftover = other.value.facts["generation"]
             }
             let during: ReplicationState
-            switch TransitionTable.transition(from: current.value.state, operation) {
+            let firstCopy = current.value.firstCopy?.method ?? .now
+            switch TransitionTable.transition(from: current.value.state, operation, firstCopy: firstCopy) {
             case .allowed(let running, _): during = running
             case .refused(let rule):
                 // Another engine's operation came in between the check and this.
@@ -158,11 +183,13 @@ package final class RecoveryEngine: Sendable {
                     Refusal(
                         rule: rule, operation: operation, object: relationship.name, state: current.value.state))
             }
-            let stages = StagePlan.stages(of: operation, from: current.value.state)
+            let stages = StagePlan.stages(of: operation, from: current.value.state, firstCopy: firstCopy)
             var job = Job(
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
                 origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
             job.facts["leftover"] = leftover
+            // Kept with the job: the record of the first copy goes when that is whole.
+            if operation == .protect { job.facts["firstCopy"] = firstCopy.rawValue }
             job.hold = hold
             try vault.insert(job)
             current.value.activeJob = id
@@ -183,7 +210,7 @@ package final class RecoveryEngine: Sendable {
     func drive(_ jobID: String) async throws -> Job {
         let driver = drivers.withLock { drivers in
             if let driver = drivers[jobID] { return driver }
-            let driver = Task {
+            let driver = Task(executorPreference: dependencies.executor) {
                 defer { self.drivers.withLock { $0[jobID] = nil } }
                 return try await self.driveAlone(jobID)
             }

@@ -16,7 +16,8 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [
-                    StatusCommand.self, FailoverCommand.self, ChangePointCommand.self, UndoCommand.self,
+                    StatusCommand.self, NextCommand.self, FailoverCommand.self, ChangePointCommand.self,
+                    UndoCommand.self,
                     CommitCommand.self, ReverseCommand.self, TestCommand.self, CleanUpTestCommand.self,
                 ]),
             CommandGroup(name: "Applications of several VMs", subcommands: [RecoveryPlanCommand.self]),
@@ -30,7 +31,7 @@ struct Perilune: AsyncParsableCommand {
                 subcommands: [
                     ReplicateCommand.self, AgentCommand.self, VaultCommand.self, DoctorCommand.self, HostCommand.self,
                 ]),
-            CommandGroup(name: "The lab", subcommands: [LabCommand.self]),
+            CommandGroup(name: "The lab, and sites to simulate", subcommands: [LabCommand.self, SiteCommand.self]),
         ])
 }
 

@@ -16,7 +16,12 @@ struct DeclarationExampleTests {
         let bench = Bench()
         let folder = FileManager.default.temporaryDirectory.appending(path: "perilune-example-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
+        let keys = ["vmm02", "vmm03"].map { "/tmp/perilune-\($0).key" }.filter(declaration.example.contains)
+        for key in keys { try? FileManager.default.removeItem(atPath: key) }
+        defer {
+            try? FileManager.default.removeItem(at: folder)
+            for key in keys { try? FileManager.default.removeItem(atPath: key) }
+        }
         var options = bench.options(grants: Set(Power.allCases))
         options.folders = [GrantedFolder(path: folder.path, isWritable: true)]
         let runner = ScriptRunner(engine: bench.engine, options: options)
@@ -47,6 +52,12 @@ struct DeclarationExampleTests {
         let examples = [
             "vault": "vault", "server": "vmm", "cloud": "gold", "host": "vault:host('a1')", "policy": "fast",
             "vm": "vm",
+            "cluster": "vault:cluster { name = 'w', hosts = { vault:host('b1') }, access_name = 'w' }",
+            "logical_network": "vmm:logical_network { name = 'lan', clouds = { silver } }",
+            "vm_network": "vmm:logical_network { name = 'lan' }:vm_network { name = 'n', "
+                + "subnets = { { name = 's', block = '10.1.0.0/24' } } }",
+            "storage_class": "vmm:storage_class { name = 's', "
+                + "locations = { { host = vault:host('b1'), path = '/srv' } } }",
             "item": "item", "relationship": "relationship",
             "plan": "vault:plan { name = 'shop', source = vmm, groups = { { vms = { 'orders' } } } }",
         ]
@@ -124,8 +135,9 @@ private struct Trace {
             let events = try vault.events(about: nil, limit: 100_000).map(\.text).filter { !$0.hasPrefix("run of ") }
             return try all(Host.self) + all(Server.self) + all(Cloud.self) + all(Policy.self) + all(CloudPair.self)
                 + all(NetworkMapping.self) + all(ProtectedItem.self) + all(Relationship.self)
-                + all(RecoveryPoint.self) + all(Job.self) + all(RecoveryPlan.self)
-                + all(PlanRun.self) + events
+                + all(RecoveryPoint.self) + all(Job.self) + all(RecoveryPlan.self) + all(PlanRun.self)
+                + all(HostCluster.self) + all(LogicalNetwork.self) + all(VMNetwork.self) + all(StorageClass.self)
+                + all(StorageMapping.self) + all(VaultRecord.self) + all(RegistrationKey.self) + events
         }
         lines += bench.world.sites.withLock { sites in
             sites.sorted { $0.key < $1.key }.flatMap { name, site in

@@ -73,7 +73,7 @@ struct RenderingTests {
             text.contains(
                 "---@field timeout? perilune.duration how long to wait for the answer; 0.1 to 600 seconds; default \"5s\"\n"
             ))
-        #expect(text.contains("---@field took number how long it took from begin to end, in seconds\n"))
+        #expect(text.contains("---@field took number? how long it took from begin to end, in seconds\n"))
         #expect(text.contains("---@field network? string where the copy is connected; if left out: nowhere\n"))
         #expect(text.contains("---@field kind \"planned\"|\"unplanned\" "))
         #expect(text.contains("---@overload fun(self, name: string): perilune.host"))

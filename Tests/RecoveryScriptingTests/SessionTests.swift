@@ -53,7 +53,7 @@ struct SessionTests {
             Bench.setUp + """
                 vault:server { name = "vmm01" }
                 vault:policy { name = "fast", copy_frequency = "5min" }
-                vault:host { name = "host-a", site = "a", uri = "fake:///a", agent = "/run/a.sock", address = "a",
+                vault:host { name = "host-a", site = "a", uri = "fake:///a", agent = "/run/a.sock", address = "a:7731",
                   store = "/points" }
                 return vmm.vm, fast.recovery_points, fast.copy_frequency
                 """)
@@ -64,7 +64,9 @@ struct SessionTests {
 
     @Test(
         "What a policy cannot keep yet is refused, not taken and forgotten",
-        arguments: ["compression = true", "first_copy = 'scheduled'", "app_consistent = '1h', recovery_points = 4"])
+        arguments: [
+            "compression = true", "authentication = 'certificate'", "app_consistent = '1h', recovery_points = 4",
+        ])
     func unavailable(option: String) async throws {
         let error = try #require(
             try await Bench().failure(of: "recovery.vault():policy { name = 'p', \(option) }"))
@@ -137,7 +139,7 @@ struct SessionTests {
         #expect(try await bench.failure(of: Bench.setUp) == nil)
         #expect(try await bench.failure(of: Bench.setUp, grants: [.lab]) == nil)
         let changed = """
-            recovery.vault():host { name = "host-a", site = "a", uri = "fake:///a", agent = "/run/a.sock", address = "a",
+            recovery.vault():host { name = "host-a", site = "a", uri = "fake:///a", agent = "/run/a.sock", address = "a:7731",
               store = "/points", fence = { "/bin/sh", "-c", "id" } }
             """
         #expect(try await bench.failure(of: changed, grants: [])?.kind == .notGranted)

@@ -181,6 +181,13 @@ struct GuardsTests {
             title: "the guest ignored the shutdown", operation: .plannedFailover, state: .protected,
             rule: "shutdown-needed", facts: { $0.shutdownTimedOut = true }),
         GuardCase(
+            title: "the source has no room for the way back", operation: .plannedFailover, state: .protected,
+            rule: "source-must-receive", facts: { $0.sourceCanReceive = false }),
+        GuardCase(
+            title: "an unplanned failover asks nothing of the source's room", operation: .unplannedFailover,
+            state: .protected, rule: nil,
+            facts: { ($0.sourceCanReceive, $0.sourceVerdict) = (false, .declared) }),
+        GuardCase(
             title: "undo, source not looked at", operation: .undo, state: .failedOver, rule: "source-not-intact"),
         GuardCase(
             title: "undo, source damaged", operation: .undo, state: .failedOver, rule: "source-not-intact",

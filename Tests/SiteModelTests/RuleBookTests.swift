@@ -30,6 +30,7 @@ struct RuleBookTests {
         }
         met.formUnion(GuardsTests.cases.compactMap(\.rule))
         met.formUnion(PairingTests.cases.compactMap(\.rule))
+        met.formUnion(SiteRulesTests.cases.compactMap(\.rule))
         #expect(Set(RuleBook.all.map(\.id)).subtracting(met).isEmpty)
     }
 

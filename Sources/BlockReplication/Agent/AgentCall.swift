@@ -72,6 +72,8 @@ enum AgentCalls {
     static let dropPoints = AgentCall<GenerationReference, Nothing>("dropPoints", deadlineSeconds: nil)
     static let domainXML = AgentCall<GenerationReference, String>("domainXML")
     static let forget = AgentCall<String, Nothing>("forget", deadlineSeconds: nil)
+    static let openExport = AgentCall<ExportPoint, PointTicket>("openExport")
+    static let importPoint = AgentCall<ImportPoint, PointSummary>("importPoint", deadlineSeconds: nil)
     static let createBootImages = AgentCall<BootRequest, [BootImage]>("createBootImages")
     static let discardBootImages = AgentCall<Discard, Nothing>("discardBootImages")
     static let adoptDisks = AgentCall<Adopt, Nothing>("adoptDisks")

@@ -78,6 +78,14 @@ package final class AgentClient: Agent {
         _ = try await link.ask(AgentCalls.forget, relationship)
     }
 
+    package func openExport(_ request: ExportPoint) async throws -> PointTicket {
+        try await link.ask(AgentCalls.openExport, request)
+    }
+
+    package func importPoint(_ request: ImportPoint) async throws -> PointSummary {
+        try await link.ask(AgentCalls.importPoint, request)
+    }
+
     package func createBootImages(
         relationship: String, generation: String, epoch: Int
     ) async throws -> [BootImage] {

@@ -64,6 +64,8 @@ struct AgentDispatch: Sendable {
             try await agent.forget(relationship: body)
             return Nothing()
         }
+        on(AgentCalls.openExport) { body, _ in try await agent.openExport(body) }
+        on(AgentCalls.importPoint) { body, _ in try await agent.importPoint(body) }
         on(AgentCalls.createBootImages) { body, _ in
             try await agent.createBootImages(
                 relationship: body.relationship, generation: body.generation, epoch: body.epoch)

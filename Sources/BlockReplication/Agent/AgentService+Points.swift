@@ -51,7 +51,12 @@ extension AgentService {
                     .checksumMismatch, "what was received is not what the sender says it sent",
                     hint: "open the point and send it again", context: ["generation": request.generation])
             }
-            let store = try await stores.required(request.relationship)
+            let store: PointStore
+            if let export = point.export {
+                store = export
+            } else {
+                store = try await stores.required(request.relationship)
+            }
             if await store.manifest.epoch < request.epoch {
                 try await store.claim(owner: request.owner, epoch: request.epoch)
             }
@@ -69,6 +74,10 @@ extension AgentService {
                 throw error
             }
             incoming.remove(point)
+            if let export = point.export {
+                try await finish(export)
+                return PointSummary(record)
+            }
             // With the first point on adopted disks, this direction is whole: nobody reverses from the time before any
             // more.
             if await store.manifest.points.count == 1 { try await store.clearMaps() }

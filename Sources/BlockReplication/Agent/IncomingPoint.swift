@@ -29,6 +29,8 @@ final class IncomingPoint: @unchecked Sendable {  // `disks`, `underWay` and `fa
     let relationship: String
     let generation: String
     let draft: PointDraft
+    /// The folder for carrying that it is received into; nil for a point of this host's own store.
+    let export: PointStore?
     let token: [UInt8]
     private let interrupt: Interrupt
     private let made = ContinuousClock.now
@@ -37,11 +39,14 @@ final class IncomingPoint: @unchecked Sendable {  // `disks`, `underWay` and `fa
     private var underWay = 0
     private var failure: (any Error)?
 
-    init(relationship: String, generation: String, draft: PointDraft, disks: [String: Disk]) throws {
+    init(
+        relationship: String, generation: String, draft: PointDraft, disks: [String: Disk], export: PointStore? = nil
+    ) throws {
         self.relationship = relationship
         self.generation = generation
         self.draft = draft
         self.disks = disks
+        self.export = export
         token = randomBytes(WireHello.tokenSize)
         interrupt = try Interrupt()
     }

@@ -35,6 +35,19 @@ package final class ImageFile: Sendable {
         return UInt64(status.st_blocks) * 512
     }
 
+    /// Where data begins at or after an offset; nil when only a hole follows.
+    package func nextData(from offset: UInt64) throws -> UInt64? {
+        guard try offset < length() else { return nil }
+        let found = lseek(descriptor, off_t(offset), linuxSeekData)
+        if found >= 0 { return UInt64(found) }
+        if errno == ENXIO { return nil }
+        // A file system that knows no holes: all of it is data.
+        guard errno == EINVAL || errno == EOPNOTSUPP else {
+            throw failure("looking for data in an image", offset: offset)
+        }
+        return offset
+    }
+
     /// Writes all of `bytes` at `offset`.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
         guard let base = bytes.baseAddress else { return }

@@ -16,3 +16,6 @@ func linuxCopyFileRange(
 
 /// FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE of linux/falloc.h.
 let linuxPunchHole: Int32 = 0x01 | 0x02
+
+/// SEEK_DATA of linux/fs.h.
+let linuxSeekData: Int32 = 3

@@ -1,6 +1,8 @@
 /// Checks every name before it becomes part of a path, and makes the names of the files in a relationship's directory.
 enum StoreNames {
     static let manifest = "manifest.json"
+    /// The checksums of a copy that is carried.
+    static let checksums = "checksums.json"
     /// Ends the name of every file that is not finished.
     static let part = ".part"
 
@@ -46,6 +48,12 @@ enum StoreNames {
         let bytes = Array(name.utf8)
         return (1...128).contains(bytes.count) && isAlphanumeric(bytes[0])
             && bytes.allSatisfy { isAlphanumeric($0) || $0 == 0x2D || $0 == 0x2E || $0 == 0x5F }
+    }
+
+    /// A folder's name as it is made of a VM's name and an id: no slash, not `.` or `..`, at most 255 bytes.
+    static func isFolderName(_ name: String) -> Bool {
+        (1...255).contains(name.utf8.count) && name != "." && name != ".."
+            && name.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2D || $0 == 0x2E || $0 == 0x5F }
     }
 
     /// An absolute path without `.` or `..` in it and without control characters.

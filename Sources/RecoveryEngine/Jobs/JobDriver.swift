@@ -38,7 +38,7 @@ actor JobDriver {
     /// - Throws: `EngineError` saying what failed and what state the VM was left in.
     func drive() async throws {
         let lease = lease
-        let renewal = Task { await lease.renewUntilCancelled() }
+        let renewal = Task(executorPreference: dependencies.executor) { await lease.renewUntilCancelled() }
         defer { renewal.cancel() }
         do {
             for stage in job.stages where stage.state != .done {
@@ -75,6 +75,9 @@ actor JobDriver {
         switch stage {
         case .prepare: try await prepare()
         case .copy: try await copy()
+        case .exportFirstCopy: try await exportFirstCopy()
+        case .importFirstCopy: try await importFirstCopy()
+        case .endCopy: try await endCopy()
         case .prune: try await prune()
         case .fenceSource: try await fenceSource()
         case .shutDownSource: try await shutDownSource()
@@ -153,7 +156,11 @@ actor JobDriver {
 
     private func succeed() async throws {
         let now = now
-        guard case .allowed(_, let after) = TransitionTable.transition(from: job.origin, job.operation) else {
+        let firstCopy = fact("firstCopy").flatMap(Policy.FirstCopy.init(rawValue:)) ?? .now
+        guard
+            case .allowed(_, let after) = TransitionTable.transition(
+                from: job.origin, job.operation, firstCopy: firstCopy)
+        else {
             throw EngineError(
                 .failed, "job \(jobID) ends where no rule leads; its vault was written by another version")
         }
@@ -163,6 +170,10 @@ actor JobDriver {
             relationship.state = after
             relationship.activeJob = nil
             relationship.lastError = job.facts["warning"]
+            if [.cancelResync, .pauseResync].contains(job.operation) { relationship.resyncAt = nil }
+            relationship.settleTrouble()
+            // What was put off and then called off waits for a word, not for its time.
+            if job.operation == .cancelFirstCopy { relationship.firstCopy = FirstCopyRecord(method: .now) }
             try vault.append(
                 Event(
                     at: now, severity: .info, object: relationship.id,
@@ -195,18 +206,24 @@ actor JobDriver {
             stage.map {
                 StagePlan.isFinal($0, in: job.operation, claimed: job.facts["epoch"] != nil)
             } ?? false
-        let what = Self.describe(error)
         let now = now
+        var told = Self.describe(error)
+        told.causes = ErrorCauses.of(told.kind)
+        told.stage = stage?.rawValue
+        told.at = now
+        let what = told
         let name = relationship.name
         let operation = job.operation
         if mustGoOn {
             try await record { job, relationship, vault in
                 job.failure = what
+                job.failures = (job.failures ?? []) + [what]
                 relationship.lastError = what.message
                 try vault.append(
                     Event(
                         at: now, severity: .critical, object: relationship.id,
-                        text: "\(operation.rawValue) of \(name) waits at \(stage?.rawValue ?? "?"): \(what.message)"))
+                        text: "\(operation.rawValue) of \(name) waits at \(stage?.rawValue ?? "?"): \(what.message)",
+                        code: "job-waits", topic: .job, causes: what.causes, recommendation: what.hint))
             }
             await lease.drop()
             throw EngineError(
@@ -222,14 +239,24 @@ actor JobDriver {
         try await record { job, relationship, vault in
             job.state = .failed
             job.failure = what
+            job.failures = (job.failures ?? []) + [what]
             job.endedAt = now
             relationship.state = state
             relationship.activeJob = nil
             relationship.lastError = what.message
+            if operation.copies, let finding = relationship.note(what, at: now) {
+                try vault.append(
+                    Event(
+                        at: now, severity: .critical, object: relationship.id,
+                        text:
+                            "replication of \(name) has stopped (now \(relationship.state.rawValue)): \(what.message)",
+                        code: finding.rawValue, topic: .vm, causes: what.causes, recommendation: what.hint))
+            }
             try vault.append(
                 Event(
                     at: now, severity: .warning, object: relationship.id,
-                    text: "\(operation.rawValue) of \(name) failed: \(what.message)"))
+                    text: "\(operation.rawValue) of \(name) failed: \(what.message)", code: "job-failed", topic: .job,
+                    causes: what.causes, recommendation: what.hint))
         }
         await lease.drop()
         if let own = error as? EngineError { throw own }

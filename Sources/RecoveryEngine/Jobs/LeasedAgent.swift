@@ -69,6 +69,16 @@ struct LeasedAgent: Agent {
         try await wrapped.forget(relationship: relationship)
     }
 
+    func openExport(_ request: ExportPoint) async throws -> PointTicket {
+        try await lease.require()
+        return try await wrapped.openExport(request)
+    }
+
+    func importPoint(_ request: ImportPoint) async throws -> PointSummary {
+        try await lease.require()
+        return try await wrapped.importPoint(request)
+    }
+
     func createBootImages(relationship: String, generation: String, epoch: Int) async throws -> [BootImage] {
         try await lease.require()
         return try await wrapped.createBootImages(relationship: relationship, generation: generation, epoch: epoch)

@@ -8,6 +8,12 @@ package enum StageName: String, Sendable, CaseIterable {
     case prepare
     /// Bring one whole point to the target.
     case copy
+    /// Write the first copy into a folder at the source, for carrying.
+    case exportFirstCopy = "export-first-copy"
+    /// Take a carried first copy in as the first point.
+    case importFirstCopy = "import-first-copy"
+    /// End what a copy has begun at both sites, so that nothing of it goes on.
+    case endCopy = "end-copy"
     /// Forget what the new point makes dead: old checkpoints, points beyond the policy's number.
     case prune
 
@@ -47,13 +53,19 @@ package enum StageName: String, Sendable, CaseIterable {
 ///     unplanned failover:  fence-source -> settle-point -> claim-ownership -> define -> connect -> start -> confirm
 ///                          '----- may be given up ----'    '------------- is driven to its end -------------'
 package enum StagePlan {
-    package static func stages(of operation: Operation, from origin: ReplicationState) -> [StageName] {
+    /// `firstCopy` is how the VM's first copy is made, and matters to `protect` alone.
+    package static func stages(
+        of operation: Operation, from origin: ReplicationState, firstCopy: Policy.FirstCopy = .now
+    ) -> [StageName] {
         switch operation {
+        case .protect where firstCopy == .scheduled: [.prepare]
+        case .protect where firstCopy == .offline: [.prepare, .exportFirstCopy]
         case .protect, .startFirstCopy: [.prepare, .copy, .prune]
+        case .importFirstCopy: [.importFirstCopy, .prune]
         case .sync, .resync: [.copy, .prune]
-        // A resync that was held is taken up by comparing anew; else the next cycle sends all that changed meanwhile.
-        case .resume: origin == .resyncPaused ? [.copy, .prune] : []
-        case .pause: []
+        // One point shows all that changed meanwhile; a resync that was held is taken up by comparing anew.
+        case .resume: [.copy, .prune]
+        case .pause: [.endCopy]
         case .plannedFailover:
             [.shutDownSource, .copy, .settlePoint, .claimOwnership, .define, .connect, .start, .confirm]
         case .unplannedFailover:
@@ -66,7 +78,7 @@ package enum StagePlan {
         case .testFailover: [.settlePoint, .createTest]
         case .cleanUpTest: [.removeTest]
         case .unprotect: [.release]
-        case .importFirstCopy, .cancelFirstCopy, .pauseResync, .cancelResync: []
+        case .cancelFirstCopy, .pauseResync, .cancelResync: [.endCopy]
         }
     }
 

@@ -25,7 +25,7 @@ actor PlanRunRecord {
 
     /// Keeps the lease alive until the run is ended.
     func keepAlive() {
-        renewal = Task { await renewUntilCancelled() }
+        renewal = Task(executorPreference: dependencies.executor) { await self.renewUntilCancelled() }
     }
 
     private func renewUntilCancelled() async {

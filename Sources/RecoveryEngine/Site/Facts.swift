@@ -14,6 +14,7 @@ extension RecoveryEngine {
         let seen = try await (source: source, target: target)
         facts.sourceReachable = seen.source.reachable
         facts.targetReachable = seen.target.reachable
+        facts.sourceCanReceive = seen.source.freeBytes.map { $0 >= ScratchReserve.bytes(for: relationship.disks) }
         facts.sourceIntact = seen.source.reachable && seen.source.power.map { !$0.isActive } ?? false
         facts.runningAt = Set(
             [(relationship.source, seen.source), (relationship.target, seen.target)]
@@ -42,6 +43,7 @@ extension RecoveryEngine {
                 facts.chosenPointExists = try vault.objects(RecoveryPoint.self, parent: relationship.id)
                     .contains { $0.value.id == point || $0.value.name == point }
             }
+            facts.firstCopyExported = relationship.firstCopy?.exported != nil
             guard let item else { return facts }
             facts.cloudIsPaired = try vault.object(CloudPair.self, id: item.pair) != nil
             let server = try vault.object(Cloud.self, id: item.cloud)
@@ -55,16 +57,35 @@ extension RecoveryEngine {
         }
     }
 
-    private func look(at host: String, for vm: String) async throws -> (reachable: Bool, power: PowerState?) {
-        async let agent = hosts.reachableAgent(host)
+    /// What one host shows of a VM; it is reachable only when its hypervisor and its agent both answer.
+    private struct Sight: Sendable {
+        var reachable: Bool
+        var power: PowerState?
+        var freeBytes: UInt64?
+    }
+
+    private func look(at host: String, for vm: String) async throws -> Sight {
+        async let free = freeBytes(at: host)
         guard let hypervisor = try await hosts.reachableHypervisor(host) else {
-            _ = try await agent
-            return (false, nil)
+            _ = try await free
+            return Sight(reachable: false)
         }
         do {
-            return (try await agent != nil, try await hypervisor.domain(uuid: vm)?.power)
+            let power = try await hypervisor.domain(uuid: vm)?.power
+            let free = try await free
+            return Sight(reachable: free != nil, power: power, freeBytes: free)
         } catch is HypervisorError {
-            return (false, nil)
+            return Sight(reachable: false)
+        }
+    }
+
+    /// Free space of the host's store; nil when its agent does not answer.
+    private func freeBytes(at host: String) async throws -> UInt64? {
+        let agent = try await hosts.agent(host)
+        do {
+            return try await agent.status().freeBytes
+        } catch is ReplicationError {
+            return nil
         }
     }
 
@@ -73,7 +94,7 @@ extension RecoveryEngine {
         let (name, candidates) = try await vault.read { vault -> (String?, [String]) in
             let cloud = try vault.object(Cloud.self, id: item.cloud)?.value
             let server = try cloud.flatMap { try vault.object(Server.self, id: $0.server)?.value }
-            return (server?.managementVM, cloud?.hosts ?? [])
+            return (server?.managementVM, try cloud.map { try vault.hostIDs(of: $0) } ?? [])
         }
         guard let name else { return false }
         return try await isRunning(name, at: candidates)

@@ -5,34 +5,44 @@ import VaultStore
 
 /// Beginning replication of a VM, through a cloud or by the hosts alone.
 extension RecoveryEngine {
-    /// Protects a VM of a paired cloud: creates its item and relationship and makes the first copy.
+    /// Protects a VM of a paired cloud: creates its item and relationship and makes the first copy, or leaves that outstanding
+    /// where it is scheduled or carried.
     @discardableResult
-    package func protect(vm name: String, in cloud: Cloud, run: String? = nil) async throws -> ProtectedItem {
+    package func protect(
+        vm name: String, in cloud: Cloud, options: ProtectOptions = ProtectOptions(), run: String? = nil
+    ) async throws -> ProtectedItem {
         let pair = try await vault.read { vault in
             try vault.objects(CloudPair.self).map(\.value).first { $0.primary == cloud.id }
         }
         guard let pair else { throw Self.refused(RuleBook.pairRequired, cloud.name) }
-        let (server, targetHosts, existing) = try await vault.read { vault in
+        let (server, sourceHosts, policy, existing) = try await vault.read { vault in
             (
                 try vault.object(Server.self, id: cloud.server)?.value,
-                try vault.object(Cloud.self, id: pair.recovery)?.value.hosts ?? [],
+                try vault.hostIDs(of: cloud),
+                try vault.object(Policy.self, id: pair.policy)?.value,
                 try vault.object(ProtectedItem.self, named: name, parent: cloud.id)?.value
             )
         }
         if server?.managementVM == name { throw Self.refused(RuleBook.managementVMOutsideClouds, name) }
+        guard let policy else { throw Self.refused(RuleBook.policyRequired, name) }
+        let firstCopy = try plannedFirstCopy(of: name, options, policy)
         if let existing {
+            try await protectAgain(existing, options, firstCopy)
             try await perform(.protect, on: existing.relationship, run: run)
             return existing
         }
-        guard let target = targetHosts.first else {
-            throw EngineError(
-                .invalid, "the recovery cloud of \(cloud.name) has no host", hint: "add one to it", object: cloud.name)
-        }
-        let (domain, source) = try await find(vm: name, on: cloud.hosts, where: "cloud \(cloud.name)")
+        if let onboarded = try await onboard(name, in: cloud, pair, run: run) { return onboarded }
+        let (domain, source) = try await find(vm: name, on: sourceHosts, where: "cloud \(cloud.name)")
         try await checkReplicable(domain, at: source)
+        let (disks, excluded) = try replicatedDisks(of: domain, at: source, options)
+        let target = try await place(domain, disks: disks.map(\.target), from: source, pair)
         let itemID = dependencies.identifiers.next()
-        var relationship = try newRelationship(domain, source: source, target: target, policy: pair.policy)
+        var relationship = Relationship(
+            id: dependencies.identifiers.next(), name: domain.name, vmUUID: domain.uuid, source: source,
+            target: target, policy: pair.policy, disks: disks)
         relationship.item = itemID
+        relationship.excludedDisks = excluded.isEmpty ? nil : excluded
+        relationship.firstCopy = firstCopy
         let item = ProtectedItem(
             id: itemID, name: name, cloud: cloud.id, pair: pair.id, relationship: relationship.id)
         try await insert(relationship, item)
@@ -40,11 +50,55 @@ extension RecoveryEngine {
         return item
     }
 
+    private func plannedFirstCopy(
+        of name: String, _ options: ProtectOptions, _ policy: Policy
+    ) throws -> FirstCopyRecord {
+        let now = dependencies.clock.now
+        do {
+            return try FirstCopyRecord(options, policy, now: now, localOffset: dependencies.localOffset(now))
+        } catch {
+            throw EngineError(
+                .invalid, "protect of '\(name)': \(error.sentence)", hint: "change \(error.field); nothing was changed",
+                object: name)
+        }
+    }
+
+    /// An item that was unprotected is protected with what is asked for now.
+    private func protectAgain(
+        _ item: ProtectedItem, _ options: ProtectOptions, _ firstCopy: FirstCopyRecord
+    ) async throws {
+        let relationship = try await relationship(item.relationship)
+        guard relationship.state == .unprotected, relationship.activeJob == nil else { return }
+        var chosen: (disks: [ReplicatedDisk], excluded: [String])?
+        // Without a word about disks the choice of last time holds, if the VM still has those disks.
+        let again =
+            options.disks != nil || options.exclude != nil
+            ? options : ProtectOptions(exclude: relationship.excludedDisks)
+        if let hypervisor = try await hosts.reachableHypervisor(relationship.source),
+            let domain = try await hypervisor.domain(uuid: relationship.vmUUID)
+        {
+            chosen = try replicatedDisks(of: domain, at: relationship.source, again)
+        }
+        let selection = chosen
+        try await vault.write { vault in
+            guard var stored = try vault.object(Relationship.self, id: item.relationship),
+                stored.value.state == .unprotected, stored.value.activeJob == nil
+            else { return }
+            let before = stored.value
+            stored.value.firstCopy = firstCopy
+            if let selection, Set(selection.disks.map(\.target)) != Set(before.disks.map(\.target)) {
+                stored.value.disks = selection.disks
+            }
+            if let selection { stored.value.excludedDisks = selection.excluded.isEmpty ? nil : selection.excluded }
+            if stored.value != before { try vault.update(stored) }
+        }
+    }
+
     /// Replicates a VM from one host to another below the vault's clouds: how a management server's own VM is replicated.
     @discardableResult
     package func replicate(
         vm name: String, from source: Host, to target: Host, policy: Policy, networks: [String: String],
-        run: String? = nil
+        options: ProtectOptions = ProtectOptions(), run: String? = nil
     ) async throws -> Relationship {
         guard source.id != target.id else {
             throw EngineError(
@@ -57,8 +111,13 @@ extension RecoveryEngine {
         }
         let (domain, _) = try await find(vm: name, on: [source.id], where: "host \(source.name)")
         try await checkReplicable(domain, at: source.id)
-        var relationship = try newRelationship(domain, source: source.id, target: target.id, policy: policy.id)
+        let (disks, excluded) = try replicatedDisks(of: domain, at: source.id, options)
+        var relationship = Relationship(
+            id: dependencies.identifiers.next(), name: domain.name, vmUUID: domain.uuid, source: source.id,
+            target: target.id, policy: policy.id, disks: disks)
         relationship.networks = networks
+        relationship.excludedDisks = excluded.isEmpty ? nil : excluded
+        relationship.firstCopy = try plannedFirstCopy(of: name, options, policy)
         try await insert(relationship, nil)
         try await perform(.protect, on: relationship.id, run: run)
         return try await self.relationship(relationship.id)
@@ -100,15 +159,30 @@ extension RecoveryEngine {
         }
     }
 
-    /// A relationship over all writable disks; a disk that cannot be replicated is refused, never silently left out.
-    private func newRelationship(
-        _ domain: Domain, source: String, target: String, policy: String
-    ) throws -> Relationship {
-        let disks = try domain.disks.filter { !$0.isReadOnly }.map { disk in
+    /// The writable disks that are replicated and the names of those left out; a disk that is meant to be replicated and cannot
+    /// be is refused, never silently left out.
+    private func replicatedDisks(
+        of domain: Domain, at source: String, _ options: ProtectOptions
+    ) throws -> (disks: [ReplicatedDisk], excluded: [String]) {
+        let writable = domain.disks.filter { !$0.isReadOnly }
+        guard !writable.isEmpty else {
+            throw EngineError(.invalid, "\(domain.name) has no disk to replicate", object: domain.name)
+        }
+        let choice: (taken: [String], left: [String])
+        switch DiskChoice.choose(of: writable.map(\.target), only: options.disks, excluding: options.exclude) {
+        case .success(let found): choice = found
+        case .failure(let violation):
+            throw EngineError(
+                .invalid, "protect of '\(domain.name)': \(violation.sentence)",
+                hint: "change \(violation.field); nothing was changed", object: domain.name)
+        }
+        let disks = try writable.filter { choice.taken.contains($0.target) }.map { disk in
             guard let path = disk.path, let size = disk.size else {
                 throw EngineError(
                     .invalid, "disk \(disk.target) of \(domain.name) is not a file that can be read",
-                    hint: "only disks that are files are replicated; detach it, or make it read-only",
+                    hint:
+                        "only disks that are files are replicated; detach it, make it read-only, or leave it out with "
+                        + "exclude = { \"\(disk.target)\" }",
                     object: domain.name)
             }
             guard disk.format == "qcow2" else {
@@ -120,11 +194,6 @@ extension RecoveryEngine {
             return ReplicatedDisk(
                 target: disk.target, size: size, images: [source: DiskImage(path: path, format: disk.format)])
         }
-        guard !disks.isEmpty else {
-            throw EngineError(.invalid, "\(domain.name) has no disk to replicate", object: domain.name)
-        }
-        return Relationship(
-            id: dependencies.identifiers.next(), name: domain.name, vmUUID: domain.uuid, source: source, target: target,
-            policy: policy, disks: disks)
+        return (disks, choice.left)
     }
 }

@@ -50,8 +50,9 @@ package struct Replicator: Sendable {
     private struct Work: Sendable {
         var relationship: String
         var name: String
-        /// The job to take up; nil for a new cycle.
+        /// The job to take up; nil for a new one.
         var job: String?
+        var operation = Operation.sync
         /// Seconds before the next try, should this one fail.
         var pause: Double
     }
@@ -92,7 +93,31 @@ package struct Replicator: Sendable {
                 relationship: relationship.id, name: relationship.name, job: nil,
                 pause: min(Double(frequency ?? 300), Self.longestPause))
         }
-        return jobs + cycles
+        return jobs + cycles + (try await outstanding(now: now))
+    }
+
+    /// First copies whose time has come, and resyncs that the policy begins by itself.
+    private func outstanding(now: Timestamp) async throws -> [Work] {
+        let offset = engine.dependencies.localOffset(now)
+        return try await engine.vault.read { vault in
+            try vault.objects(Relationship.self).map(\.value).compactMap { relationship in
+                guard relationship.activeJob == nil else { return nil }
+                func work(_ operation: Operation) -> Work {
+                    Work(
+                        relationship: relationship.id, name: relationship.name, job: nil, operation: operation,
+                        pause: Self.longestPause)
+                }
+                let policy = try vault.object(Policy.self, id: relationship.policy)?.value
+                if ResyncSchedule.isDue(relationship, policy, now: now, localOffset: offset) { return work(.resync) }
+                switch relationship.state {
+                case .firstCopyPending:
+                    let due = relationship.firstCopy.map { $0.method == .scheduled } ?? false
+                    return due && relationship.firstCopy?.startAt.map { $0 <= now } ?? false
+                        ? work(.startFirstCopy) : nil
+                default: return nil
+                }
+            }
+        }
     }
 
     /// The VMs whose newest point is older than their policy's frequency, the most overdue first.
@@ -125,7 +150,7 @@ package struct Replicator: Sendable {
                 report(.finished(vm: work.name, job))
                 return false
             }
-            let job = try await engine.perform(.sync, on: work.relationship)
+            let job = try await engine.perform(work.operation, on: work.relationship)
             report(.point(vm: work.name, job))
             return false
         } catch {

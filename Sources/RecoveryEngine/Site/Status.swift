@@ -14,6 +14,8 @@ package struct VMStatus: Sendable {
     package var points: Int
     package var job: Job?
     package var verdicts: [Guards.Verdict]
+    /// Which operations come next, the recommended first, and where the VM stands.
+    package var next: NextSteps
     /// Hosts at which the VM runs though they do not own it: two copies may be written.
     package var runsWithoutOwnership: [Host]
     /// Whether the VM runs at its owner; nil when the owner does not answer.
@@ -49,6 +51,7 @@ extension RecoveryEngine {
             newestPoint: points.max { $0.number < $1.number }, points: points.count,
             job: job.flatMap { $0.state.isOpen ? $0 : nil },
             verdicts: Guards.verdicts(for: relationship, item: item, facts: facts),
+            next: Guards.next(for: relationship, item: item, facts: facts),
             runsWithoutOwnership: running.filter { $0 != relationship.owner }.compactMap(host),
             runsAtOwner: ownerAnswers == true ? running.contains(relationship.owner) : nil)
     }

@@ -22,6 +22,10 @@ extension JobDriver {
                 .unknown, "the source host does not know the VM \(relationship.name)",
                 hint: "define it there, or unprotect it", object: relationship.name)
         }
+        if relationship.keptReplica == true {
+            try await hosts.agent(relationship.target).forget(relationship: relationship.id)
+            try await record { _, relationship, _ in relationship.keptReplica = nil }
+        }
         if domain.autostart {
             // Before it is turned off: whoever takes this job up would find it off.
             try await record { _, relationship, _ in relationship.autostart = true }
@@ -55,11 +59,11 @@ extension JobDriver {
             try await target.abandonPoint(relationship: relationship.id, generation: generation)
             try await hosts.hypervisor(relationship.source).endBackup(uuid: relationship.vmUUID)
         }
-        try await adoptUnrecordedPoints(at: target)
+        try await settleLineage(at: target)
         let generation = dependencies.identifiers.next()
         try await setFact("generation", generation)
         do {
-            try await recordPoint(copyPoint(generation: generation, to: target))
+            try await recordPoint(copyPoint(generation: generation, to: target) { try await target.openPoint($0) })
         } catch {
             // The next cycle starts afresh; what is left here would only take up space until then.
             try? await target.abandonPoint(relationship: relationship.id, generation: generation)
@@ -81,17 +85,19 @@ extension JobDriver {
         try await setFact("generation", nil)
     }
 
-    private func copyPoint(generation: String, to target: any Agent) async throws -> PointSummary {
+    /// Makes one point at `target`, which `open` makes ready to receive it.
+    func copyPoint(
+        generation: String, to target: any Agent, open: (OpenPoint) async throws -> PointTicket
+    ) async throws -> PointSummary {
         let hypervisor = try await hosts.hypervisor(relationship.source)
         guard let domain = try await hypervisor.domain(uuid: relationship.vmUUID) else {
-            throw EngineError(
-                .unknown, "the source host does not know the VM \(relationship.name)", object: relationship.name)
+            throw try await goneFromSource()
         }
         try checkShape(of: domain)
         // A map belongs to the file that was recorded; of another one nobody knows what it lacks.
         try await noteImages(at: relationship.source) { $0.checkpoint = nil }
         let domainXML = try await hypervisor.inactiveXML(uuid: domain.uuid)
-        let ticket = try await target.openPoint(
+        let ticket = try await open(
             OpenPoint(
                 relationship: relationship.id, vm: VMIdentity(name: relationship.name, uuid: relationship.vmUUID),
                 generation: generation, previous: relationship.newestGeneration,
@@ -201,14 +207,15 @@ extension JobDriver {
             return .changed(bitmap: bitmap, also: ranges)
         }
         if relationship.newestGeneration == nil { return .everything }
-        if job.operation == .resync || job.operation == .resume { return .differing }
+        if isResync { return .differing }
         guard let bitmap else { return .differing }
         return .changed(bitmap: bitmap, also: [])
     }
 
     func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
-        try await sender.sendPoint(request) { progress in
-            Task { await self.show(progress) }
+        let executor = dependencies.executor
+        return try await sender.sendPoint(request) { progress in
+            Task(executorPreference: executor) { await self.show(progress) }
         }
     }
 
@@ -227,7 +234,8 @@ extension JobDriver {
     private func checkShape(of domain: Domain) throws {
         let present = domain.disks.filter { !$0.isReadOnly }
         let missing = relationship.disks.map(\.target).filter { target in !present.contains { $0.target == target } }
-        let added = present.map(\.target).filter { target in !relationship.disks.contains { $0.target == target } }
+        let known = relationship.disks.map(\.target) + (relationship.excludedDisks ?? [])
+        let added = present.map(\.target).filter { !known.contains($0) }
         let resized = relationship.disks.filter { disk in
             present.contains { $0.target == disk.target && $0.size.map { size in size != disk.size } ?? false }
         }.map(\.target)
@@ -235,28 +243,31 @@ extension JobDriver {
             let changes = [("removed", missing), ("added", added), ("resized", resized)].filter { !$0.1.isEmpty }
                 .map { "\($0.0): \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
             throw EngineError(
-                .failed, "the disks of \(relationship.name) changed since it was protected (\(changes))",
-                hint: "unprotect and protect it again", object: relationship.name)
+                .disksChanged, "the disks of \(relationship.name) changed since it was protected (\(changes))",
+                hint: "give it back the disks that it had and resume, or unprotect and protect it again",
+                object: relationship.name)
         }
     }
 
-    private func recordPoint(_ point: PointSummary) async throws {
+    func recordPoint(_ point: PointSummary) async throws {
         let now = now
         try await record { job, relationship, vault in
             try Self.note(point, in: &relationship, vault)
             // A stopped VM's bitmap goes on from where it was; a running one's new checkpoint takes over.
             relationship.checkpoint = job.facts["checkpoint"]
             relationship.failover = nil
+            relationship.firstCopy = nil
             job.facts["point"] = String(point.number)
             job.facts["at"] = String(point.at.milliseconds)
             try vault.append(
                 Event(
                     at: now, severity: .info, object: relationship.id,
-                    text: "point \(point.number) of \(relationship.name) is whole (\(point.bytes) bytes)"))
+                    text: "point \(point.number) of \(relationship.name) is whole (\(point.bytes) bytes)",
+                    code: "point-whole", topic: .vm))
         }
     }
 
-    private static func note(
+    static func note(
         _ point: PointSummary, in relationship: inout Relationship, _ vault: any VaultWriter
     ) throws {
         if try vault.object(RecoveryPoint.self, id: point.generation) == nil {
@@ -277,7 +288,10 @@ extension JobDriver {
     /// the target's earlier points are no ancestors of what comes.
     func adoptUnrecordedPoints(at target: any Agent) async throws {
         guard job.operation != .reverse else { return }
-        let points = try await target.points(relationship: relationship.id)
+        try await adoptUnrecordedPoints(try await target.points(relationship: relationship.id))
+    }
+
+    func adoptUnrecordedPoints(_ points: [PointSummary]) async throws {
         let newest = relationship.newestGeneration
         let known = newest.flatMap { newest in points.firstIndex { $0.generation == newest } }
         if newest != nil && known == nil { return }

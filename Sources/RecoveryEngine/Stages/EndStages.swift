@@ -23,18 +23,39 @@ extension JobDriver {
                 try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
             }
         }
-        let forgetful = try await hosts.reachableAgent(other)
+        let policyID = relationship.policy
+        let policy = try await dependencies.vault.read { try $0.object(Policy.self, id: policyID)?.value }
+        let keeps = policy.map { !$0.deleteReplica } ?? false
+        let forgetful = keeps ? nil : try await hosts.reachableAgent(other)
         try await forgetful?.forget(relationship: relationship.id)
+        try await settleStandby(at: other)
         let store = try await hosts.host(other)
         let now = now
         try await record { _, relationship, vault in
-            if forgetful == nil {
+            let folder = "\(store.store)/points/\(relationship.id)"
+            if keeps {
+                try vault.append(
+                    Event(
+                        at: now, severity: .info, object: relationship.id,
+                        text:
+                            "the points of \(relationship.name) stay at \(store.name) below \(folder), as its policy says; "
+                            + "they go when it is protected again", code: "replica-kept", topic: .vm))
+            } else if forgetful == nil {
                 try vault.append(
                     Event(
                         at: now, severity: .warning, object: relationship.id,
                         text: "\(store.name) did not answer when \(relationship.name) was unprotected: "
-                            + "its points stay below \(store.store)/points/\(relationship.id) until removed by hand"))
+                            + "its points stay below \(folder) until removed by hand"))
             }
+            if let exported = relationship.firstCopy?.exported {
+                try vault.append(
+                    Event(
+                        at: now, severity: .info, object: relationship.id,
+                        text: "the carried first copy of \(relationship.name) is good for nothing any more: remove "
+                            + exported.folder, code: "export-orphaned", topic: .vm))
+            }
+            relationship.firstCopy = nil
+            relationship.keptReplica = keeps ? true : nil
             relationship.newestGeneration = nil
             relationship.checkpoint = nil
             relationship.failover = nil

@@ -50,7 +50,8 @@ extension JobDriver {
     /// Shuts the VM down cleanly, so that its last point can be read at rest and its change map is written.
     func shutDownSource() async throws {
         let source = try await hosts.hypervisor(relationship.source)
-        _ = try await hosts.agent(relationship.target).status()
+        // A guest is not stopped for a last point that cannot be made.
+        try await checkLineage(at: try await hosts.agent(relationship.target))
         let limit = argument("shutdown_limit").flatMap(Double.init) ?? defaultShutdownLimit
         try await noteWhetherRunning(source)
         try await source.endBackup(uuid: relationship.vmUUID)
@@ -156,13 +157,14 @@ extension JobDriver {
                 .failed, "\(relationship.name) runs at the target before this failover has defined it there",
                 hint: "shut it down there, keep its disks, and repeat", object: relationship.name)
         }
-        let definition = try await definition(at: generation, images: images)
+        let (definition, nics) = try await definition(at: generation, images: images)
         // An older definition of this VM carries checkpoints of disks that it no longer has.
         try await hypervisor.undefine(uuid: relationship.vmUUID)
         try await hypervisor.define(xml: definition.xml)
         try await hypervisor.setAutostart(uuid: relationship.vmUUID, false)
         let target = relationship.target
         try await record { _, relationship, _ in
+            if let nics { relationship.nics = nics }
             for image in images {
                 guard let top = image.chain.first,
                     let index = relationship.disks.firstIndex(where: { $0.target == image.target })
@@ -173,8 +175,11 @@ extension JobDriver {
         try await recordOwnershipAtHosts([target], required: true)
     }
 
-    /// The VM's definition at a point, on these images and on the networks that the mappings give.
-    func definition(at generation: String, images: [BootImage]) async throws -> DomainDefinition {
+    /// The VM's definition at a point, on these images and on the networks that the mappings give, with what is to be known of
+    /// its NICs on the way back.
+    func definition(
+        at generation: String, images: [BootImage]
+    ) async throws -> (DomainDefinition, nics: [ReplicatedNIC]?) {
         let xml = try await hosts.agent(relationship.target).domainXML(
             relationship: relationship.id, generation: generation)
         var definition = try DomainDefinition(xml: xml)
@@ -183,8 +188,21 @@ extension JobDriver {
             try definition.setDisk(
                 image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
         }
-        try definition.setNetworks(try await networks(for: definition.nics.compactMap(\.network)))
-        return definition
+        try await settleExcludedDisks(in: &definition)
+        let nics = definition.nics
+        let networks = try await networks(for: nics)
+        try definition.setNetworks(networks)
+        return (definition, connections(of: nics, networks))
+    }
+
+    /// A disk that is left out does not exist at the other side; at home it still does, as it was when the VM left.
+    private func settleExcludedDisks(in definition: inout DomainDefinition) async throws {
+        guard let excluded = relationship.excludedDisks else { return }
+        definition.removeDisks(excluded)
+        guard relationship.target == relationship.home,
+            let former = try? await hosts.hypervisor(relationship.target).inactiveXML(uuid: relationship.vmUUID)
+        else { return }
+        definition.adoptDisks(excluded, from: try DomainDefinition(xml: former))
     }
 
     /// Checks that the networks that the VM is to be on exist at the target: a missing one would keep it from starting.
@@ -227,8 +245,9 @@ extension JobDriver {
     func confirm() async throws {
         let hypervisor = try await hosts.hypervisor(relationship.target)
         let power = try await hypervisor.domain(uuid: relationship.vmUUID)?.power
-        guard power != .running else { return }
         let (now, name) = (now, relationship.name)
+        try await record { _, relationship, _ in relationship.lastFailoverAt = now }
+        guard power != .running else { return }
         let what =
             "\(name) was started at the target and is \(power?.rawValue ?? "not there") now: "
             + "look at its log there, start it, or change its recovery point"

@@ -15,7 +15,7 @@ extension JobDriver {
         guard let record = try await hosts.agent(host).ownership(relationship: relationship.id) else { return }
         guard record.owner == host, record.epoch <= relationship.epoch else {
             throw EngineError(
-                .failed,
+                .vaultBehind,
                 "the host's record says that \(relationship.name) is owned by another host (epoch \(record.epoch))",
                 hint: "this vault is behind the hosts: do not go on from it before that is understood",
                 object: relationship.name)

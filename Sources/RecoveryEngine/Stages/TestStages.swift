@@ -27,6 +27,7 @@ extension JobDriver {
             try definition.setDisk(
                 image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
         }
+        definition.removeDisks(relationship.excludedDisks ?? [])
         try definition.becomeTest(name: test.vmName, uuid: test.vmUUID, network: argument("network"))
         try await hypervisor.define(xml: definition.xml)
         try await hypervisor.start(uuid: uuid, paused: false)
@@ -38,6 +39,11 @@ extension JobDriver {
         try await hypervisor.destroy(uuid: test.vmUUID)
         try await hypervisor.undefine(uuid: test.vmUUID)
         try await hosts.agent(relationship.target).discardBootImages(relationship: relationship.id, epoch: testEpoch)
-        try await record { _, relationship, _ in relationship.test = nil }
+        let now = now
+        try await record { job, relationship, _ in
+            relationship.test = nil
+            // A test counts when it was cleaned up, not when it failed to begin.
+            if job.operation == .cleanUpTest { relationship.lastTestFailoverAt = now }
+        }
     }
 }

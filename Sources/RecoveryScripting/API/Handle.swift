@@ -13,6 +13,16 @@ enum Handle {
     static func cloud(_ name: String, of server: String) -> LuaObject {
         LuaObject(type: "cloud", id: "\(server)/\(name)")
     }
+    static func cluster(_ name: String) -> LuaObject { LuaObject(type: "cluster", id: name) }
+    static func logicalNetwork(_ name: String, of server: String) -> LuaObject {
+        LuaObject(type: "logical_network", id: "\(server)/\(name)")
+    }
+    static func vmNetwork(_ name: String, of logical: LuaObject) -> LuaObject {
+        LuaObject(type: "vm_network", id: "\(logical.id)/\(name)")
+    }
+    static func storageClass(_ name: String, of server: String) -> LuaObject {
+        LuaObject(type: "storage_class", id: "\(server)/\(name)")
+    }
     /// A protected item or relationship goes by its VM's name, of which the vault has one at most.
     static func item(_ name: String) -> LuaObject { LuaObject(type: "item", id: name) }
     static func relationship(_ name: String) -> LuaObject { LuaObject(type: "relationship", id: name) }
@@ -23,6 +33,9 @@ enum Handle {
 
     /// The last name of the path.
     static func name(of object: LuaObject) -> String { String(object.id.split(separator: "/").last ?? "") }
+
+    /// The first name of the path: the server of what belongs to one.
+    static func server(of object: LuaObject) -> String { String(object.id.split(separator: "/").first ?? "") }
 
     /// The cloud or host through which a VM was found.
     static func place(ofVM object: LuaObject) -> LuaObject {

@@ -2,12 +2,13 @@ import Hypervisors
 import LuaHost
 import RecoveryEngine
 import SiteModel
+import VaultStore
 
 /// `host`: a hypervisor.
 enum HostObject {
     static let type = TypeDeclaration(
-        "host", "A hypervisor: a libvirt connection and the agent beside it.", fields: [name, site],
-        methods: [vms, vm, networks, CheckMethod.host])
+        "host", "A hypervisor: a libvirt connection and the agent beside it.",
+        fields: [name, site, uri, store, cluster], methods: [vms, vm, networks, remove, CheckMethod.host])
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })
@@ -15,6 +16,39 @@ enum HostObject {
     static let site = FieldDeclaration(
         "site", .text, "the place that it fails with",
         .waiting { call in [LuaValue(try await call.session.host(call.receiver).site)] })
+
+    static let uri = FieldDeclaration(
+        "uri", .text, "libvirt connection URI",
+        .waiting { call in [LuaValue(try await call.session.host(call.receiver).uri)] })
+
+    static let store = FieldDeclaration(
+        "store", .text, "folder of the recovery points",
+        .waiting { call in [LuaValue(try await call.session.host(call.receiver).store)] })
+
+    static let cluster = FieldDeclaration(
+        "cluster", .object("cluster"), "the cluster that it is in", optional: true,
+        .waiting { call in
+            let id = try await call.session.host(call.receiver).id
+            let name = try await call.session.engine.vault.read { vault in
+                try vault.objects(HostCluster.self).first { $0.value.hosts.contains(id) }?.value.name
+            }
+            return [name.map { .object(Handle.cluster($0)) } ?? .nil]
+        })
+
+    static let remove = FunctionDeclaration(
+        "remove", "Takes this host out of the vault; its VMs stay as they are.",
+        errors: [ErrorDeclaration("refused", "rule still-in-use: the message names what refers to it")],
+        effect: .changes,
+        example: """
+            vault:host {
+              name = "b2", site = "b", uri = "qemu:///system", agent = "/run/b2.sock", address = "10.99.0.3:7731",
+              store = "/srv/points",
+            }:remove()
+            """,
+        .waiting { call in
+            try await call.session.engine.removeHost(call.session.host(call.receiver))
+            return []
+        })
 
     static let vms = FunctionDeclaration(
         "vms", "Lists the VMs of this host, by name, without copies that stand by for another host's.",

@@ -44,6 +44,29 @@ extension ScriptContext {
         try await find(Cloud.self, named: name, parent: server.id, as: "cloud", in: "server \(server.name)")
     }
 
+    func cluster(_ object: LuaObject) async throws -> HostCluster {
+        try await find(HostCluster.self, named: object.id, as: "cluster")
+    }
+
+    /// The server that an object of its own belongs to.
+    func server(owning object: LuaObject) async throws -> Server {
+        try await find(Server.self, named: Handle.server(of: object), as: "server")
+    }
+
+    func logicalNetwork(_ name: String, of server: Server) async throws -> LogicalNetwork {
+        try await find(
+            LogicalNetwork.self, named: name, parent: server.id, as: "logical network", in: "server \(server.name)")
+    }
+
+    func storageClass(_ name: String, of server: Server) async throws -> StorageClass {
+        try await find(
+            StorageClass.self, named: name, parent: server.id, as: "storage class", in: "server \(server.name)")
+    }
+
+    func storageClass(_ object: LuaObject) async throws -> StorageClass {
+        try await storageClass(Handle.name(of: object), of: server(owning: object))
+    }
+
     /// The handle of a host by its id in the vault.
     func hostHandle(id: String) async throws -> LuaValue {
         .object(Handle.host(try await engine.hosts.host(id).name))
@@ -95,7 +118,9 @@ extension ScriptContext {
 
     /// The hosts of the cloud or host through which a VM was found.
     func hostIDs(of place: LuaObject) async throws -> [String] {
-        place.type == "cloud" ? try await cloud(place).hosts : [try await host(place).id]
+        guard place.type == "cloud" else { return [try await host(place).id] }
+        let cloud = try await cloud(place)
+        return try await engine.vault.read { try $0.hostIDs(of: cloud) }
     }
 
     /// The handle that a relationship goes by: its item's where the vault protects it, else its own.

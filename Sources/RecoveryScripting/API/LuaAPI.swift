@@ -9,14 +9,21 @@ package enum LuaAPI {
         RecoveryModule.module, TaskModule.module, FilesModule.module, HTTPModule.module, LabModule.module,
     ]
     package static let types = [
-        VaultObject.type, ServerObject.type, CloudObject.type, HostObject.type, PolicyObject.type, VMObject.type,
-        ItemObject.type, RelationshipObject.type, PlanObject.type,
+        VaultObject.type, ServerObject.type, CloudObject.type, HostObject.type, ClusterObject.type, PolicyObject.type,
+        LogicalNetworkObject.type, VMNetworkObject.type, StorageClassObject.type, VMObject.type, ItemObject.type,
+        RelationshipObject.type, PlanObject.type,
     ]
     package static let records: [RecordDeclaration] = [
         [
-            Records.job, Records.stage, Records.point, Records.refusal, Records.next, Records.reply, Records.event,
+            Records.job, Records.stage, Records.failure, Records.point, Records.refusal, NextMethods.record,
+            NextMethods.step,
+            Records.reply, Records.event, ReplicationFields.troubleRecord, ServerMembers.step,
             ExecFunction.command, ExecFunction.result, FilesModule.entry, HTTPModule.response, Records.labSite,
             TaskModule.spawned, CheckMethod.finding,
+        ],
+        [
+            Records.serverNode, SubnetTable.record, StorageClassObject.location, FirstCopyMethods.record,
+            FirstCopyMethods.disk, VaultRecords.settingsRecord, VaultRecords.keyRecord,
         ],
         PlanRecords.all,
     ].flatMap { $0 }

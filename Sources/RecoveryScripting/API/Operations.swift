@@ -7,12 +7,21 @@ enum Operations {
     /// The methods, with examples that call them on an object of that type.
     static func methods(of type: String) -> [FunctionDeclaration] {
         [
-            plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
-            plain("pause", .pause, "Holds replication back.", .changes, type),
-            plain("resume", .resume, "Lets paused or failed replication go on.", .changes, type, in: .paused),
             plain(
-                "resync", .resync, "Compares the disks of both sides and sends what differs.", .changes, type,
-                in: .paused),
+                "start_first_copy", .startFirstCopy, "Makes the outstanding first copy now, over the network.",
+                .changes, type, in: .registered,
+                after: FirstCopyMethods.pending(type, "start_after = \"6h\"") + "\n"),
+            importFirstCopy(type),
+            plain(
+                "cancel_first_copy", .cancelFirstCopy,
+                "Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.",
+                .changes, type, in: .registered,
+                after: FirstCopyMethods.pending(type, "start_after = \"6h\"") + "\n"),
+            plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
+            plain(
+                "resume", .resume,
+                "Lets paused or failed replication go on: all that changed since then becomes one recovery point.",
+                .changes, type, in: .paused),
             failover(type), changePoint(type),
             plain(
                 "undo", .undo, "Goes back to where the VM ran before a failover that is not committed.", .changes, type,
@@ -28,8 +37,8 @@ enum Operations {
             plain(
                 "unprotect", .unprotect, "Ends replication; the VM stays where it runs, its points are removed.",
                 .cannotBeUndone, type),
-            can(type), next(type), points(type), ProbeMethod.probe(type),
-        ]
+            points(type), ProbeMethod.probe(type),
+        ] + ResyncMethods.methods(of: type) + NextMethods.methods(of: type)
     }
 
     private static let job = ResultDeclaration("job", .record("job"), "what was done")
@@ -46,11 +55,11 @@ enum Operations {
     /// An operation without options.
     private static func plain(
         _ name: String, _ operation: Operation, _ doc: String, _ effect: Effect, _ type: String,
-        in situation: Situation = .protected
+        in situation: Situation = .protected, after preparation: String = ""
     ) -> FunctionDeclaration {
         FunctionDeclaration(
-            name, doc, results: [job], errors: errors, effect: effect, example: "local job = \(type):\(name)()",
-            in: situation,
+            name, doc, results: [job], errors: errors, effect: effect,
+            example: "\(preparation)local job = \(type):\(name)()", in: situation,
             .waiting { call in try await perform(operation, call) })
     }
 
@@ -96,6 +105,24 @@ enum Operations {
             })
     }
 
+    private static func importFirstCopy(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "import_first_copy", "Takes a first copy that was carried to the target in as the first recovery point.",
+            named: [.optional("path", .text, "folder at the target that holds the VM's", otherwise: "the one planned")],
+            results: [job],
+            errors: errors + [
+                ErrorDeclaration("invalid", "nothing was exported, or the path is not absolute")
+            ],
+            effect: .changes,
+            example: FirstCopyMethods.pending(
+                type, "first_copy = \"offline\", export_path = \"/media/out\", import_path = \"/media/in\"")
+                + "\n-- the folder is carried over\n\(type):import_first_copy()",
+            in: .registered,
+            .waiting { call in
+                try await perform(.importFirstCopy, call, engineArguments(call, from: ["path"]))
+            })
+    }
+
     private static func changePoint(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
             "change_point", "Starts the failed-over VM anew from another recovery point, before commit.",
@@ -123,46 +150,6 @@ enum Operations {
             })
     }
 
-    private static func can(_ type: String) -> FunctionDeclaration {
-        FunctionDeclaration(
-            "can", "Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.",
-            positional: [
-                .required(
-                    "operation", .choice(Operation.allCases.map(\.rawValue)), "as rules and status name it")
-            ],
-            results: [
-                ResultDeclaration("allowed", .boolean, "whether it may"),
-                ResultDeclaration("refusal", .record("refusal"), "why not", optional: true),
-            ],
-            effect: .reads, example: "local allowed, why = \(type):can(\"reverse\")",
-            .waiting { call in
-                let relationship = try await call.session.relationship(of: call.receiver)
-                let asked = call.arguments.text("operation")
-                let refusal = try await call.session.engine.verdicts(on: relationship)
-                    .first { $0.0.rawValue == asked }?.1
-                guard let refusal else { return [true] }
-                return [false, Records.value(refusal)]
-            })
-    }
-
-    private static func next(_ type: String) -> FunctionDeclaration {
-        FunctionDeclaration(
-            "next", "Says which operations may begin now, and for each other one why not.",
-            results: [ResultDeclaration("next", .record("next"), "both lists")], effect: .reads,
-            example: "print(table.concat(\(type):next().allowed, \", \"))",
-            .waiting { call in
-                let relationship = try await call.session.relationship(of: call.receiver)
-                let verdicts = try await call.session.engine.verdicts(on: relationship)
-                let allowed = verdicts.filter { $0.1 == nil }.map { LuaValue($0.0.rawValue) }
-                return [
-                    .table(
-                        LuaTable([
-                            "allowed": .list(allowed), "refused": .list(verdicts.compactMap(\.1).map(Records.value)),
-                        ]))
-                ]
-            })
-    }
-
     private static func points(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
             "points", "Lists the recovery points, oldest first.",
@@ -177,7 +164,7 @@ enum Operations {
     // MARK: How
 
     /// Runs an operation while the Lua task waits, and returns its job.
-    private static func perform(
+    static func perform(
         _ operation: Operation, _ call: Call, _ arguments: [String: String] = [:]
     ) async throws -> [LuaValue] {
         let session = call.session

@@ -1,11 +1,17 @@
 import LuaHost
+import RecoveryEngine
 import SiteModel
 
 /// `policy`: how VMs are replicated.
 enum PolicyObject {
     static let type = TypeDeclaration(
         "policy", "How VMs are replicated. Changed by vault:policy{...}.",
-        fields: [name, copyFrequency, recoveryPoints, appConsistent, compression, firstCopy], methods: [])
+        fields: [
+            name, copyFrequency, recoveryPoints, appConsistent, compression, authentication, port, firstCopy,
+            firstCopyTime,
+            exportPath, importPath, deleteReplica, autoResync, resyncWindow, monitoringInterval, monitoringStart,
+        ],
+        methods: [remove])
 
     static let name = FieldDeclaration(
         "name", .text, "its name", .immediate { call in [LuaValue(call.receiver.id)] })
@@ -24,6 +30,49 @@ enum PolicyObject {
     static let firstCopy = field(
         "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "when the first copy is made"
     ) { LuaValue($0.firstCopy.rawValue) }
+
+    static let authentication = field(
+        "authentication", .choice(Policy.Authentication.allCases.map(\.rawValue)), "how agents prove who they are"
+    ) { LuaValue($0.authentication.rawValue) }
+    static let port = field("port", .integer, "port that the agents must receive on", .ordinal, optional: true) {
+        $0.port.map { LuaValue($0) } ?? .nil
+    }
+    static let firstCopyTime = field(
+        "first_copy_time", .text, "time of day of a scheduled first copy", optional: true
+    ) { LuaValue($0.firstCopyTime?.description) }
+    static let exportPath = field(
+        "export_path", .text, "folder at the source of an offline first copy", optional: true
+    ) { LuaValue($0.exportPath) }
+    static let importPath = field(
+        "import_path", .text, "folder at the target of an offline first copy", optional: true
+    ) { LuaValue($0.importPath) }
+    static let deleteReplica = field("delete_replica", .boolean, "whether the points go when protection ends") {
+        .boolean($0.deleteReplica)
+    }
+    static let autoResync = field(
+        "auto_resync", .choice(Policy.AutoResync.allCases.map(\.rawValue)),
+        "whether replication that has diverged is compared anew without being asked"
+    ) { LuaValue($0.autoResync.rawValue) }
+    static let resyncWindow = field("resync_window", .text, "when such a resync may begin, in mode window") {
+        LuaValue($0.resyncWindow.description)
+    }
+    static let monitoringInterval = field(
+        "monitoring_interval", .integer, "length of a stretch of statistics", .seconds
+    ) {
+        LuaValue($0.monitoringHours * 3600)
+    }
+    static let monitoringStart = field("monitoring_start", .text, "when the day's first stretch begins") {
+        LuaValue($0.monitoringStart.description)
+    }
+
+    static let remove = FunctionDeclaration(
+        "remove", "Removes this policy.",
+        errors: [ErrorDeclaration("refused", "rule still-in-use: a pair or a VM has it")], effect: .changes,
+        example: "vault:policy { name = \"slow\" }:remove()",
+        .waiting { call in
+            try await call.session.engine.removePolicy(call.session.policy(call.receiver))
+            return []
+        })
 
     private static func field(
         _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil, optional: Bool = false,

@@ -14,13 +14,40 @@ enum Records {
                 "point", .integer, "number of the recovery point made or chosen", unit: .ordinal, optional: true),
             ResultDeclaration("at", .number, "the instant that the point shows", unit: .epochSeconds, optional: true),
             ResultDeclaration("stages", .list(.record("stage")), "its stages, in order"),
-            ResultDeclaration("took", .number, "how long it took from begin to end", unit: .seconds),
+            ResultDeclaration("took", .number, "how long it took from begin to end", unit: .seconds, optional: true),
+            ResultDeclaration("began", .number, "when", unit: .epochSeconds),
+            ResultDeclaration("outcome", .choice(JobOutcome.allCases.map(\.rawValue)), "how it stands, or ended"),
+            ResultDeclaration(
+                "actions", .list(.choice(JobAction.allCases.map(\.rawValue))), "what may be done with it now"),
+            ResultDeclaration("failures", .list(.record("failure")), "what went wrong, oldest first", optional: true),
+            ResultDeclaration("folder", .text, "where an exported first copy lies", optional: true),
+        ])
+
+    static let failure = RecordDeclaration(
+        "failure", "Something that went wrong in a job.",
+        fields: [
+            ResultDeclaration("kind", .text, "stable word for the fault"),
+            ResultDeclaration("message", .text, "what happened"),
+            ResultDeclaration("causes", .list(.text), "what may have brought it about, the likeliest first"),
+            ResultDeclaration("hint", .text, "what to do", optional: true),
+            ResultDeclaration("stage", .text, "the stage that failed", optional: true),
+            ResultDeclaration("at", .number, "when", unit: .epochSeconds, optional: true),
+        ])
+
+    static let serverNode = RecordDeclaration(
+        "server_node", "A machine of a server that runs on several.",
+        fields: [
+            ResultDeclaration("name", .text, "its name"),
+            ResultDeclaration("version", .text, "its version"),
+            ResultDeclaration("active", .boolean, "whether the server runs on it now"),
+            ResultDeclaration("last_heartbeat", .number, "its last sign of life", unit: .epochSeconds, optional: true),
         ])
 
     static let stage = RecordDeclaration(
         "stage", "A step of an operation.",
         fields: [
             ResultDeclaration("name", .text, "what it does, such as claim-ownership"),
+            ResultDeclaration("state", .choice(["pending", "begun", "done"]), "how far it is"),
             ResultDeclaration("seconds", .number, "how long it took", unit: .seconds, optional: true),
         ])
 
@@ -42,13 +69,6 @@ enum Records {
             ResultDeclaration("hint", .text, "what to do instead"),
         ])
 
-    static let next = RecordDeclaration(
-        "next", "What may be done now, and why not the rest.",
-        fields: [
-            ResultDeclaration("allowed", .list(.text), "operations that may begin"),
-            ResultDeclaration("refused", .list(.record("refusal")), "the others, each with the rule that forbids it"),
-        ])
-
     static let reply = RecordDeclaration(
         "reply", "What a guest answered.",
         fields: [
@@ -63,6 +83,11 @@ enum Records {
             ResultDeclaration("at", .number, "when", unit: .epochSeconds),
             ResultDeclaration("severity", .choice(["info", "warning", "critical"]), "how bad it is"),
             ResultDeclaration("text", .text, "what happened"),
+            ResultDeclaration("code", .text, "stable word for it", optional: true),
+            ResultDeclaration(
+                "topic", .choice(Event.Topic.allCases.map(\.rawValue)), "what it is about", optional: true),
+            ResultDeclaration("causes", .list(.text), "what may have brought it about", optional: true),
+            ResultDeclaration("recommendation", .text, "what to do", optional: true),
         ])
 
     static let labSite = RecordDeclaration(
@@ -93,12 +118,36 @@ enum Records {
             job.stages.map { stage in
                 .table(
                     LuaTable([
-                        "name": LuaValue(stage.name),
+                        "name": LuaValue(stage.name), "state": LuaValue(stage.state.rawValue),
                         "seconds": elapsed(stage.startedAt, stage.endedAt),
                     ]))
             })
         table["took"] = elapsed(job.startedAt, job.endedAt)
+        table["began"] = seconds(job.startedAt)
+        table["outcome"] = LuaValue(job.outcome.rawValue)
+        table["actions"] = .list(job.allowedActions.map { LuaValue($0.rawValue) })
+        if let failures = job.failures { table["failures"] = .list(failures.map(value)) }
+        table["folder"] = LuaValue(job.facts["folder"])
         return .table(table)
+    }
+
+    static func value(_ failure: JobFailure) -> LuaValue {
+        var table = LuaTable()
+        table["kind"] = LuaValue(ErrorConversion.kind(failure.kind).rawValue)
+        table["message"] = LuaValue(failure.message)
+        table["causes"] = .list((failure.causes ?? []).map { LuaValue($0) })
+        table["hint"] = LuaValue(failure.hint)
+        table["stage"] = LuaValue(failure.stage)
+        table["at"] = failure.at.map(seconds) ?? .nil
+        return .table(table)
+    }
+
+    static func value(_ node: ServerNode) -> LuaValue {
+        .table(
+            LuaTable([
+                "name": LuaValue(node.name), "version": LuaValue(node.version), "active": .boolean(node.active),
+                "last_heartbeat": node.lastHeartbeat.map(seconds) ?? .nil,
+            ]))
     }
 
     private static func elapsed(_ from: Timestamp?, _ to: Timestamp?) -> LuaValue {
@@ -126,6 +175,9 @@ enum Records {
         .table(
             LuaTable([
                 "at": seconds(event.at), "severity": LuaValue(event.severity.rawValue), "text": LuaValue(event.text),
+                "code": LuaValue(event.code), "topic": LuaValue(event.topic?.rawValue),
+                "causes": event.causes.map { .list($0.map { LuaValue($0) }) } ?? .nil,
+                "recommendation": LuaValue(event.recommendation),
             ]))
     }
 }

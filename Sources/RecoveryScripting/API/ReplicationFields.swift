@@ -5,7 +5,10 @@ import VaultStore
 
 /// Fields that items and relationships have in common.
 enum ReplicationFields {
-    static let all = [name, state, owner, source, target, epoch, policy, newestPoint, lastError]
+    static let all = [
+        name, state, owner, source, target, epoch, policy, newestPoint, lastError, disks, excludedDisks, firstCopy,
+        lastFailover, lastTestFailover, failoverPoint, activeJob, trouble, resyncAt,
+    ]
 
     static let name = FieldDeclaration(
         "name", .text, "the VM's name", .immediate { call in [LuaValue(call.receiver.id)] })
@@ -39,6 +42,61 @@ enum ReplicationFields {
     static let lastError = field("last_error", .text, "the last failure, until the next success", optional: true) {
         relationship, _ in LuaValue(relationship.lastError)
     }
+
+    static let disks = field("disks", .list(.record("disk")), "the disks that are replicated") { relationship, _ in
+        .list(
+            relationship.disks.map {
+                .table(LuaTable(["name": LuaValue($0.target), "size": .integer(Int64(clamping: $0.size))]))
+            })
+    }
+    static let excludedDisks = field("excluded_disks", .list(.text), "disks that were left out") { relationship, _ in
+        .list((relationship.excludedDisks ?? []).map { LuaValue($0) })
+    }
+    static let firstCopy = field(
+        "first_copy", .record("first_copy"), "the first copy, until it is whole", optional: true
+    ) { relationship, _ in relationship.firstCopy.map(FirstCopyMethods.value) ?? .nil }
+    static let lastFailover = field(
+        "last_failover", .number, "when it last came up at the other side", .epochSeconds, optional: true
+    ) { relationship, _ in relationship.lastFailoverAt.map(Records.seconds) ?? .nil }
+    static let lastTestFailover = field(
+        "last_test_failover", .number,
+        "when a test failover was last cleaned up: only then it counts", .epochSeconds, optional: true
+    ) { relationship, _ in relationship.lastTestFailoverAt.map(Records.seconds) ?? .nil }
+    static let failoverPoint = field(
+        "chosen_point", .integer, "the recovery point that it was failed over to", .ordinal, optional: true
+    ) { relationship, session in
+        guard let generation = relationship.failover?.generation else { return .nil }
+        return try await session.points(of: relationship).first { $0.id == generation }.map { LuaValue($0.number) }
+            ?? .nil
+    }
+    static let activeJob = field("active_job", .record("job"), "the job that has it now", optional: true) {
+        relationship, session in
+        guard let id = relationship.activeJob else { return .nil }
+        return try await session.engine.vault.read { try $0.object(Job.self, id: id)?.value }.map(Records.value) ?? .nil
+    }
+
+    static let trouble = field(
+        "trouble", .record("trouble"), "why replication stands, in states error and resync-required", optional: true
+    ) { relationship, _ in
+        guard let trouble = relationship.trouble else { return .nil }
+        return .table(
+            LuaTable([
+                "finding": LuaValue(trouble.finding.rawValue), "since": Records.seconds(trouble.since),
+                "failure": Records.value(trouble.failure),
+            ]))
+    }
+    static let troubleRecord = RecordDeclaration(
+        "trouble", "What made replication stop.",
+        fields: [
+            ResultDeclaration(
+                "finding", .choice(Finding.allCases.map(\.rawValue)),
+                "replication-stopped: a person must look; diverged: a resync is needed"),
+            ResultDeclaration("since", .number, "when it was found", unit: .epochSeconds),
+            ResultDeclaration("failure", .record("failure"), "the failure that it was found by, with causes and hint"),
+        ])
+    static let resyncAt = field(
+        "resync_at", .number, "when a resync that was put off begins", .epochSeconds, optional: true
+    ) { relationship, _ in relationship.resyncAt.map(Records.seconds) ?? .nil }
 
     private static func field(
         _ name: String, _ type: ValueType, _ doc: String, _ unit: Unit? = nil, optional: Bool = false,

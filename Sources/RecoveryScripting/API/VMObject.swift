@@ -38,19 +38,23 @@ enum VMObject {
         })
 
     static let protect = FunctionDeclaration(
-        "protect", "Protects this VM through its cloud and waits for the first copy.",
+        "protect",
+        "Protects this VM through its cloud and waits for the first copy, or until that is scheduled or written for carrying.",
+        named: FirstCopyMethods.options,
         results: [ResultDeclaration("item", .object("item"), "the protected item")],
         errors: [
             ErrorDeclaration(
-                "refused", "rules already-protected, pair-required, management-vm-outside-clouds and others")
+                "refused", "rules already-protected, pair-required, management-vm-outside-clouds and others"),
+            ErrorDeclaration("invalid", "an option does not fit the VM's disks, the policy or another option"),
         ] + Operations.errors.filter { $0.kind != "refused" },
         effect: .changes, example: "local item = gold:vm(\"orders\"):item() or gold:vm(\"orders\"):protect()",
         in: .registered,
         .waiting { call in
             let (session, name) = (call.session, Handle.name(of: call.receiver))
             let cloud = try await cloud(ofVM: call.receiver, session)
+            let options = FirstCopyMethods.options(of: call)
             let item = try await session.operations.wait(for: "protect of \(name)") {
-                try await session.engine.protect(vm: name, in: cloud, run: session.run)
+                try await session.engine.protect(vm: name, in: cloud, options: options, run: session.run)
             }
             let handle = Handle.item(item.name)
             _ = try await session.relationship(of: handle)
@@ -66,7 +70,7 @@ enum VMObject {
             .required("policy", .object("policy"), "how it is replicated"),
             .optional(
                 "networks", .map(.text), "network at the target for each network here", default: .table(LuaTable())),
-        ],
+        ] + FirstCopyMethods.options,
         results: [ResultDeclaration("relationship", .object("relationship"), "the relationship")],
         errors: [ErrorDeclaration("refused", "rule already-protected")]
             + Operations.errors.filter { $0.kind != "refused" }, effect: .changes,
@@ -79,9 +83,11 @@ enum VMObject {
             let target = try await session.host(call.arguments.object("to"))
             let policy = try await session.policy(call.arguments.object("policy"))
             let networks = call.arguments.textsByName("networks") ?? [:]
+            let options = FirstCopyMethods.options(of: call)
             let made = try await session.operations.wait(for: "replication of \(name)") {
                 try await session.engine.replicate(
-                    vm: name, from: source, to: target, policy: policy, networks: networks, run: session.run)
+                    vm: name, from: source, to: target, policy: policy, networks: networks, options: options,
+                    run: session.run)
             }
             return [.object(session.handle(of: made))]
         })
@@ -116,7 +122,7 @@ enum VMObject {
         if place.type == "cloud" { return try await session.cloud(place) }
         let host = try await session.host(place)
         let clouds = try await session.engine.vault.read { vault in
-            try vault.objects(Cloud.self).map(\.value).filter { $0.hosts.contains(host.id) }
+            try vault.objects(Cloud.self).map(\.value).filter { try vault.hostIDs(of: $0).contains(host.id) }
         }
         guard let cloud = clouds.first, clouds.count == 1 else {
             throw EngineError(

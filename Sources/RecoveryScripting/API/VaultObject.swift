@@ -10,7 +10,9 @@ enum VaultObject {
         "The record of what exists and what was done. Methods that take a table make the vault say what it says.",
         fields: [],
         methods: [
-            host, server, policy, hosts, servers, policies, items, relationships, replicated, events,
+            host, server, PolicyOptions.make, ClusterObject.make, hosts, servers, policies, ClusterObject.list, items,
+            relationships, replicated, events, VaultRecords.jobs, VaultRecords.settings,
+            VaultRecords.registrationKey, VaultRecords.registrationKeys, VaultRecords.revokeKey,
             VaultPlans.plan, VaultPlans.plans, VaultPlans.importPlan,
         ])
 
@@ -69,9 +71,25 @@ enum VaultObject {
             .required("name", .text, "unique among servers"),
             .optional(
                 "vm", .text, "name of the VM that the server runs in, if it runs in one", otherwise: "stays as it is"),
+            .optional("version", .text, "its version, such as \"0.1.0\"", otherwise: "stays as it is"),
+            .optional(
+                "role", .text, "name of its cluster role, if it runs on several nodes: the same as its name",
+                otherwise: "stays as it is"),
+            .optional(
+                "node", .text, "the active node that registers; the others join with server:join", otherwise: "none"),
+            .optional(
+                "key", .text, "path of the file with its registration key, where the vault asks for one",
+                otherwise: "none"),
         ],
         lookup: .required("name", .text, "name of a registered server", names: .server),
-        results: [ResultDeclaration("server", .object("server"), "the server")], errors: [unknown], effect: .changes,
+        results: [ResultDeclaration("server", .object("server"), "the server")],
+        errors: [
+            unknown,
+            ErrorDeclaration(
+                "refused",
+                "rules registration-key-needed, registration-key-refused, cluster-role-name, version-not-usable"),
+        ],
+        effect: .changes,
         example: "local vmm = vault:server { name = \"vmm01\", vm = \"vmm01\" }", in: .bare,
         .waiting { call in
             let name = call.arguments.text("name")
@@ -79,46 +97,13 @@ enum VaultObject {
                 return [.object(Handle.server(try await call.session.server(Handle.server(name)).name))]
             }
             try Handle.check(name, of: "server")
-            let engine = call.session.engine
-            let present = try await engine.vault.read { try $0.object(Server.self, named: name, parent: nil)?.value }
-            let server = try await engine.ensureServer(
-                name: name, managementVM: call.arguments.optionalText("vm") ?? present?.managementVM)
+            let arguments = call.arguments
+            let server = try await call.session.engine.register(
+                RecoveryEngine.Registration(
+                    name: name, managementVM: arguments.optionalText("vm"), version: arguments.optionalText("version"),
+                    role: arguments.optionalText("role"), node: arguments.optionalText("node"),
+                    keyFile: arguments.optionalText("key")))
             return [.object(Handle.server(server.name))]
-        })
-
-    static let policy = FunctionDeclaration(
-        "policy", "Makes or changes a policy, or looks one up by name. What is left out stays as it is.",
-        named: [
-            .required("name", .text, "unique among policies"),
-            .optional(
-                "copy_frequency", .duration, "time between cycles: 30s, 5min or 15min",
-                otherwise: "stays as it is; 5min for a new policy"),
-            .optional(
-                "recovery_points", .integer, "points kept besides the newest",
-                otherwise: "stays as it is; 0 for a new policy", unit: .count, range: 0...24),
-            .optional(
-                "app_consistent", .duration, "time between application-consistent points, whole hours from 1h to 12h",
-                otherwise: "stays as it is; none for a new policy"),
-            .optional(
-                "compression", .boolean, "compress what travels", otherwise: "stays as it is; false for a new policy"),
-            .optional(
-                "first_copy", .choice(Policy.FirstCopy.allCases.map(\.rawValue)), "when the first copy is made",
-                otherwise: "stays as it is; \"now\" for a new policy"),
-        ],
-        lookup: .required("name", .text, "name of a policy", names: .policy),
-        results: [ResultDeclaration("policy", .object("policy"), "the policy")],
-        errors: [unknown, ErrorDeclaration("invalid", "a value is not one of those that are allowed")],
-        effect: .changes,
-        example: "local fast = vault:policy { name = \"fast\", copy_frequency = \"30s\", recovery_points = 4 }",
-        in: .bare,
-        .waiting { call in
-            let name = call.arguments.text("name")
-            if call.arguments.isLookup {
-                return [.object(Handle.policy(try await call.session.policy(Handle.policy(name)).name))]
-            }
-            try Handle.check(name, of: "policy")
-            let wanted = try await wantedPolicy(name, call)
-            return [.object(Handle.policy(try await call.session.engine.ensurePolicy(wanted).name))]
         })
 
     static let hosts = list("hosts", "host", "Lists the registered hosts, by name.", Host.self) {
@@ -190,31 +175,5 @@ enum VaultObject {
             try vault.objects(Relationship.self).map(\.value).filter(wanted)
         }
         return .list(found.map { .object(call.session.handle(of: $0)) })
-    }
-
-    /// The policy as it is, or a new one, with what was given.
-    private static func wantedPolicy(_ name: String, _ call: Call) async throws -> Policy {
-        let (engine, arguments) = (call.session.engine, call.arguments)
-        let present = try await engine.vault.read { try $0.object(Policy.self, named: name, parent: nil)?.value }
-        var policy = present ?? Policy(id: engine.dependencies.identifiers.next(), name: name)
-        if let seconds = arguments.optionalNumber("copy_frequency") {
-            policy.copyFrequencySeconds = try whole(seconds, "copy_frequency", "seconds", call)
-        }
-        if let points = arguments.optionalInteger("recovery_points") { policy.recoveryPoints = points }
-        if let seconds = arguments.optionalNumber("app_consistent") {
-            policy.applicationConsistentHours = try whole(seconds / 3600, "app_consistent", "hours", call)
-        }
-        if let compression = arguments.optionalBoolean("compression") { policy.compression = compression }
-        if let first = arguments.optionalText("first_copy").flatMap(Policy.FirstCopy.init(rawValue:)) {
-            policy.firstCopy = first
-        }
-        return policy
-    }
-
-    private static func whole(_ number: Double, _ name: String, _ unit: String, _ call: Call) throws(LuaError) -> Int {
-        guard let whole = Int(exactly: number) else {
-            throw LuaError(.argument, "\(call.name): '\(name)' must be a whole number of \(unit)")
-        }
-        return whole
     }
 }

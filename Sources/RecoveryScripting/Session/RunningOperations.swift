@@ -11,6 +11,11 @@ final class RunningOperations: Sendable {
     }
 
     private let state = Mutex(State())
+    private let executor: (any TaskExecutor)?
+
+    init(executor: (any TaskExecutor)?) {
+        self.executor = executor
+    }
 
     /// Runs an operation in a task of its own and waits for it.
     ///
@@ -43,7 +48,7 @@ final class RunningOperations: Sendable {
         state.withLock { state in
             let id = state.next
             state.next += 1
-            state.tasks[id] = Task {
+            state.tasks[id] = Task(executorPreference: executor) {
                 await body()
                 self.state.withLock { $0.tasks[id] = nil }
             }

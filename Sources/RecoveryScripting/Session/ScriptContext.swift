@@ -16,12 +16,13 @@ package final class ScriptContext: Sendable {
     private let states = Mutex<[LuaObject: String]>([:])
     private let texts = Mutex<[LuaObject: String]>([:])
     /// Operations that the engine still drives, also those whose waiting task was cancelled.
-    let operations = RunningOperations()
+    let operations: RunningOperations
     /// Functions of the script that a plan's run wants called.
     let planCalls = PlanCalls()
 
     package init(engine: RecoveryEngine, run: String, options: ScriptOptions) {
         self.engine = engine
+        operations = RunningOperations(executor: engine.dependencies.executor)
         self.run = run
         self.options = options
         folders = options.folders

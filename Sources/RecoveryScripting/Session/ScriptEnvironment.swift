@@ -14,6 +14,9 @@ enum ScriptEnvironment {
         configuration.granted = Set(options.grants.map(\.rawValue))
         configuration.limits = options.limits
         configuration.clock = EngineLuaClock(clock: context.engine.dependencies.clock)
+        // An engine that is kept to one executor, as a simulated one is, keeps its scripts there too.
+        configuration.hostExecutor = context.engine.dependencies.executor
+        configuration.executor = context.engine.dependencies.executor as? any SerialExecutor
         configuration.seed = seed(of: context.run)
         configuration.resolver = FileModuleResolver(searching: options.moduleFolders)
         configuration.print = output

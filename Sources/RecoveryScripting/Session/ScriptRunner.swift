@@ -38,7 +38,9 @@ package struct ScriptRunner: Sendable {
         }
         if !Task.isCancelled { await context.operations.drain() }
         // In a task of its own: the end of a run that was cancelled is recorded as well.
-        try await Task { [error = outcome.error] in try await record.end(error) }.value
+        try await Task(executorPreference: engine.dependencies.executor) { [error = outcome.error] in
+            try await record.end(error)
+        }.value
         outcome.seconds = engine.dependencies.clock.now.seconds(since: started)
         return outcome
     }

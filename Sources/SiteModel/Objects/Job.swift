@@ -24,6 +24,8 @@ package struct Job: SiteObject {
     package var endedAt: Timestamp?
     /// The run that asked for it, if a script did.
     package var run: String?
+    /// Every failure that it met, the last one too, oldest first; nil when it met none.
+    package var failures: [JobFailure]?
 
     package init(
         id: String, operation: Operation, relationship: String, arguments: [String: String],
@@ -66,19 +68,6 @@ package enum JobState: String, Codable, Hashable, Sendable {
     package var isOpen: Bool { self == .running }
 }
 
-/// Why a job failed, and what to do.
-package struct JobFailure: Codable, Hashable, Sendable {
-    package var kind: String
-    package var message: String
-    package var hint: String?
-
-    package init(kind: String, message: String, hint: String?) {
-        self.kind = kind
-        self.message = message
-        self.hint = hint
-    }
-}
-
 /// How far a copy is, in bytes.
 package struct TransferProgress: Codable, Hashable, Sendable {
     package var done: UInt64
@@ -111,23 +100,5 @@ package struct Run: SiteObject {
         self.script = script
         self.text = text
         self.startedAt = startedAt
-    }
-}
-
-/// Something that happened, for people to read later.
-package struct Event: Codable, Hashable, Sendable {
-    package enum Severity: String, Codable, Sendable { case info, warning, critical }
-
-    package var at: Timestamp
-    package var severity: Severity
-    /// Id of the object that it is about.
-    package var object: String?
-    package var text: String
-
-    package init(at: Timestamp, severity: Severity, object: String?, text: String) {
-        self.at = at
-        self.severity = severity
-        self.object = object
-        self.text = text
     }
 }

@@ -44,6 +44,26 @@ package struct Relationship: SiteObject {
     package var ranAtOwner: Bool?
     /// How the former owner's copy was found when its host came back after a failover; nil while it has not.
     package var formerCopy: FormerCopy?
+    /// Writable disks of the VM that were left out: they do not exist at the target in any form.
+    package var excludedDisks: [String]?
+    /// How the first copy is made, until it is whole.
+    package var firstCopy: FirstCopyRecord?
+    /// Protection ended and the points stayed at the target; they go when the VM is protected again.
+    package var keptReplica: Bool?
+    /// The VM's NICs as its last failover away from home left them; nil before the first.
+    package var nics: [ReplicatedNIC]?
+    /// When the VM last ran at the other side after a failover, planned or not.
+    package var lastFailoverAt: Timestamp?
+    /// When a test failover was last begun and cleaned up again: only both together are a success.
+    package var lastTestFailoverAt: Timestamp?
+    /// What is wrong with its health; nil when nobody has looked yet.
+    package var healthErrors: [HealthError]?
+    /// Why replication stands, in states `error` and `resync-required`.
+    package var trouble: ReplicationTrouble?
+    /// Copies that failed since the last one that did not, failures of the sites' reachability aside.
+    package var failuresInARow: Int?
+    /// When a resync that was put off begins.
+    package var resyncAt: Timestamp?
 
     package init(
         id: String, name: String, vmUUID: String, source: String, target: String, policy: String,

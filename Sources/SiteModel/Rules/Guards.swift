@@ -121,6 +121,8 @@ package enum Guards {
         switch operation {
         case .unplannedFailover:
             return facts.sourceVerdict == .unknown ? RuleBook.sourceMustBeDown : nil
+        case .plannedFailover where facts.sourceCanReceive == false:
+            return RuleBook.sourceMustReceive
         case .plannedFailover where facts.shutdownTimedOut:
             return RuleBook.shutdownNeeded
         case .undo where facts.sourceIntact != true:

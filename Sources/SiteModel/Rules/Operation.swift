@@ -22,3 +22,13 @@ package enum Operation: String, Codable, Hashable, Sendable, CaseIterable {
     case reverse
     case unprotect
 }
+
+extension Operation {
+    /// Whether a failure of the operation may say something of replication itself: it makes a point out of the source.
+    package var copies: Bool {
+        switch self {
+        case .sync, .resume, .resync, .plannedFailover: true
+        default: false
+        }
+    }
+}

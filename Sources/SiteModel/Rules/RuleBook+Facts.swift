@@ -3,7 +3,7 @@
 extension RuleBook {
     static let facts: [Rule] = [
         managementServerFirst, managementServerHomeFirst, bothSitesNeeded, targetNeeded, recoveryPointUnknown,
-        sourceMustBeDown, shutdownNeeded, sourceNotIntact, oneWritableCopy,
+        sourceMustBeDown, shutdownNeeded, sourceMustReceive, sourceNotIntact, oneWritableCopy,
     ]
 
     package static let managementServerFirst = Rule(
@@ -51,6 +51,12 @@ extension RuleBook {
         sentence: "A planned failover goes on only when the VM at the source has shut down.",
         source: "site-recovery 2.4 rule 12",
         hint: "The guest ignored the shutdown. Shut it down from inside, or allow it to be powered off, and repeat.")
+
+    package static let sourceMustReceive = Rule(
+        id: "source-must-receive",
+        sentence: "A planned failover leaves a host that can be the target of the way back.",
+        source: "site-recovery 2.4 rule 12",
+        hint: "Free space in the store of the host that it is replicated from; doctor shows how much is needed.")
 
     package static let sourceNotIntact = Rule(
         id: "source-not-intact",

@@ -18,8 +18,17 @@ extension RuleBook {
         outstanding (`\(TransitionTable.afterFailure(of: .unprotect, from: .firstCopy).rawValue)`, \
         `\(TransitionTable.afterFailure(of: .unprotect, from: .resynchronizing).rawValue)`).
 
-        Findings that this version does not raise yet: replication that stops by itself will leave a protected VM in `\(ReplicationState.error.rawValue)`; sides that are \
-        found to have diverged will leave it `\(ReplicationState.resyncRequired.rawValue)`.
+        What replication finds out by itself: that it must stop until a person has looked leaves a protected VM in \
+        `\(ReplicationState.error.rawValue)`; that the sides have diverged leaves it in \
+        `\(ReplicationState.resyncRequired.rawValue)`. decisions/0009 says which findings there are.
+
+        ## What comes next
+
+        What `item:next()` recommends, first to last, where the facts allow it.
+
+        | state | how it goes on | operations |
+        | --- | --- | --- |
+        \(adviceRows.joined(separator: "\n"))
 
         ## Refused operations
 
@@ -38,6 +47,10 @@ extension RuleBook {
         ## Rules of setup
 
         \(list(setup))
+
+        ## Rules of registering, joining and taking away
+
+        \(list(site))
         """
     }
 
@@ -49,6 +62,14 @@ extension RuleBook {
                 }
                 return "| \(state.rawValue) | \(operation.rawValue) | \(during.rawValue) | \(after.rawValue) |"
             }
+        }
+    }
+
+    private static var adviceRows: [String] {
+        ReplicationState.allCases.map { state in
+            let steps = Advice.steps(in: state).map { "\($0.operation.rawValue): \($0.why)" }
+            return
+                "| \(state.rawValue) | \(Advice.summary(of: state)) | \(steps.isEmpty ? "-" : steps.joined(separator: "<br>")) |"
         }
     }
 

@@ -3,6 +3,7 @@
 extension RuleBook {
     static let setup: [Rule] = [
         policyRequired, pairRequired, onePairPerCloud, twoCloudsOnOneServer, managementVMOutsideClouds,
+        onboardBetweenItsClouds,
     ]
 
     package static let policyRequired = Rule(
@@ -35,4 +36,12 @@ extension RuleBook {
             "The management server's own VM is replicated by the hosts directly and belongs to no cloud.",
         source: "site-recovery 2.4 rule 6",
         hint: "Replicate it as the server's own VM (host:vm, then vm:replicate), not as a member of the cloud.")
+
+    package static let onboardBetweenItsClouds = Rule(
+        id: "onboard-between-its-clouds",
+        sentence:
+            "A VM that hosts already replicate is taken into a cloud only from a host of that cloud to a host of its "
+            + "partner, under their policy.",
+        source: "site-recovery 2.4 rule 8",
+        hint: "Add its hosts to the two clouds and replicate it under the pair's policy; or unprotect it first.")
 }

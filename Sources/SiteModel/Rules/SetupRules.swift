@@ -3,10 +3,13 @@ package struct SetupRefusal: Error, Hashable, Sendable {
     package let rule: Rule
     /// Name of the object that refused.
     package let object: String
+    /// What exactly stands against it; nil when the rule says it all.
+    package let detail: String?
 
-    package init(rule: Rule, object: String) {
+    package init(rule: Rule, object: String, detail: String? = nil) {
         self.rule = rule
         self.object = object
+        self.detail = detail
     }
 }
 
@@ -22,6 +25,29 @@ extension Guards {
             return SetupRefusal(rule: RuleBook.onePairPerCloud, object: cloud.name)
         }
         return policyExists ? nil : SetupRefusal(rule: RuleBook.policyRequired, object: primary.name)
+    }
+}
+
+extension Guards {
+    /// The refusal to take a VM that hosts already replicate into a cloud, or nil when it fits there (rule 8).
+    ///
+    /// `primaryHosts` and `recoveryHosts` are the hosts of the pair's clouds.
+    package static func checkOnboarding(
+        of relationship: Relationship, pair: CloudPair, primaryHosts: [String], recoveryHosts: [String]
+    ) -> SetupRefusal? {
+        let detail: String? =
+            if !primaryHosts.contains(relationship.source) {
+                "it is replicated from a host outside the cloud"
+            } else if !recoveryHosts.contains(relationship.target) {
+                "it is replicated to a host outside the other cloud"
+            } else if relationship.policy != pair.policy {
+                "it is replicated under another policy"
+            } else {
+                nil
+            }
+        return detail.map {
+            SetupRefusal(rule: RuleBook.onboardBetweenItsClouds, object: relationship.name, detail: $0)
+        }
     }
 }
 

@@ -21,6 +21,8 @@ package struct SiteFacts: Hashable, Sendable {
     package var sourceVerdict: SourceVerdict?
     /// The source's VM definition and disks are whole and unchanged since the failover.
     package var sourceIntact: Bool?
+    /// The source's store has room to receive the way back.
+    package var sourceCanReceive: Bool?
     /// The guest did not shut down within the limit of a planned failover.
     package var shutdownTimedOut: Bool
     /// Hosts at which the VM runs, by id; nil when nobody has looked.
@@ -49,7 +51,8 @@ package struct SiteFacts: Hashable, Sendable {
         policyExists: Bool = true, cloudIsPaired: Bool = true, isManagementVM: Bool = false,
         management: ManagementVM? = nil, sites: [String: String] = [:], sourceReachable: Bool? = nil,
         targetReachable: Bool? = nil, sourceVerdict: SourceVerdict? = nil, sourceIntact: Bool? = nil,
-        shutdownTimedOut: Bool = false, runningAt: Set<String>? = nil, chosenPointExists: Bool? = nil,
+        sourceCanReceive: Bool? = nil, shutdownTimedOut: Bool = false, runningAt: Set<String>? = nil,
+        chosenPointExists: Bool? = nil,
         firstCopyExported: Bool = false, activeOperation: Operation? = nil
     ) {
         self.policyExists = policyExists
@@ -61,6 +64,7 @@ package struct SiteFacts: Hashable, Sendable {
         self.targetReachable = targetReachable
         self.sourceVerdict = sourceVerdict
         self.sourceIntact = sourceIntact
+        self.sourceCanReceive = sourceCanReceive
         self.shutdownTimedOut = shutdownTimedOut
         self.runningAt = runningAt
         self.chosenPointExists = chosenPointExists

@@ -89,6 +89,8 @@ package enum TransitionTable {
             true
         case (.unprotect, .protect), (.unprotect, .startFirstCopy), (.unprotect, .importFirstCopy): true
         case (.unprotect, .sync), (.unprotect, .resync), (.unprotect, .resume): true
+        // A cycle is long where much has changed; whoever holds replication back does not want to wait for it.
+        case (.pause, .sync): true
         case (.unplannedFailover, .reverse), (.unplannedFailover, .undo), (.unprotect, .reverse): true
         default: false
         }

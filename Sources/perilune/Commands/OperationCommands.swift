@@ -36,6 +36,10 @@ struct OperationOptions: ParsableArguments {
         if options.json { return run }
         return run + """
 
+            if not job then
+              print(("%s: %s"):format(vm, relationship:next().summary))
+              return
+            end
             local point = job.point and (", point %d"):format(job.point) or ""
             local ended, where = pcall(function()
               return ("; now %s at %s"):format(relationship.state, relationship.owner.name)

@@ -12,14 +12,19 @@ struct ReplCommand: AsyncParsableCommand {
 
     @OptionGroup var options: VaultOptions
     @OptionGroup var settings: ScriptSettings
+    @OptionGroup var simulation: SimulationOptions
 
     func run() async throws {
         try await Failure.reporting {
             let display = JobDisplay()
-            let engine = try options.engine(display: display)
+            let simulated = try await simulation.start(display: display)
+            defer { simulated?.end() }
+            let engine = try simulated?.engine ?? options.engine(display: display)
             let shown = ReplOutput(display: display)
             let session = try await ReplSession.start(
-                engine: engine, options: settings.options(scriptFolder: FileManager.default.currentDirectoryPath)
+                engine: engine,
+                options: settings.options(
+                    scriptFolder: FileManager.default.currentDirectoryPath, simulatedLab: simulated?.lab)
             ) { shown.say($0) }
             let sources = Interruption.watch([SIGINT]) {
                 if !Terminal.readsFromPerson { Glibc.exit(Failure.interrupted) }

@@ -27,11 +27,39 @@ struct ResumeCommand: AsyncParsableCommand {
 
 struct ResyncCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resync", abstract: "Compares the disks of both sides and sends what differs.")
+        commandName: "resync",
+        abstract: "Compares the disks of both sides and sends what differs: now, at a time, or no more.")
 
     @OptionGroup var operation: OperationOptions
 
-    func run() async throws { try await operation.run("resync()", as: ["resync", operation.vm]) }
+    @Option(help: ArgumentHelp("Put it off by so long, at most 7 days.", valueName: "duration"))
+    var after: String?
+
+    @Option(help: ArgumentHelp("Put it off to this time of day, such as 22:30.", valueName: "time"))
+    var at: String?
+
+    @Flag(help: "End the one that runs or is held back, or call off the one that was put off.")
+    var cancel = false
+
+    func validate() throws {
+        guard [after != nil, at != nil, cancel].count(where: { $0 }) <= 1 else {
+            throw ValidationError("give one of --after, --at and --cancel")
+        }
+    }
+
+    func run() async throws {
+        let options = [("after", after), ("at", at)]
+        let words =
+            ["resync", operation.vm] + (cancel ? ["--cancel"] : [])
+            + OneOperation.words(options.map { ("--\($0.0)", $0.1) })
+        let call =
+            cancel
+            ? "cancel_resync()"
+            : options.allSatisfy { $0.1 == nil }
+                ? "resync()"
+                : "resync \(OneOperation.table(options))"
+        try await operation.run(call, as: words)
+    }
 }
 
 struct UnprotectCommand: AsyncParsableCommand {

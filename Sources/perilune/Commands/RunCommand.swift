@@ -10,6 +10,7 @@ struct RunCommand: AsyncParsableCommand {
 
     @OptionGroup var options: VaultOptions
     @OptionGroup var settings: ScriptSettings
+    @OptionGroup var simulation: SimulationOptions
 
     @Flag(help: "Show no progress.")
     var quiet = false
@@ -28,8 +29,10 @@ struct RunCommand: AsyncParsableCommand {
             }
             let folder = URL(filePath: script).deletingLastPathComponent().path
             let display = JobDisplay(quiet: quiet || options.json)
-            let engine = try options.engine(display: display)
-            var scriptOptions = try settings.options(scriptFolder: folder)
+            let simulated = try await simulation.start(display: display)
+            defer { simulated?.end() }
+            let engine = try simulated?.engine ?? options.engine(display: display)
+            var scriptOptions = try settings.options(scriptFolder: folder, simulatedLab: simulated?.lab)
             scriptOptions.planPrompt = Terminal.readsFromPerson ? TerminalPrompt(display: display) : nil
             try await Scripts.run(
                 text, name: script, arguments: arguments, engine: engine, display: display,

@@ -101,8 +101,22 @@ enum StatusText {
             notes.append(
                 "\(name): \(job.operation.rawValue) is under way" + (held ?? stage.map { ", at stage \($0)" } ?? ""))
         }
+        if let excluded = row.relationship.excludedDisks {
+            notes.append("\(name): left out of replication: \(excluded.joined(separator: ", "))")
+        }
+        if let plan = row.relationship.firstCopy, row.relationship.state == .firstCopyPending {
+            notes.append("\(name): \(firstCopy(plan))")
+        }
         if let error = row.relationship.lastError { notes.append("\(name): last error: \(error)") }
         return notes
+    }
+
+    private static func firstCopy(_ plan: FirstCopyRecord) -> String {
+        if let exported = plan.exported {
+            return
+                "first copy to be carried: bring \(exported.folder) to \(plan.importPath ?? "the target"), then import it"
+        }
+        return plan.startAt.map { "first copy begins \(Text.time($0))" } ?? "first copy waits to be begun"
     }
 
     private static func table(_ rows: [VMStatus], _ now: Timestamp, next: Bool, direction: Bool) -> String {
@@ -126,7 +140,7 @@ enum StatusText {
     private static func power(_ row: VMStatus) -> String { row.runsAtOwner.map { $0 ? "on" : "off" } ?? "?" }
 
     private static func allowed(_ row: VMStatus) -> [String] {
-        row.verdicts.filter { $0.refusal == nil }.map(\.operation.rawValue)
+        row.next.steps.map(\.operation.rawValue)
     }
 
     /// All about one VM: power, test VM, points, and each operation with the reason why it may not come next.
@@ -143,11 +157,26 @@ enum StatusText {
                 points.map { point in
                     ["  \(point.number)", Text.time(point.at), point.cause.rawValue, Text.bytes(point.bytes)]
                 })
-        text += "\n\n" + Text.paragraph("next", allowed(row), width: width)
+        text += "\n\n" + next(row, width: width)
+        return text
+    }
+
+    /// Where one VM stands, which operations come next, the recommended first, and why not the others.
+    static func next(_ row: VMStatus, width: Int) -> String {
+        var text = Text.wrap(row.next.summary, width: width).joined(separator: "\n")
+        text += "\n\nnext\n"
+        text +=
+            row.next.steps.isEmpty
+            ? "  nothing now"
+            : row.next.steps.enumerated().flatMap { number, step in
+                Text.wrap("  \(number + 1). \(step.operation.rawValue): \(step.why)", width: width)
+            }.joined(separator: "\n")
         text += "\n\nrefused now\n"
         text += row.verdicts.compactMap(\.refusal).map { refusal in
             let hint = Text.wrap("      " + refusal.rule.hint, width: width)
-            return (["  \(refusal.operation.rawValue): \(refusal.rule.id)"] + hint).joined(separator: "\n")
+            let reason = Text.wrap(
+                "  \(refusal.operation.rawValue): \(refusal.rule.id). \(refusal.rule.sentence)", width: width)
+            return (reason + hint).joined(separator: "\n")
         }.joined(separator: "\n")
         return text
     }
@@ -156,6 +185,7 @@ enum StatusText {
         struct Refused: Encodable {
             var operation: String
             var rule: String
+            var reason: String
             var hint: String
         }
         var vm: String
@@ -175,8 +205,12 @@ enum StatusText {
         var runsWithoutOwnership: [String]
         var testVM: String?
         var formerCopy: FormerCopy?
+        var excludedDisks: [String]?
+        var firstCopy: FirstCopyRecord?
         /// Of the one VM that was asked for.
         var recoveryPoints: [RecoveryPoint]?
+        /// Where it stands and how it goes on.
+        var summary: String
         var next: [String]
         var refused: [Refused]
     }
@@ -191,11 +225,14 @@ enum StatusText {
                 lastError: row.relationship.lastError, runsAtOwner: row.runsAtOwner,
                 runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
                 testVM: row.relationship.test?.vmName, formerCopy: row.relationship.formerCopy,
-                recoveryPoints: points.isEmpty ? nil : points,
-                next: allowed(row),
+                excludedDisks: row.relationship.excludedDisks,
+                firstCopy: row.relationship.firstCopy, recoveryPoints: points.isEmpty ? nil : points,
+                summary: row.next.summary, next: allowed(row),
                 refused: row.verdicts.compactMap { verdict in
                     verdict.refusal.map {
-                        Row.Refused(operation: verdict.operation.rawValue, rule: $0.rule.id, hint: $0.rule.hint)
+                        Row.Refused(
+                            operation: verdict.operation.rawValue, rule: $0.rule.id, reason: $0.rule.sentence,
+                            hint: $0.rule.hint)
                     }
                 })
         }

@@ -6,6 +6,7 @@ import Lab
 import LuaHost
 import RecoveryEngine
 import RecoveryScripting
+import Simulation
 import VaultStore
 
 /// Turns any error into what an operator reads, and into an exit code.
@@ -48,6 +49,7 @@ enum Failure {
         case let error as HypervisorError: (error.message, error.hint)
         case let error as ReplicationError: (error.message, error.hint)
         case let error as LabError: (error.message, error.hint)
+        case let error as SimulationError: (error.message, error.hint)
         case let error as LuaError: (ErrorLine.text(error), error.hint)
         default: ("\(error)", nil)
         }

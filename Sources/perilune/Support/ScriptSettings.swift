@@ -17,9 +17,11 @@ struct ScriptSettings: ParsableArguments {
     @Option(name: .customLong("lab-root"), help: "The lab's directory, for --grant lab.")
     var labRoot: String = LabConfiguration.defaultRoot
 
-    func options(scriptFolder: String?) throws -> ScriptOptions {
+    /// `simulatedLab` stands in for the lab where the sites are simulated.
+    func options(scriptFolder: String?, simulatedLab: SimulatedLab? = nil) throws -> ScriptOptions {
         let grants = try Grants.reading(grants, scriptFolder: scriptFolder)
-        let lab = try grants.powers.contains(.lab) ? LabControl(root: labRoot) : nil
+        var lab: (any LabPower)? = simulatedLab
+        if lab == nil, grants.powers.contains(.lab) { lab = try LabControl(root: labRoot) }
         return try ScriptOptions(
             scriptFolder: scriptFolder, libraryPaths: libraries,
             standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),

@@ -67,6 +67,7 @@ struct FakeAgent: Agent {
                     .staleParent, "\(request.previous ?? "none") is not the newest point", hint: "ask which one is")
             }
             store.draft = FakeDraft(request: request)
+            store.exportFolder = nil
             return PointTicket(
                 relationship: request.relationship, generation: request.generation, token: "t", address: host)
         }
@@ -92,6 +93,12 @@ struct FakeAgent: Agent {
             let summary = PointSummary(
                 generation: request.generation, previous: draft.request.previous, number: number,
                 cause: request.cause, at: request.at, bytes: UInt64(state.sent[request.generation] ?? 0) * blockSize)
+            if let folder = store.exportFolder {
+                state.media[folder] = FakePoint(
+                    summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML)
+                (store.draft, store.exportFolder) = (nil, nil)
+                return summary
+            }
             let previous = store.points.last
             for (target, content) in draft.content {
                 let beneath = previous?.content[target] ?? store.base[target] ?? [:]
@@ -104,6 +111,37 @@ struct FakeAgent: Agent {
                 FakePoint(summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML))
             store.draft = nil
             return summary
+        }
+    }
+
+    func openExport(_ request: ExportPoint) async throws -> PointTicket {
+        try await act("open-export", request.point.relationship) { store, _ in
+            guard request.folder.hasPrefix("/media/") else {
+                throw ReplicationError(.notFound, "there is no folder \(request.folder)", hint: "mount it")
+            }
+            store.draft = FakeDraft(request: request.point)
+            store.exportFolder = "\(request.folder)/\(request.name)"
+            return PointTicket(
+                relationship: request.point.relationship, generation: request.point.generation, token: "t",
+                address: host)
+        }
+    }
+
+    func importPoint(_ request: ImportPoint) async throws -> PointSummary {
+        try await act("import-point", request.relationship) { store, state in
+            if let there = store.points.first(where: { $0.summary.generation == request.generation }) {
+                return there.summary
+            }
+            guard let point = state.media["\(request.folder)/\(request.name)"],
+                point.summary.generation == request.generation, store.points.isEmpty
+            else { throw ReplicationError(.damaged, "no such copy in \(request.folder)", hint: "carry it") }
+            for (target, content) in point.content {
+                state.hosts[host]?.files[pointPath(request.relationship, request.generation, target)] = FakeFile(
+                    blocks: content)
+            }
+            store.points = [point]
+            store.nextNumber = max(store.nextNumber, point.summary.number + 1)
+            return point.summary
         }
     }
 

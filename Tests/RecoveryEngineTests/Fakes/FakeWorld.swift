@@ -260,6 +260,8 @@ struct FakeStore: Sendable {
     var ownership: OwnershipRecord?
     var points: [FakePoint] = []
     var draft: FakeDraft?
+    /// Folder that the draft is written to for carrying; nil for a point of this store.
+    var exportFolder: String?
     /// Adopted disks, on which points of the reversed direction stand.
     var base: [String: Blocks] = [:]
     /// Maps of points whose data was dropped.
@@ -293,6 +295,8 @@ struct FakeBoot: Sendable {
 }
 
 struct WorldState: Sendable {
+    /// First copies that are carried, by folder, wherever that is.
+    var media: [String: FakePoint] = [:]
     var hosts: [String: FakeHost]
     /// What the source's disks held at the instant of each generation.
     var truth: [String: [String: Blocks]] = [:]

@@ -17,8 +17,15 @@ struct Rig: Sendable {
     static let hosts = ["a", "b"]
 
     /// Two hosts, policy `fast` (30 s, `points` extra points), clouds gold at a and silver at b, prod-a mapped to prod-b.
-    init(managementVM: String? = nil, points: Int = 2, vms: [String] = ["orders"]) async throws {
-        world = FakeWorld(clock: clock, hosts: ["a": ["prod-a", "mgmt-a"], "b": ["prod-b", "mgmt-b"]])
+    ///
+    /// A third host `c`, on no network of theirs, is in no cloud; with it come four VMs.
+    init(
+        managementVM: String? = nil, points: Int = 2, vms given: [String] = ["orders"], thirdHost: Bool = false
+    ) async throws {
+        var networks: [String: Set<String>] = ["a": ["prod-a", "mgmt-a"], "b": ["prod-b", "mgmt-b"]]
+        if thirdHost { networks["c"] = ["mgmt-b"] }
+        let vms = thirdHost ? ["orders", "stock", "files", "mail"] : given
+        world = FakeWorld(clock: clock, hosts: networks)
         let dependencies = EngineDependencies(
             vault: vault, connections: FakeConnections(world: world, fuse: Fuse()),
             fencing: FakeFencing(world: world, fuse: Fuse()), clock: clock, identifiers: identifiers, holder: "first")
@@ -28,11 +35,11 @@ struct Rig: Sendable {
                 name, at: "a", disks: ["vda": [0: 1, 1: 2, 2: 3, 3: 4], "vdb": [10: 5]],
                 network: name == managementVM ? "mgmt-a" : "prod-a")
         }
-        for host in Self.hosts {
+        for host in Self.hosts + (thirdHost ? ["c"] : []) {
             try await engine.ensureHost(
                 SiteModel.Host(
                     id: host, name: host, site: host, uri: "fake:///\(host)", agentSocket: "/\(host)/agent.sock",
-                    agentAddress: host, store: "/store", fence: ["/bin/fence", host]))
+                    agentAddress: "\(host):7731", store: "/store", fence: ["/bin/fence", host]))
         }
         let server = try await engine.ensureServer(name: "vmm", managementVM: managementVM)
         let gold = try await engine.ensureCloud(name: "gold", server: server.id, hosts: ["a"])

@@ -1,6 +1,7 @@
 import BlockReplication
 import Hypervisors
 import SiteModel
+import Synchronization
 
 /// One site of a `FakeWorld`, as its agent shows it.
 struct FakeAgent: Agent {
@@ -43,6 +44,22 @@ struct FakeAgent: Agent {
                 generation: request.generation, previous: earlier, number: request.number, cause: request.cause,
                 at: request.at, xml: request.domainXML, records: site.received[request.generation] ?? -1)
             site.points[request.relationship, default: []].append(point)
+            return summary(point)
+        }
+    }
+
+    func openExport(_ request: ExportPoint) async throws -> PointTicket { try await openPoint(request.point) }
+
+    /// Takes in what any site has exported: whoever carries it is quick.
+    func importPoint(_ request: ImportPoint) async throws -> PointSummary {
+        let carried = world.sites.withLock { sites in
+            sites.values.compactMap { $0.points[request.relationship]?.first { $0.generation == request.generation } }
+        }
+        guard let point = carried.first else {
+            throw ReplicationError(.damaged, "no such copy in \(request.folder)", hint: "carry it")
+        }
+        return try site { site in
+            site.points[request.relationship] = [point]
             return summary(point)
         }
     }

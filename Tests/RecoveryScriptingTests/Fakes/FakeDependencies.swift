@@ -58,7 +58,7 @@ struct FakeLabPower: LabPower {
 
     func site(_ name: String) async throws -> LabSite {
         LabSite(
-            name: name, uri: "fake:///\(name)", agent: "/run/\(name).sock", address: name, store: "/points",
+            name: name, uri: "fake:///\(name)", agent: "/run/\(name).sock", address: "\(name):7731", store: "/points",
             fence: ["/bin/fence", name])
     }
 

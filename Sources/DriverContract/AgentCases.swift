@@ -1,0 +1,143 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+
+/// One relationship's calls, for short.
+struct PointMaker {
+    let site: any ContractSite
+    let relationship: String
+    let disks: [(target: String, size: UInt64, path: String)]
+    var epoch = 1
+    var owner = "first"
+
+    init(_ site: any ContractSite) async throws {
+        self.site = site
+        relationship = "contract-" + site.identifier().prefix(8)
+        disks = try await site.disks()
+        for agent in [site.sender, site.receiver] {
+            try await agent.recordOwnership(record(epoch: 1, owner: "first"))
+        }
+    }
+
+    func record(epoch: Int, owner: String) -> OwnershipRecord {
+        OwnershipRecord(relationship: relationship, vmUUID: site.vm.uuid, owner: owner, epoch: epoch)
+    }
+
+    func open(_ generation: String, after previous: String?) async throws -> PointTicket {
+        try await site.receiver.openPoint(
+            OpenPoint(
+                relationship: relationship, vm: site.vm, generation: generation, previous: previous,
+                disks: disks.map { DiskGeometry(target: $0.target, size: $0.size) }))
+    }
+
+    /// Sends an instant of the running VM, with what changed since a generation's checkpoint, or all.
+    func send(_ ticket: PointTicket, since: String?) async throws -> TransferSummary {
+        let socket = "\(site.sourceStore)/sockets/contract.sock"
+        try await site.backup(since: since, checkpoint: ticket.generation)
+        do {
+            let summary = try await site.sender.sendPoint(
+                SendPoint(
+                    ticket: ticket,
+                    disks: disks.map { disk in
+                        SourceDisk(
+                            target: disk.target, size: disk.size, from: .export(socket: socket, name: disk.target),
+                            extents: since == nil ? .everything : .changed(bitmap: nil, also: []))
+                    })
+            ) { _ in }
+            try await site.source.endBackup(uuid: site.vm.uuid)
+            return summary
+        } catch {
+            try await site.source.endBackup(uuid: site.vm.uuid)
+            throw error
+        }
+    }
+
+    func seal(
+        _ generation: String, _ checksums: [String: String], number: Int = 1, epoch: Int? = nil, owner: String? = nil
+    ) async throws -> PointSummary {
+        try await site.receiver.sealPoint(
+            SealPoint(
+                relationship: relationship, generation: generation, number: number, cause: .crashConsistent,
+                at: Timestamp(milliseconds: 1_700_000_000_000), epoch: epoch ?? self.epoch, owner: owner ?? self.owner,
+                domainXML: await site.source.inactiveXML(uuid: site.vm.uuid), checksums: checksums))
+    }
+
+    /// One whole point; its generation is also its checkpoint's name.
+    @discardableResult
+    func point(after previous: String?) async throws -> String {
+        let generation = site.identifier()
+        let ticket = try await open(generation, after: previous)
+        let summary = try await send(ticket, since: previous)
+        _ = try await seal(generation, summary.checksums)
+        return generation
+    }
+
+    func generations() async throws -> [String] {
+        try await site.receiver.points(relationship: relationship).map(\.generation)
+    }
+
+    func forget() async throws {
+        for agent in [site.sender, site.receiver] { try await agent.forget(relationship: relationship) }
+    }
+}
+
+extension DriverContract {
+    static let agentCases: [DriverContract] = [
+        DriverContract("the agent's record of ownership only goes forward") { site in
+            let maker = try await PointMaker(site)
+            let agent = site.receiver
+            func owner() async throws -> OwnershipRecord? {
+                try await agent.ownership(relationship: maker.relationship)
+            }
+            try require("the record", try await owner(), maker.record(epoch: 1, owner: "first"))
+            try await agent.recordOwnership(maker.record(epoch: 1, owner: "first"))
+            try await agent.recordOwnership(maker.record(epoch: 3, owner: "second"))
+            try await declined(.staleEpoch, "an older epoch") {
+                try await agent.recordOwnership(maker.record(epoch: 2, owner: "first"))
+            }
+            try await declined(.staleEpoch, "another owner at the same epoch") {
+                try await agent.recordOwnership(maker.record(epoch: 3, owner: "first"))
+            }
+            try await declined(.invalidArgument, "another VM") {
+                try await agent.recordOwnership(
+                    OwnershipRecord(
+                        relationship: maker.relationship, vmUUID: site.identifier(), owner: "second", epoch: 4))
+            }
+            try require("the record", try await owner(), maker.record(epoch: 3, owner: "second"))
+            for _ in 1...2 { try await maker.forget() }
+            try require("the record after it was forgotten", try await owner(), nil)
+        },
+        DriverContract("an agent says where it is and how much space it has") { site in
+            let status = try await site.receiver.status()
+            try require("the store", status.store, site.targetStore)
+            try require(status.freeBytes > 0 && !status.version.isEmpty && !status.site.isEmpty, "\(status)")
+        },
+        DriverContract("files of a running VM are not read; those of a stopped one are, with their bitmaps") { site in
+            let maker = try await PointMaker(site)
+            let image = DiskImage(path: maker.disks[0].path, format: "qcow2")
+            try await site.checkpoint("mark")
+            try await declined(.busy, "the map of a disk in use") {
+                _ = try await site.sender.changedExtents(image: image, bitmap: "mark")
+            }
+            let ticket = try await maker.open(site.identifier(), after: nil)
+            try await declined(.busy, "a disk in use") {
+                _ = try await site.sender.sendPoint(
+                    SendPoint(
+                        ticket: ticket,
+                        disks: maker.disks.map { disk in
+                            SourceDisk(
+                                target: disk.target, size: disk.size,
+                                from: .image(DiskImage(path: disk.path, format: "qcow2")), extents: .everything)
+                        })
+                ) { _ in }
+            }
+            try await site.letItWrite()
+            try await site.powerOff()
+            let changed = try await site.sender.changedExtents(image: image, bitmap: "mark")
+            try require(changed?.isEmpty == false, "a guest that wrote has changed its disk: \(changed as Any)")
+            try require(
+                "a bitmap that is not there", try await site.sender.changedExtents(image: image, bitmap: "none"), nil)
+            try await maker.forget()
+        },
+    ]
+}

@@ -1,0 +1,130 @@
+package import BlockReplication
+import Hypervisors
+
+/// How quick a host is; defaults are those of a small machine with one SSD.
+package struct HostSpeeds: Hashable, Sendable {
+    /// Bytes a second from and to the disks.
+    package var readBytesPerSecond = 1e9
+    package var writeBytesPerSecond = 5e8
+    /// Seconds of an answer that only looks something up.
+    package var look = 0.001
+    /// Seconds to change a definition, start a VM, and to begin or end a checkpoint or a backup of one disk.
+    package var define = 0.02
+    package var start = 0.3
+    package var checkpoint = 0.015
+    /// Seconds until a fence has done its work.
+    package var fence = 2.0
+
+    package init() {}
+}
+
+/// What a fence of this host comes to.
+package enum FenceBehaviour: String, Hashable, Sendable, CaseIterable {
+    case works
+    /// It does nothing, and says so.
+    case fails
+    /// It ends the guests; the host goes on answering.
+    case endsGuests = "ends guests"
+}
+
+/// A hypervisor host with the agent beside it.
+package struct SimulatedHost: Sendable {
+    package var name: String
+    package var site: String
+    package var cluster: String?
+    package var store: String
+    package var isUp = true
+    /// The engine cannot reach it, and what runs there runs on.
+    package var isCutOff = false
+    package var networks: Set<String>
+    /// Bytes of its file system.
+    package var capacity: UInt64
+    /// Bytes taken by files that nobody here accounts for.
+    package var ballast: UInt64 = 0
+    package var speeds = HostSpeeds()
+    package var fence = FenceBehaviour.works
+    package var domains: [String: SimulatedDomain] = [:]
+    package private(set) var files: [String: SimulatedFile] = [:]
+    package private(set) var allocated: UInt64 = 0
+    package var stores: [String: SimulatedStore] = [:]
+    /// Open backups by the VM's UUID.
+    package var backups: [String: SimulatedBackup] = [:]
+    package var ownership: [String: OwnershipRecord] = [:]
+    /// The vault's id of this host, once an engine has connected to it.
+    package var vaultID: String?
+    /// Transfers under way from or to this host.
+    package var transfers = 0
+
+    package init(name: String, site: String, store: String, capacity: UInt64, networks: Set<String>) {
+        self.name = name
+        self.site = site
+        self.store = store
+        self.capacity = capacity
+        self.networks = networks
+    }
+
+    package var answers: Bool { isUp && !isCutOff }
+
+    /// Address at which its agent receives points.
+    package var address: String { "\(name):7707" }
+
+    package var freeBytes: UInt64 {
+        let scratch = backups.values.reduce(0) { $0 + $1.scratchBytes }
+        let used = allocated + ballast + scratch
+        return used < capacity ? capacity - used : 0
+    }
+
+    // MARK: Files, with the space that they take
+
+    package mutating func put(_ file: SimulatedFile, at path: String) {
+        allocated -= files[path]?.extents.byteCount ?? 0
+        allocated += file.extents.byteCount
+        files[path] = file
+    }
+
+    package mutating func remove(_ path: String) {
+        allocated -= files[path]?.extents.byteCount ?? 0
+        files[path] = nil
+    }
+
+    package mutating func change(_ path: String, _ body: (inout SimulatedFile) -> Void) {
+        guard let before = files[path]?.extents.byteCount else { return }
+        if files[path] != nil { body(&files[path, default: SimulatedFile(size: 0, format: "raw")]) }
+        allocated = allocated - before + (files[path]?.extents.byteCount ?? 0)
+    }
+
+    /// Takes space of what is being received.
+    package mutating func reserve(_ bytes: UInt64) { allocated += bytes }
+    package mutating func release(_ bytes: UInt64) { allocated -= min(allocated, bytes) }
+
+    /// The file and all that it stands on, the file first.
+    package func chain(_ path: String) -> [String] {
+        var chain: [String] = []
+        var next: String? = path
+        while let path = next, let file = files[path], chain.count < 4096 {
+            chain.append(path)
+            next = file.backing
+        }
+        return chain
+    }
+
+    /// What is read through a file; nil when there is no such file.
+    package func content(_ path: String) -> LayeredContent? {
+        guard files[path] != nil else { return nil }
+        return LayeredContent(layers: chain(path).compactMap { files[$0]?.extents })
+    }
+
+    /// Whether a VM that is active has the file open, or reads through it.
+    package func isOpen(_ path: String) -> Bool {
+        domains.values.contains { domain in
+            domain.power.isActive && domain.disks.contains { $0.path.map { chain($0).contains(path) } ?? false }
+        }
+    }
+
+    /// Whether a VM that is active writes the file.
+    package func isWritten(_ path: String) -> Bool {
+        domains.values.contains { domain in
+            domain.power.isActive && domain.disks.contains { $0.path == path && !$0.isReadOnly }
+        }
+    }
+}
