@@ -16,12 +16,27 @@
 ---@field point integer? number of the recovery point made or chosen
 ---@field at number? the instant that the point shows, in seconds since 1970
 ---@field stages perilune.stage[] its stages, in order
----@field took number how long it took from begin to end, in seconds
+---@field took number? how long it took from begin to end, in seconds
+---@field began number when, in seconds since 1970
+---@field outcome "running"|"waiting"|"completed"|"completed-with-information"|"failed"|"cancelled" how it stands, or ended
+---@field actions ("resume"|"restart"|"cancel")[] what may be done with it now
+---@field failures perilune.failure[]? what went wrong, oldest first
+---@field folder string? where an exported first copy lies
 
 ---A step of an operation.
 ---@class perilune.stage
 ---@field name string what it does, such as claim-ownership
+---@field state "pending"|"begun"|"done" how far it is
 ---@field seconds number? how long it took, in seconds
+
+---Something that went wrong in a job.
+---@class perilune.failure
+---@field kind string stable word for the fault
+---@field message string what happened
+---@field causes string[] what may have brought it about, the likeliest first
+---@field hint string? what to do
+---@field stage string? the stage that failed
+---@field at number? when, in seconds since 1970
 
 ---One whole, consistent state of all disks of a VM.
 ---@class perilune.point
@@ -37,10 +52,17 @@
 ---@field message string the rule in one sentence
 ---@field hint string what to do instead
 
----What may be done now, and why not the rest.
+---What may be done now, the recommended first, and why not the rest.
 ---@class perilune.next
----@field allowed string[] operations that may begin
+---@field summary string where it stands and how it goes on
+---@field steps perilune.next_step[] what may begin, the recommended first
+---@field allowed string[] the names of those operations, in that order
 ---@field refused perilune.refusal[] the others, each with the rule that forbids it
+
+---An operation that may begin now.
+---@class perilune.next_step
+---@field operation string as rules and status name it
+---@field why string what it is good for now
 
 ---What a guest answered.
 ---@class perilune.reply
@@ -53,6 +75,22 @@
 ---@field at number when, in seconds since 1970
 ---@field severity "info"|"warning"|"critical" how bad it is
 ---@field text string what happened
+---@field code string? stable word for it
+---@field topic "vm"|"server"|"job"|"setup"|"script"? what it is about
+---@field causes string[]? what may have brought it about
+---@field recommendation string? what to do
+
+---What made replication stop.
+---@class perilune.trouble
+---@field finding "replication-stopped"|"diverged" replication-stopped: a person must look; diverged: a resync is needed
+---@field since number when it was found, in seconds since 1970
+---@field failure perilune.failure the failure that it was found by, with causes and hint
+
+---One thing to do before a server can be unregistered.
+---@class perilune.unregistration_step
+---@field action "unprotect"|"remove-network-mapping"|"remove-storage-mapping"|"unpair"|"end-replication" what is to be done
+---@field name string name of the object
+---@field call string the call that does it, in Lua
 
 ---What exec runs: the program and its arguments as a list, each a text or an integer, and beside them, by name:
 ---@class perilune.command
@@ -107,6 +145,55 @@
 ---@field sentence string what should hold
 ---@field cause string what was found, or why nobody looked
 ---@field fix string? what to do, where it warns or fails
+
+---A machine of a server that runs on several.
+---@class perilune.server_node
+---@field name string its name
+---@field version string its version
+---@field active boolean whether the server runs on it now
+---@field last_heartbeat number? its last sign of life, in seconds since 1970
+
+---A subnet of a VM network.
+---@class perilune.subnet
+---@field name string unique in its network
+---@field block string its addresses, such as "10.1.0.0/24"
+---@field gateway string? address of the gateway
+---@field dns string[]? addresses of name servers
+---@field vlan integer? VLAN, 1 to 4094: with isolation = "vlan"
+---@field pool string? the addresses that are given out, such as "10.1.0.10-10.1.0.99"
+---@field reserved string[]? addresses of the pool that are kept back
+
+---A folder at a host.
+---@class perilune.storage_location
+---@field host perilune.host the host
+---@field path string absolute path of the folder
+
+---A first copy that is outstanding.
+---@class perilune.first_copy
+---@field method "now"|"scheduled"|"offline" how it is made
+---@field starts number? when a scheduled one begins, in seconds since 1970
+---@field folder string? the folder at the source to carry to the target
+---@field import_path string? where it is expected at the target
+---@field bytes integer? size of the exported disks, in bytes
+
+---A disk of a replicated VM.
+---@class perilune.disk
+---@field name string its name in the VM, such as vda
+---@field size integer its size, in bytes
+
+---What the vault says of itself.
+---@class perilune.vault_settings
+---@field name string its name
+---@field goal "one-server"|"two-servers"|"any" what it is set up for
+---@field requires_key boolean whether a new server registers only with a key
+---@field version string version of the program that has it open
+
+---Leave for a server to register; the vault keeps the hash of its secret only.
+---@class perilune.registration_key
+---@field id string identity of the key
+---@field state "valid"|"expired"|"revoked" whether it is good now
+---@field expires number when it ends, in seconds since 1970
+---@field used_by string[] servers that registered with it
 
 ---VMs of a plan that are started together, and what is done before and after.
 ---@class perilune.plan_group
@@ -230,6 +317,10 @@ function vault:host(options) end
 ---@class (exact) perilune.vault.server.options
 ---@field name string unique among servers
 ---@field vm? string name of the VM that the server runs in, if it runs in one; if left out: stays as it is
+---@field version? string its version, such as "0.1.0"; if left out: stays as it is
+---@field role? string name of its cluster role, if it runs on several nodes: the same as its name; if left out: stays as it is
+---@field node? string the active node that registers; the others join with server:join; if left out: none
+---@field key? string path of the file with its registration key, where the vault asks for one; if left out: none
 
 ---Registers a management server, or looks one up by name.
 ---
@@ -237,6 +328,7 @@ function vault:host(options) end
 ---
 ---Errors:
 ---- `unknown`: there is none of that name; the hint has the nearest
+---- `refused`: rules registration-key-needed, registration-key-refused, cluster-role-name, version-not-usable
 ---
 ---```lua
 ---local vmm = vault:server { name = "vmm01", vm = "vmm01" }
@@ -249,10 +341,20 @@ function vault:server(options) end
 ---@class (exact) perilune.vault.policy.options
 ---@field name string unique among policies
 ---@field copy_frequency? perilune.duration time between cycles: 30s, 5min or 15min; if left out: stays as it is; 5min for a new policy
----@field recovery_points? integer points kept besides the newest; 0 to 24; if left out: stays as it is; 0 for a new policy
----@field app_consistent? perilune.duration time between application-consistent points, whole hours from 1h to 12h; if left out: stays as it is; none for a new policy
+---@field recovery_points? integer points kept besides the newest, 0 to 24; if left out: stays as it is; 0 for a new policy
+---@field app_consistent? "off"|perilune.duration time between application-consistent points, 1h to 12h, fewer hours than recovery_points; if left out: stays as it is; "off" for a new policy
 ---@field compression? boolean compress what travels; if left out: stays as it is; false for a new policy
----@field first_copy? "now"|"scheduled"|"offline" when the first copy is made; if left out: stays as it is; "now" for a new policy
+---@field authentication? "ticket"|"certificate" how agents prove who they are; if left out: stays as it is; "ticket" for a new policy
+---@field port? "any"|integer port that the agents of both clouds must receive on, 1 to 65535; if left out: stays as it is; "any" for a new policy
+---@field first_copy? "now"|"scheduled"|"offline" when; if left out: stays as it is; "now" for a new policy
+---@field first_copy_time? string time of day of a scheduled first copy, such as "22:00"; if left out: stays as it is
+---@field export_path? string folder at the source that an offline first copy is written to; if left out: stays as it is
+---@field import_path? string folder at the target that it is read from; if left out: stays as it is
+---@field delete_replica? boolean whether the points go when protection ends; if left out: stays as it is; true for a new policy
+---@field auto_resync? "off"|"always"|"window" whether replication that has diverged is compared anew without being asked; if left out: stays as it is; "off" for a new policy
+---@field resync_window? string when auto_resync = "window" may begin; if left out: stays as it is; "18:30-06:00" for a new policy
+---@field monitoring_interval? perilune.duration length of a stretch of statistics: 1, 2, 3, 4, 6, 8, 12 or 24 hours or 2 to 7 days; if left out: stays as it is; 12h for a new policy
+---@field monitoring_start? string when the day's first stretch begins; if left out: stays as it is; "09:00" for a new policy
 
 ---Makes or changes a policy, or looks one up by name. What is left out stays as it is.
 ---
@@ -260,7 +362,7 @@ function vault:server(options) end
 ---
 ---Errors:
 ---- `unknown`: there is none of that name; the hint has the nearest
----- `invalid`: a value is not one of those that are allowed
+---- `invalid`: a value is not one of those that are allowed, or needs another
 ---
 ---```lua
 ---local fast = vault:policy { name = "fast", copy_frequency = "30s", recovery_points = 4 }
@@ -269,6 +371,28 @@ function vault:server(options) end
 ---@return perilune.policy policy the policy
 ---@overload fun(self, name: string): perilune.policy
 function vault:policy(options) end
+
+---@class (exact) perilune.vault.cluster.options
+---@field name string unique among clusters
+---@field hosts perilune.host[] its hosts; a host is in one cluster at most
+---@field access_name string the one name by which peers and clients know it
+
+---Makes a host cluster or changes it, or looks one up by name.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is none of that name; the hint has the nearest
+---- `invalid`: it has no host, or the access name is another's
+---- `refused`: rule host-in-one-cluster
+---
+---```lua
+---vault:cluster { name = "west", hosts = { vault:host("b1") }, access_name = "west.example" }
+---```
+---@param options perilune.vault.cluster.options
+---@return perilune.cluster cluster the cluster
+---@overload fun(self, name: string): perilune.cluster
+function vault:cluster(options) end
 
 ---Lists the registered hosts, by name.
 ---
@@ -299,6 +423,16 @@ function vault:servers() end
 ---```
 ---@return perilune.policy[] policies handles
 function vault:policies() end
+
+---Lists the host clusters, by name.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, each in ipairs(vault:clusters()) do print(each.name, each.access_name) end
+---```
+---@return perilune.cluster[] clusters the clusters
+function vault:clusters() end
 
 ---Lists the protected items, by name.
 ---
@@ -347,6 +481,85 @@ function vault:replicated(vm) end
 ---@param options? perilune.vault.events.options
 ---@return perilune.event[] events the events
 function vault:events(options) end
+
+---@class (exact) perilune.vault.jobs.options
+---@field vm? string only those of this VM; if left out: all
+---@field outcome? "running"|"waiting"|"completed"|"completed-with-information"|"failed"|"cancelled" only those that stand so; if left out: all
+---@field limit? integer how many at most; 1 to 10000; default 50
+
+---Lists jobs, newest first.
+---
+---Effect: reads. Since 0.1.
+---
+---Errors:
+---- `unknown`: no VM of that name is replicated; the hint has the nearest
+---
+---```lua
+---for _, job in ipairs(vault:jobs { limit = 5 }) do print(job.operation, job.outcome) end
+---```
+---@param options? perilune.vault.jobs.options
+---@return perilune.job[] jobs the jobs
+function vault:jobs(options) end
+
+---@class (exact) perilune.vault.settings.options
+---@field name? string the vault's name; if left out: stays as it is
+---@field goal? "one-server"|"two-servers"|"any" on how many servers the clouds of each pair are; if left out: stays as it is; "any" for a new vault
+---@field requires_key? boolean whether a new server registers only with a key; if left out: stays as it is; false for a new vault
+
+---Reads or changes what the vault says of itself. What is left out stays as it is.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule goal-of-the-vault: a pair is not what the goal says
+---
+---```lua
+---vault:settings { goal = "one-server", requires_key = true }
+---```
+---@param options? perilune.vault.settings.options
+---@return perilune.vault_settings settings what holds now
+function vault:settings(options) end
+
+---@class (exact) perilune.vault.registration_key.options
+---@field file string absolute path of the file: it must not exist
+
+---Issues a registration key and writes its file, which only its owner may read (needs --grant hosts). It is good for five days, in this vault.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: the file exists or cannot be written
+---
+---```lua
+---local key = vault:registration_key { file = "/tmp/perilune-vmm02.key" }
+---```
+---@param options perilune.vault.registration_key.options
+---@return perilune.registration_key key the key, without its secret
+function vault:registration_key(options) end
+
+---Lists the registration keys that were issued, without their secrets.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, key in ipairs(vault:registration_keys()) do print(key.id, key.state) end
+---```
+---@return perilune.registration_key[] keys the keys
+function vault:registration_keys() end
+
+---Revokes a registration key; servers that registered with it stay.
+---
+---Effect: cannot be undone. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is no such key
+---
+---```lua
+---local key = vault:registration_key { file = "/tmp/perilune-vmm03.key" }
+---vault:revoke_key(key.id)
+---```
+---@param id string the key's id
+function vault:revoke_key(id) end
 
 ---@class (exact) perilune.vault.plan.options
 ---@field name string unique among plans
@@ -405,11 +618,18 @@ function vault:import_plan(text) end
 ---@class perilune.server
 ---@field name string its name
 ---@field vm string? name of the VM that it runs in
+---@field version string? the version that it told when it registered
+---@field version_status "supported"|"deprecated"|"update-required"|"security-update-required"|"not-supported"? how that stands to the program that has the vault open
+---@field connection "connected"|"disconnected"|"never-seen" disconnected when no heartbeat came for five minutes
+---@field last_heartbeat number? its last sign of life, in seconds since 1970
+---@field role string? its cluster role, when it runs on several nodes
+---@field nodes perilune.server_node[] its nodes, the active one first
 local server = {}
 
 ---@class (exact) perilune.server.cloud.options
 ---@field name string unique on its server
 ---@field hosts perilune.host[] its hosts, in order of preference for placement
+---@field clusters? perilune.cluster[] its host clusters, placed on after the hosts; if left out: stay as they are
 
 ---Makes a cloud of hosts or changes its hosts, or looks one up by name.
 ---
@@ -436,6 +656,125 @@ function server:cloud(options) end
 ---@return perilune.cloud[] clouds the clouds
 function server:clouds() end
 
+---@class (exact) perilune.server.join.options
+---@field node string name of the node
+---@field version string its version: the same as the active node's
+
+---Takes a passive node into this server, or takes note that it was updated.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rules active-node-first, one-version-on-all-nodes, version-not-usable
+---
+---```lua
+---local role = vault:server { name = "vmm-role", role = "vmm-role", node = "node1", version = "0.1.0" }
+---role:join { node = "node2", version = "0.1.0" }
+---```
+---@param options perilune.server.join.options
+function server:join(options) end
+
+---@class (exact) perilune.server.heartbeat.options
+---@field node? string the node that gives the sign; if left out: the server itself
+
+---Notes that this server, and the node named, are alive now.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: the server has no such node
+---
+---```lua
+---vmm:heartbeat()
+---```
+---@param options? perilune.server.heartbeat.options
+function server:heartbeat(options) end
+
+---@class (exact) perilune.server.logical_network.options
+---@field name string unique on its server
+---@field isolation? "none"|"vlan"|"overlay" how its VM networks are kept apart; if left out: stays as it is; "none" for a new one
+---@field clouds? perilune.cloud[] the clouds whose hosts carry it; if left out: stay as they are; none for a new one
+
+---Makes a logical network or changes it, or looks one up by name.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is none of that name; the hint has the nearest
+---- `invalid`: a cloud is another server's, or a subnet does not fit the isolation
+---
+---```lua
+---local lan = vmm:logical_network { name = "lan", isolation = "vlan", clouds = { silver } }
+---```
+---@param options perilune.server.logical_network.options
+---@return perilune.logical_network network the logical network
+---@overload fun(self, name: string): perilune.logical_network
+function server:logical_network(options) end
+
+---Lists the logical networks of this server, by name.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, each in ipairs(vmm:logical_networks()) do print(each.name) end
+---```
+---@return perilune.logical_network[] networks the logical networks
+function server:logical_networks() end
+
+---@class (exact) perilune.server.storage_class.options
+---@field name string unique on its server
+---@field locations perilune.storage_location[] the folders that belong to it
+
+---Makes a storage class or changes it, or looks one up by name.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is none of that name; the hint has the nearest
+---- `invalid`: a path is not absolute, or a folder stands twice
+---
+---```lua
+---local ssd = vmm:storage_class {
+---  name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } },
+---}
+---```
+---@param options perilune.server.storage_class.options
+---@return perilune.storage_class class the storage class
+---@overload fun(self, name: string): perilune.storage_class
+function server:storage_class(options) end
+
+---Lists the storage classes of this server, by name.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, each in ipairs(vmm:storage_classes()) do print(each.name) end
+---```
+---@return perilune.storage_class[] classes the storage classes
+function server:storage_classes() end
+
+---Takes this server out of the vault with its clouds, networks and classes. Its VMs are unprotected, its mappings removed and its clouds unpaired before.
+---
+---Effect: cannot be undone. Since 0.1.
+---
+---Errors:
+---- `refused`: rule unregister-in-order: the message names what is left, in order
+---
+---```lua
+---vault:server { name = "vmm02" }:unregister()
+---```
+function server:unregister() end
+
+---Lists what is left to do before this server can be unregistered, in order.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, step in ipairs(vmm:unregistration_steps()) do print(step.action, step.name, step.call) end
+---```
+---@return perilune.unregistration_step[] steps empty when it can be now
+function server:unregistration_steps() end
+
 ---Checks this server's clouds, its own VM, and the pairs and networks of its clouds. Changes nothing; what does not answer is a finding, not an error.
 ---
 ---Effect: reads. Since 0.1.
@@ -449,9 +788,12 @@ function server:check() end
 ---A named group of hosts on one server: the unit that is paired and given a policy.
 ---@class perilune.cloud
 ---@field name string its name
----@field hosts perilune.host[] its hosts, in order of preference
+---@field hosts perilune.host[] its hosts, in order of preference; then those of its clusters
+---@field clusters perilune.cluster[] its host clusters
 ---@field paired_with perilune.cloud? the other cloud of its pair
 ---@field policy perilune.policy? the policy of its pair
+---@field pairing "paired"|"incomplete"|"none" how far its pair is set up: incomplete while a host does not answer
+---@field unready string[] hosts of its pair that did not answer when that was last set up
 local cloud = {}
 
 ---@class (exact) perilune.cloud.pair.options
@@ -463,13 +805,26 @@ local cloud = {}
 ---Effect: changes. Since 0.1.
 ---
 ---Errors:
----- `refused`: rules one-pair-per-cloud, two-clouds-on-one-server
+---- `refused`: rules one-pair-per-cloud, two-clouds-on-one-server, unpair-before-pairing-anew, cloud-needs-a-host, goal-of-the-vault
+---- `invalid`: the policy names a port that a host's agent does not listen on
 ---
 ---```lua
 ---gold:pair { with = silver, policy = fast }
 ---```
 ---@param options perilune.cloud.pair.options
 function cloud:pair(options) end
+
+---Takes this cloud's pair apart, with its network mappings. Needed before it is paired with another cloud.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rules unprotect-before-unpairing, pair-required
+---
+---```lua
+---gold:unpair()
+---```
+function cloud:unpair() end
 
 ---@class (exact) perilune.cloud.map_network.options
 ---@field from string a network of this cloud's hosts
@@ -481,13 +836,36 @@ function cloud:pair(options) end
 ---
 ---Errors:
 ---- `unknown`: a cloud has no such network; the hint has the nearest
----- `refused`: rule pair-required
+---- `refused`: rules pair-required, target-network-not-associated
 ---
 ---```lua
 ---gold:map_network { from = "gold-net", to = "silver-net" }
 ---```
 ---@param options perilune.cloud.map_network.options
 function cloud:map_network(options) end
+
+---Removes a network mapping: replicas of that network are left unconnected.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: it is not mapped; the hint has the nearest
+---
+---```lua
+---gold:unmap_network("gold-net")
+---```
+---@param from string the network of this cloud
+function cloud:unmap_network(from) end
+
+---Tells where each mapped network of this cloud goes.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for from, to in pairs(gold:network_mappings()) do print(from, to) end
+---```
+---@return table<string, string> mappings target by source
+function cloud:network_mappings() end
 
 ---Lists the VMs on this cloud's hosts, by name, without the management server's own and without copies.
 ---
@@ -516,10 +894,25 @@ function cloud:vms() end
 ---@return perilune.vm vm the VM
 function cloud:vm(name) end
 
+---Removes this cloud from its server; its hosts and VMs stay as they are.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule still-in-use
+---
+---```lua
+---vmm:cloud { name = "bronze", hosts = {} }:remove()
+---```
+function cloud:remove() end
+
 ---A hypervisor: a libvirt connection and the agent beside it.
 ---@class perilune.host
 ---@field name string its name
 ---@field site string the place that it fails with
+---@field uri string libvirt connection URI
+---@field store string folder of the recovery points
+---@field cluster perilune.cluster? the cluster that it is in
 local host = {}
 
 ---Lists the VMs of this host, by name, without copies that stand by for another host's.
@@ -562,6 +955,21 @@ function host:vm(name) end
 ---@return string[] networks their names
 function host:networks() end
 
+---Takes this host out of the vault; its VMs stay as they are.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule still-in-use: the message names what refers to it
+---
+---```lua
+---vault:host {
+---  name = "b2", site = "b", uri = "qemu:///system", agent = "/run/b2.sock", address = "10.99.0.3:7731",
+---  store = "/srv/points",
+---}:remove()
+---```
+function host:remove() end
+
 ---Checks this host: hypervisor, agent, clock, store, scratch space, fence, and the way to its peers. Changes nothing; what does not answer is a finding, not an error.
 ---
 ---Effect: reads. Since 0.1.
@@ -572,6 +980,25 @@ function host:networks() end
 ---@return perilune.finding[] findings one for each thing looked at
 function host:check() end
 
+---A named group of hosts with one access name. A replica goes to one of its healthy hosts, the same one for the same VM.
+---@class perilune.cluster
+---@field name string its name
+---@field access_name string the one name by which peers and clients know it
+---@field hosts perilune.host[] its hosts
+local cluster = {}
+
+---Removes this cluster; its hosts stay.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule still-in-use: a cloud has it
+---
+---```lua
+---vault:cluster { name = "west", hosts = { vault:host("b1") }, access_name = "west.example" }:remove()
+---```
+function cluster:remove() end
+
 ---How VMs are replicated. Changed by vault:policy{...}.
 ---@class perilune.policy
 ---@field name string its name
@@ -579,8 +1006,151 @@ function host:check() end
 ---@field recovery_points integer points kept besides the newest
 ---@field app_consistent integer? time between application-consistent points, in seconds
 ---@field compression boolean whether what travels is compressed
+---@field authentication "ticket"|"certificate" how agents prove who they are
+---@field port integer? port that the agents must receive on
 ---@field first_copy "now"|"scheduled"|"offline" when the first copy is made
+---@field first_copy_time string? time of day of a scheduled first copy
+---@field export_path string? folder at the source of an offline first copy
+---@field import_path string? folder at the target of an offline first copy
+---@field delete_replica boolean whether the points go when protection ends
+---@field auto_resync "off"|"always"|"window" whether replication that has diverged is compared anew without being asked
+---@field resync_window string when such a resync may begin, in mode window
+---@field monitoring_interval integer length of a stretch of statistics, in seconds
+---@field monitoring_start string when the day's first stretch begins
 local policy = {}
+
+---Removes this policy.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule still-in-use: a pair or a VM has it
+---
+---```lua
+---vault:policy { name = "slow" }:remove()
+---```
+function policy:remove() end
+
+---A network as a site is planned with: VM networks are linked to it, clouds associated with it.
+---@class perilune.logical_network
+---@field name string its name
+---@field isolation "none"|"vlan"|"overlay" how its VM networks are kept apart
+---@field clouds perilune.cloud[] the clouds whose hosts carry it
+local logical_network = {}
+
+---@class (exact) perilune.logical_network.vm_network.options
+---@field name string the libvirt network's name; unique on the server
+---@field subnets? perilune.subnet[] its subnets: where none has the name wanted, the first is taken; if left out: stay as they are; none for a new one
+
+---Links a VM network to this logical network or changes it, or looks one up by name.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is none of that name; the hint has the nearest
+---- `invalid`: a subnet is not what its isolation, its block or another subnet allows
+---
+---```lua
+---local lan = vmm:logical_network { name = "lan", isolation = "vlan", clouds = { silver } }
+---lan:vm_network {
+---  name = "silver-net",
+---  subnets = { { name = "web", block = "10.1.0.0/24", gateway = "10.1.0.1", pool = "10.1.0.10-10.1.0.99", vlan = 7 } },
+---}
+---```
+---@param options perilune.logical_network.vm_network.options
+---@return perilune.vm_network network the VM network
+---@overload fun(self, name: string): perilune.vm_network
+function logical_network:vm_network(options) end
+
+---Lists the VM networks that are linked to this logical network, by name.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, lan in ipairs(vmm:logical_networks()) do print(lan, #lan:vm_networks()) end
+---```
+---@return perilune.vm_network[] networks the VM networks
+function logical_network:vm_networks() end
+
+---Removes this logical network.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule still-in-use: VM networks are linked to it
+---
+---```lua
+---vmm:logical_network { name = "lan" }:remove()
+---```
+function logical_network:remove() end
+
+---A network that VMs are connected to: at the hosts, the libvirt network of the same name.
+---@class perilune.vm_network
+---@field name string its name
+---@field logical_network perilune.logical_network the logical network that it is linked to
+---@field subnets perilune.subnet[] its subnets
+local vm_network = {}
+
+---Removes this VM network from the vault; the hosts' networks stay.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule still-in-use: a mapping names it
+---
+---```lua
+---vmm:logical_network { name = "lan" }:vm_network { name = "spare-net" }:remove()
+---```
+function vm_network:remove() end
+
+---A named class of storage on one server. Its folders tell the class of the disks below them; replicas of a class that is mapped go to a host whose store is of the other class, if one is.
+---@class perilune.storage_class
+---@field name string its name
+---@field locations perilune.storage_location[] the folders that belong to it
+---@field mapped_to perilune.storage_class? the class that replicas of its disks are kept in
+local storage_class = {}
+
+---Says in which class replicas of this class's disks are kept: of the same server or another.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is no such class
+---
+---```lua
+---local ssd = vmm:storage_class { name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } } }
+---local disks = vmm:storage_class { name = "disks", locations = { { host = vault:host("a1"), path = "/srv/vms" } } }
+---disks:map(ssd)
+---```
+---@param to perilune.storage_class the class at the target
+function storage_class:map(to) end
+
+---Removes the mapping of this class: replicas go to the hosts' own order.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: it is not mapped
+---
+---```lua
+---local ssd = vmm:storage_class { name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } } }
+---ssd:map(ssd)
+---ssd:unmap()
+---```
+function storage_class:unmap() end
+
+---Removes this storage class; the folders stay.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: rule still-in-use: a mapping names it
+---
+---```lua
+---local ssd = vmm:storage_class { name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } } }
+---ssd:remove()
+---```
+function storage_class:remove() end
 
 ---A VM of a cloud or a host. Operations are those of the item or relationship that replicates it.
 ---@class perilune.vm
@@ -590,12 +1160,21 @@ local policy = {}
 ---@field host perilune.host the host where it is now
 local vm = {}
 
----Protects this VM through its cloud and waits for the first copy.
+---@class (exact) perilune.vm.protect.options
+---@field disks? string[] the disks to replicate, such as {"vda"}; if left out: all
+---@field exclude? string[] disks to leave out instead: they do not exist at the target in any form, and are attached again at home; if left out: none
+---@field first_copy? "now"|"scheduled"|"offline" how it is made; if left out: the policy's
+---@field start_after? perilune.duration when a scheduled one begins, at most 7 days from now: "168h"; if left out: the policy's time of day
+---@field export_path? string folder at the source that an offline one is written to; if left out: the policy's
+---@field import_path? string folder at the target that it is read from; if left out: the policy's
+
+---Protects this VM through its cloud and waits for the first copy, or until that is scheduled or written for carrying.
 ---
 ---Effect: changes. Since 0.1.
 ---
 ---Errors:
 ---- `refused`: rules already-protected, pair-required, management-vm-outside-clouds and others
+---- `invalid`: an option does not fit the VM's disks, the policy or another option
 ---- `busy`: another operation has the VM; e.retryable
 ---- `failed`: a stage failed; the message says what state is left
 ---- `unreachable`: a host or an agent that is needed does not answer
@@ -603,13 +1182,20 @@ local vm = {}
 ---```lua
 ---local item = gold:vm("orders"):item() or gold:vm("orders"):protect()
 ---```
+---@param options? perilune.vm.protect.options
 ---@return perilune.item item the protected item
-function vm:protect() end
+function vm:protect(options) end
 
 ---@class (exact) perilune.vm.replicate.options
 ---@field to perilune.host the host that receives
 ---@field policy perilune.policy how it is replicated
 ---@field networks? table<string, string> network at the target for each network here; default {}
+---@field disks? string[] the disks to replicate, such as {"vda"}; if left out: all
+---@field exclude? string[] disks to leave out instead: they do not exist at the target in any form, and are attached again at home; if left out: none
+---@field first_copy? "now"|"scheduled"|"offline" how it is made; if left out: the policy's
+---@field start_after? perilune.duration when a scheduled one begins, at most 7 days from now: "168h"; if left out: the policy's time of day
+---@field export_path? string folder at the source that an offline one is written to; if left out: the policy's
+---@field import_path? string folder at the target that it is read from; if left out: the policy's
 
 ---Lets the hosts replicate this VM directly, outside every cloud, and waits for the first copy. This is how the management server's own VM is replicated.
 ---
@@ -658,6 +1244,66 @@ function vm:relationship() end
 ---@return perilune.finding[] findings one for each thing looked at
 function vm:check() end
 
+---Makes the outstanding first copy now, over the network.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local vm = gold:vm("orders")
+---vm:protect { start_after = "6h" }
+---local job = vm:start_first_copy()
+---```
+---@return perilune.job job what was done
+function vm:start_first_copy() end
+
+---@class (exact) perilune.vm.import_first_copy.options
+---@field path? string folder at the target that holds the VM's; if left out: the one planned
+
+---Takes a first copy that was carried to the target in as the first recovery point.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: nothing was exported, or the path is not absolute
+---
+---```lua
+---local vm = gold:vm("orders")
+---vm:protect { first_copy = "offline", export_path = "/media/out", import_path = "/media/in" }
+----- the folder is carried over
+---vm:import_first_copy()
+---```
+---@param options? perilune.vm.import_first_copy.options
+---@return perilune.job job what was done
+function vm:import_first_copy(options) end
+
+---Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local vm = gold:vm("orders")
+---vm:protect { start_after = "6h" }
+---local job = vm:cancel_first_copy()
+---```
+---@return perilune.job job what was done
+function vm:cancel_first_copy() end
+
 ---Makes a new recovery point now.
 ---
 ---Effect: changes. Since 0.1.
@@ -674,23 +1320,7 @@ function vm:check() end
 ---@return perilune.job job what was done
 function vm:sync() end
 
----Holds replication back.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----```lua
----local job = vm:pause()
----```
----@return perilune.job job what was done
-function vm:pause() end
-
----Lets paused or failed replication go on.
+---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -706,23 +1336,6 @@ function vm:pause() end
 ---```
 ---@return perilune.job job what was done
 function vm:resume() end
-
----Compares the disks of both sides and sends what differs.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----While replication is paused:
----```lua
----local job = vm:resync()
----```
----@return perilune.job job what was done
-function vm:resync() end
 
 ---@class (exact) perilune.vm.failover.options
 ---@field kind "planned"|"unplanned" which
@@ -875,28 +1488,6 @@ function vm:clean_up_test() end
 ---@return perilune.job job what was done
 function vm:unprotect() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
----
----Effect: reads. Since 0.1.
----
----```lua
----local allowed, why = vm:can("reverse")
----```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
----@return boolean allowed whether it may
----@return perilune.refusal? refusal why not
-function vm:can(operation) end
-
----Says which operations may begin now, and for each other one why not.
----
----Effect: reads. Since 0.1.
----
----```lua
----print(table.concat(vm:next().allowed, ", "))
----```
----@return perilune.next next both lists
-function vm:next() end
-
 ---Lists the recovery points, oldest first.
 ---
 ---Effect: reads. Since 0.1.
@@ -928,6 +1519,85 @@ function vm:points() end
 ---@return perilune.reply reply what the guest answered, whatever the status
 function vm:probe(options) end
 
+---Holds replication back, or the resync that runs; a cycle under way is ended.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local job = vm:pause()
+---```
+---@return perilune.job job what was done
+function vm:pause() end
+
+---@class (exact) perilune.vm.resync.options
+---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now
+---@field at? string the time of day at which it begins, local to the vault: "22:30"; if left out: now
+
+---Compares the disks of both sides and sends what differs; points that are whole stay. With `after` or `at` `perilune replicate` begins it then.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: it was put off by more than 7 days
+---
+---While replication is paused:
+---```lua
+---local job = vm:resync()
+---```
+---@param options? perilune.vm.resync.options
+---@return perilune.job? job what was done; nil when it was put off
+function vm:resync(options) end
+
+---Ends a resync that runs or is held back, or calls off one that was put off.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---While replication is paused:
+---```lua
+---vm:resync { after = "2h" }
+---vm:cancel_resync()
+---```
+---@return perilune.job? job what was done; nil when it was only called off
+function vm:cancel_resync() end
+
+---Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---local allowed, why = vm:can("reverse")
+---```
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@return boolean allowed whether it may
+---@return perilune.refusal? refusal why not
+function vm:can(operation) end
+
+---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---print(vm:next().summary, vm:next().steps[1].operation)
+---```
+---@return perilune.next next the answer
+function vm:next() end
+
 ---A VM protected through the vault.
 ---@class perilune.item
 ---@field name string the VM's name
@@ -939,8 +1609,74 @@ function vm:probe(options) end
 ---@field policy perilune.policy? how it is replicated
 ---@field newest_point perilune.point? the newest recovery point
 ---@field last_error string? the last failure, until the next success
+---@field disks perilune.disk[] the disks that are replicated
+---@field excluded_disks string[] disks that were left out
+---@field first_copy perilune.first_copy? the first copy, until it is whole
+---@field last_failover number? when it last came up at the other side, in seconds since 1970
+---@field last_test_failover number? when a test failover was last cleaned up: only then it counts, in seconds since 1970
+---@field chosen_point integer? the recovery point that it was failed over to
+---@field active_job perilune.job? the job that has it now
+---@field trouble perilune.trouble? why replication stands, in states error and resync-required
+---@field resync_at number? when a resync that was put off begins, in seconds since 1970
 ---@field cloud perilune.cloud the cloud that it is protected through
 local item = {}
+
+---Makes the outstanding first copy now, over the network.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local item = gold:vm("orders"):protect { start_after = "6h" }
+---local job = item:start_first_copy()
+---```
+---@return perilune.job job what was done
+function item:start_first_copy() end
+
+---@class (exact) perilune.item.import_first_copy.options
+---@field path? string folder at the target that holds the VM's; if left out: the one planned
+
+---Takes a first copy that was carried to the target in as the first recovery point.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: nothing was exported, or the path is not absolute
+---
+---```lua
+---local item = gold:vm("orders"):protect { first_copy = "offline", export_path = "/media/out", import_path = "/media/in" }
+----- the folder is carried over
+---item:import_first_copy()
+---```
+---@param options? perilune.item.import_first_copy.options
+---@return perilune.job job what was done
+function item:import_first_copy(options) end
+
+---Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local item = gold:vm("orders"):protect { start_after = "6h" }
+---local job = item:cancel_first_copy()
+---```
+---@return perilune.job job what was done
+function item:cancel_first_copy() end
 
 ---Makes a new recovery point now.
 ---
@@ -958,23 +1694,7 @@ local item = {}
 ---@return perilune.job job what was done
 function item:sync() end
 
----Holds replication back.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----```lua
----local job = item:pause()
----```
----@return perilune.job job what was done
-function item:pause() end
-
----Lets paused or failed replication go on.
+---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -990,23 +1710,6 @@ function item:pause() end
 ---```
 ---@return perilune.job job what was done
 function item:resume() end
-
----Compares the disks of both sides and sends what differs.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----While replication is paused:
----```lua
----local job = item:resync()
----```
----@return perilune.job job what was done
-function item:resync() end
 
 ---@class (exact) perilune.item.failover.options
 ---@field kind "planned"|"unplanned" which
@@ -1159,28 +1862,6 @@ function item:clean_up_test() end
 ---@return perilune.job job what was done
 function item:unprotect() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
----
----Effect: reads. Since 0.1.
----
----```lua
----local allowed, why = item:can("reverse")
----```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
----@return boolean allowed whether it may
----@return perilune.refusal? refusal why not
-function item:can(operation) end
-
----Says which operations may begin now, and for each other one why not.
----
----Effect: reads. Since 0.1.
----
----```lua
----print(table.concat(item:next().allowed, ", "))
----```
----@return perilune.next next both lists
-function item:next() end
-
 ---Lists the recovery points, oldest first.
 ---
 ---Effect: reads. Since 0.1.
@@ -1212,6 +1893,85 @@ function item:points() end
 ---@return perilune.reply reply what the guest answered, whatever the status
 function item:probe(options) end
 
+---Holds replication back, or the resync that runs; a cycle under way is ended.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local job = item:pause()
+---```
+---@return perilune.job job what was done
+function item:pause() end
+
+---@class (exact) perilune.item.resync.options
+---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now
+---@field at? string the time of day at which it begins, local to the vault: "22:30"; if left out: now
+
+---Compares the disks of both sides and sends what differs; points that are whole stay. With `after` or `at` `perilune replicate` begins it then.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: it was put off by more than 7 days
+---
+---While replication is paused:
+---```lua
+---local job = item:resync()
+---```
+---@param options? perilune.item.resync.options
+---@return perilune.job? job what was done; nil when it was put off
+function item:resync(options) end
+
+---Ends a resync that runs or is held back, or calls off one that was put off.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---While replication is paused:
+---```lua
+---item:resync { after = "2h" }
+---item:cancel_resync()
+---```
+---@return perilune.job? job what was done; nil when it was only called off
+function item:cancel_resync() end
+
+---Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---local allowed, why = item:can("reverse")
+---```
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@return boolean allowed whether it may
+---@return perilune.refusal? refusal why not
+function item:can(operation) end
+
+---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---print(item:next().summary, item:next().steps[1].operation)
+---```
+---@return perilune.next next the answer
+function item:next() end
+
 ---A VM that the hosts replicate directly, outside every cloud: the management server's own.
 ---@class perilune.relationship
 ---@field name string the VM's name
@@ -1223,7 +1983,73 @@ function item:probe(options) end
 ---@field policy perilune.policy? how it is replicated
 ---@field newest_point perilune.point? the newest recovery point
 ---@field last_error string? the last failure, until the next success
+---@field disks perilune.disk[] the disks that are replicated
+---@field excluded_disks string[] disks that were left out
+---@field first_copy perilune.first_copy? the first copy, until it is whole
+---@field last_failover number? when it last came up at the other side, in seconds since 1970
+---@field last_test_failover number? when a test failover was last cleaned up: only then it counts, in seconds since 1970
+---@field chosen_point integer? the recovery point that it was failed over to
+---@field active_job perilune.job? the job that has it now
+---@field trouble perilune.trouble? why replication stands, in states error and resync-required
+---@field resync_at number? when a resync that was put off begins, in seconds since 1970
 local relationship = {}
+
+---Makes the outstanding first copy now, over the network.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local relationship = vault:host("a1"):vm("vmm01"):replicate { to = vault:host("b1"), policy = fast, start_after = "6h" }
+---local job = relationship:start_first_copy()
+---```
+---@return perilune.job job what was done
+function relationship:start_first_copy() end
+
+---@class (exact) perilune.relationship.import_first_copy.options
+---@field path? string folder at the target that holds the VM's; if left out: the one planned
+
+---Takes a first copy that was carried to the target in as the first recovery point.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: nothing was exported, or the path is not absolute
+---
+---```lua
+---local relationship = vault:host("a1"):vm("vmm01"):replicate { to = vault:host("b1"), policy = fast, first_copy = "offline", export_path = "/media/out", import_path = "/media/in" }
+----- the folder is carried over
+---relationship:import_first_copy()
+---```
+---@param options? perilune.relationship.import_first_copy.options
+---@return perilune.job job what was done
+function relationship:import_first_copy(options) end
+
+---Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local relationship = vault:host("a1"):vm("vmm01"):replicate { to = vault:host("b1"), policy = fast, start_after = "6h" }
+---local job = relationship:cancel_first_copy()
+---```
+---@return perilune.job job what was done
+function relationship:cancel_first_copy() end
 
 ---Makes a new recovery point now.
 ---
@@ -1241,23 +2067,7 @@ local relationship = {}
 ---@return perilune.job job what was done
 function relationship:sync() end
 
----Holds replication back.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----```lua
----local job = relationship:pause()
----```
----@return perilune.job job what was done
-function relationship:pause() end
-
----Lets paused or failed replication go on.
+---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1273,23 +2083,6 @@ function relationship:pause() end
 ---```
 ---@return perilune.job job what was done
 function relationship:resume() end
-
----Compares the disks of both sides and sends what differs.
----
----Effect: changes. Since 0.1.
----
----Errors:
----- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
----- `busy`: another operation has the VM; e.retryable
----- `failed`: a stage failed; the message says what state is left
----- `unreachable`: a host or an agent that is needed does not answer
----
----While replication is paused:
----```lua
----local job = relationship:resync()
----```
----@return perilune.job job what was done
-function relationship:resync() end
 
 ---@class (exact) perilune.relationship.failover.options
 ---@field kind "planned"|"unplanned" which
@@ -1442,28 +2235,6 @@ function relationship:clean_up_test() end
 ---@return perilune.job job what was done
 function relationship:unprotect() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
----
----Effect: reads. Since 0.1.
----
----```lua
----local allowed, why = relationship:can("reverse")
----```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
----@return boolean allowed whether it may
----@return perilune.refusal? refusal why not
-function relationship:can(operation) end
-
----Says which operations may begin now, and for each other one why not.
----
----Effect: reads. Since 0.1.
----
----```lua
----print(table.concat(relationship:next().allowed, ", "))
----```
----@return perilune.next next both lists
-function relationship:next() end
-
 ---Lists the recovery points, oldest first.
 ---
 ---Effect: reads. Since 0.1.
@@ -1494,6 +2265,85 @@ function relationship:points() end
 ---@param options perilune.relationship.probe.options
 ---@return perilune.reply reply what the guest answered, whatever the status
 function relationship:probe(options) end
+
+---Holds replication back, or the resync that runs; a cycle under way is ended.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---local job = relationship:pause()
+---```
+---@return perilune.job job what was done
+function relationship:pause() end
+
+---@class (exact) perilune.relationship.resync.options
+---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now
+---@field at? string the time of day at which it begins, local to the vault: "22:30"; if left out: now
+
+---Compares the disks of both sides and sends what differs; points that are whole stay. With `after` or `at` `perilune replicate` begins it then.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---- `invalid`: it was put off by more than 7 days
+---
+---While replication is paused:
+---```lua
+---local job = relationship:resync()
+---```
+---@param options? perilune.relationship.resync.options
+---@return perilune.job? job what was done; nil when it was put off
+function relationship:resync(options) end
+
+---Ends a resync that runs or is held back, or calls off one that was put off.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---While replication is paused:
+---```lua
+---relationship:resync { after = "2h" }
+---relationship:cancel_resync()
+---```
+---@return perilune.job? job what was done; nil when it was only called off
+function relationship:cancel_resync() end
+
+---Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---local allowed, why = relationship:can("reverse")
+---```
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@return boolean allowed whether it may
+---@return perilune.refusal? refusal why not
+function relationship:can(operation) end
+
+---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---print(relationship:next().summary, relationship:next().steps[1].operation)
+---```
+---@return perilune.next next the answer
+function relationship:next() end
 
 ---A recovery plan: groups of VMs in order, with what is done before and after each. Running it again goes on where the last run of the same kind stopped.
 ---@class perilune.plan

@@ -11,9 +11,8 @@ int push_branch(lua_State *L, lua_State *co, uint64_t scope, uint32_t index) {
         lua_rawgeti(L, table, SCOPE_LIST);
         lua_rawgeti(L, -1, index);
         int packed = lua_gettop(L);
-        int n = (int)lua_rawlen(L, packed);
         lua_getfield(L, packed, "n");
-        n = (int)lua_tointeger(L, -1);
+        int n = (int)lua_tointeger(L, -1);
         lua_pop(L, 1);
         luaL_checkstack(L, n + 2, "too many arguments");
         luaL_checkstack(co, n + 2, "too many arguments");

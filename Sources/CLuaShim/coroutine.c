@@ -50,7 +50,10 @@ static int resume_once(lua_State *L, lua_State *co, int arguments, int how) {
     int blocks = lua_isyieldable(L) ? 0 : 1, count = 0;
     e->blocked += blocks;
     e->resume_depth++;
+    refresh_hook(co);
+    e->running = co;
     int status = lua_resume(co, has_stack(e) ? NULL : L, arguments + (starts ? 1 : 0), &count);
+    e->running = L;
     e->resume_depth--;
     e->blocked -= blocks;
     if (status == LUA_OK || status == LUA_YIELD) {
@@ -219,7 +222,10 @@ static int guard_close(lua_State *L) {
     bool was_ending = is_ending(L);
     e->close_depth++;
     e->blocked++;  // nothing in a close handler can be suspended by 5.4's lua_resetthread
+    refresh_hook(co);
+    e->running = co;
     status = lua_resetthread(co);
+    e->running = L;
     e->blocked--;
     e->close_depth--;
     if (status == LUA_ERRMEM) begin_abort(L, CLUA_ABORT_MEMORY);

@@ -8,32 +8,6 @@ const char KEY_ERROR_META, KEY_ABORTS, KEY_TYPES, KEY_OBJECTS, KEY_BASE, KEY_MOD
     KEY_FUNCTIONS, KEY_FUNCTION_IDS, KEY_HOST_FUNCTIONS, KEY_FROZEN, KEY_ORDER, KEY_SCOPES, KEY_TASKS, KEY_CHUNK,
     KEY_SENTINEL, KEY_ENDINGS, KEY_SUPPRESSED, KEY_HANDLE_META, KEY_LENIENT, KEY_GLOBALS_VIEW;
 
-// The limit is soft: past it the allocation still succeeds, and the hook ends the script with an ordinary error at
-// the next instructions. Only a request that no sane script makes fails outright: Lua 5.4.4 has a use-after-free
-// that failing allocations can reach.
-static void *allocate(void *context, void *block, size_t old_size, size_t new_size) {
-    CLuaEngine *e = context;
-    if (!block) old_size = 0;
-    if (new_size == 0) {
-        free(block);
-        e->used -= old_size;
-        return NULL;
-    }
-    if (new_size > old_size && e->main) {
-        size_t growth = new_size - old_size;
-        if (growth > e->limits.memory || e->used + growth > e->hard) {
-            e->refused++;
-            return NULL;
-        }
-    }
-    void *result = new_size > old_size && allocation_fails() ? NULL : realloc(block, new_size);
-    if (result)
-        e->used += new_size - old_size;
-    else
-        e->refused++;
-    return result;
-}
-
 void need_stack(lua_State *L, int slots, const char *message) {
     CLuaEngine *e = engine_of(L);
     uint64_t refused = e->refused;
@@ -62,7 +36,7 @@ void begin_abort(lua_State *L, CLuaAbort why) {
     e->closing_time_end = lua_time(e) + e->limits.closing_time_nanoseconds;
     lua_Debug ar;
     e->abort_line = 0;
-    if (find_position(L, L, 0, &ar)) {
+    if (find_position(L, 0, &ar)) {
         snprintf(e->abort_chunk, sizeof e->abort_chunk, "%s", chunk_label(ar.source, ar.short_src));
         e->abort_line = ar.currentline;
     }
@@ -158,6 +132,11 @@ void check_ending(lua_State *L) {
     if (is_ending(L)) raise_ending(L);
 }
 
+static void charge_bytes(CLuaEngine *e) {
+    e->fuel_used += e->unseen / BYTES_PER_FUEL;
+    e->unseen %= BYTES_PER_FUEL;
+}
+
 static bool is_over(CLuaEngine *e, uint64_t fuel_end, int64_t time_end) {
     return e->fuel_used > fuel_end || lua_time(e) > time_end;
 }
@@ -166,6 +145,7 @@ static bool is_over(CLuaEngine *e, uint64_t fuel_end, int64_t time_end) {
 // budget of their own, and when that is used up every step raises.
 static bool must_stop(lua_State *L, CLuaEngine *e) {
     CLuaTask *task = e->current;
+    charge_bytes(e);
     if (e->abort) {
         if (!e->spent && is_over(e, e->closing_fuel_end, e->closing_time_end)) e->spent = true;
         return e->spent;
@@ -187,6 +167,16 @@ void look_at_budgets(lua_State *L) {
     if (e->text_fuel && e->fuel_used > e->text_fuel) luaL_error(L, "'__tostring' takes too long");
 }
 
+// A long call may be a script's last: what was asked for meanwhile must not be lost.
+bool look_at_end(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    charge_bytes(e);
+    if (e->abort) return false;
+    CLuaAbort verdict = budget_verdict(L, e);
+    if (verdict != CLUA_ABORT_NONE) begin_abort(L, verdict);
+    return verdict != CLUA_ABORT_NONE;
+}
+
 // Once even the close handlers have used up their budget, the hook runs at every instruction, line, call and return of
 // the task. The main thread is left out, as reports are made on it.
 static void hook(lua_State *L, lua_Debug *ar) {
@@ -194,7 +184,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
     if (ar->event == LUA_HOOKCOUNT) e->fuel_used += (uint64_t)lua_gethookcount(L);
     if (!must_stop(L, e)) {
         if (e->text_fuel && e->fuel_used > e->text_fuel) luaL_error(L, "'__tostring' takes too long");
-        if (lua_gethookcount(L) != HOOK_PERIOD) install_hook(L);
+        if (lua_gethookcount(L) != e->period) install_hook(L);
         return;
     }
     if (is_spent(L) && L != e->main)
@@ -202,16 +192,85 @@ static void hook(lua_State *L, lua_Debug *ar) {
     raise_ending(L);
 }
 
-void install_hook(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_PERIOD); }
+void install_hook(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, engine_of(L)->period); }
+
+void refresh_hook(lua_State *L) {
+    if (lua_gethookcount(L) > engine_of(L)->period) install_hook(L);
+}
+
+static void look_soon(CLuaEngine *e) {
+    if (lua_gethook(e->running) && lua_gethookcount(e->running) != 1)
+        lua_sethook(e->running, hook, LUA_MASKCOUNT, 1);
+}
+
+// Comparing, hashing and reading a text as a number are instructions that take as long as the text is.
+static void shorten_period(CLuaEngine *e, size_t longest) {
+    e->longest = longest;
+    e->period = longest <= LONG_TEXT ? HOOK_PERIOD : (int)(((size_t)HOOK_PERIOD * LONG_TEXT) / longest);
+    if (e->period < 1) e->period = 1;
+}
+
+_Noreturn void refuse_text(lua_State *L) {
+    CLuaEngine *e = engine_of(L);
+    if (L == e->main)  // no script is at work: the host passes something
+        raise(L, "size", "a text may have at most %zu bytes, a quarter of the memory budget", e->text_limit);
+    lua_checkstack(L, 10);
+    begin_abort(L, CLUA_ABORT_MEMORY);
+    raise_abort(L);
+}
+
+// Where Lua asks for the memory of a new text it may meet an error, so one can be raised there.
+static void see_text(CLuaEngine *e, size_t size) {
+    if (size <= e->longest) return;
+    // What Lua needs beside the bytes is some 25; the bound is not so exact.
+    if (size > e->text_limit + 64) refuse_text(e->running);
+    shorten_period(e, size);
+    look_soon(e);
+}
+
+// The limit is soft: past it the allocation still succeeds, and the hook ends the script with an ordinary error at
+// its next instruction. Lua 5.4.4 has a use-after-free that failing allocations can reach, so there is room for the
+// most that one instruction can ask for: a table doubles, and a text of more than a quarter of the limit ends the run
+// before any of it is allocated.
+static void *allocate(void *context, void *block, size_t old_size, size_t new_size) {
+    CLuaEngine *e = context;
+    bool is_text = !block && old_size == LUA_TSTRING;  // of a new object Lua gives the type
+    if (!block) old_size = 0;
+    if (new_size == 0) {
+        free(block);
+        e->used -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && e->main) {
+        size_t growth = new_size - old_size;
+        if (is_text && new_size > LONG_TEXT && e->running) see_text(e, new_size);
+        if (e->used + growth > e->hard) {
+            e->refused++;
+            return NULL;
+        }
+        e->unseen += growth;
+        if (e->running && (e->unseen >= LOOK_BYTES || (e->used + growth > e->limits.memory && !e->abort)))
+            look_soon(e);
+    }
+    void *result = new_size > old_size && allocation_fails() ? NULL : realloc(block, new_size);
+    if (result)
+        e->used += new_size - old_size;
+    else
+        e->refused++;
+    return result;
+}
 
 // ---- protected calls from outside
 
 CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context) {
     lua_State *L = e->main;
     int top = lua_gettop(L);
+    lua_State *outer = e->running;
+    e->running = L;
     lua_pushcfunction(L, body);
     lua_pushlightuserdata(L, context);
     int status = lua_pcall(L, 1, 0, 0);
+    e->running = outer;
     if (status == LUA_OK) return CLUA_OK;
     if (status == LUA_ERRMEM) {
         lua_settop(L, top);
@@ -287,7 +346,11 @@ CLuaEngine *clua_open(const CLuaLimits *limits, const CLuaHost *host) {
     memset(e, 0, size);
     e->limits = *limits;
     e->host = *host;
-    e->hard = limits->memory > SIZE_MAX / 2 ? SIZE_MAX : limits->memory * 2;
+    // Room for the largest table that may grow out of what the budget allows, and for what close handlers may allocate.
+    size_t closing = limits->closing_fuel > SIZE_MAX / 64 ? SIZE_MAX / 2 : limits->closing_fuel * BYTES_PER_FUEL;
+    e->hard = limits->memory > SIZE_MAX / 16 ? SIZE_MAX : limits->memory * 4 + closing;
+    e->text_limit = limits->memory / 4;
+    e->period = HOOK_PERIOD;
     e->next_scope = e->next_function = 1;
     lua_State *L = lua_newstate(allocate, e);
     if (!L) {
@@ -297,7 +360,7 @@ CLuaEngine *clua_open(const CLuaLimits *limits, const CLuaHost *host) {
     e->main = L;
     memcpy(lua_getextraspace(L), &e, sizeof e);
     lua_atpanic(L, panic);
-    if (!lua_checkstack(L, 100) || protect(e, open_all, NULL) != CLUA_OK) {
+    if (!lua_checkstack(L, 100) || protect(e, open_all, NULL) != CLUA_OK || e->used > limits->memory) {
         clua_close(e);
         return NULL;
     }
@@ -340,9 +403,11 @@ void clua_budget_reset(CLuaEngine *e) {
     e->abort = CLUA_ABORT_NONE;
     e->spent = false;
     e->abort_line = 0;
+    e->unlooked = e->unseen = 0;
+    // What the last run hoarded must not count against this one, nor its long texts make it slow.
+    if (e->used > e->limits.memory / 4 || e->longest > LONG_TEXT) lua_gc(e->main, LUA_GCCOLLECT);
+    if (e->longest > e->used) shorten_period(e, e->used);
     install_hook(e->main);
-    // What the last run hoarded must not count against this one.
-    if (e->used > e->limits.memory / 4) lua_gc(e->main, LUA_GCCOLLECT);
 }
 
 CLuaUsage clua_usage(CLuaEngine *e) {

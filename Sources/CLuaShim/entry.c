@@ -145,7 +145,7 @@ bool clua_call_can_wait(CLuaEngine *e) { return e->calling && can_wait(e->callin
 
 const char *clua_call_position(CLuaEngine *e, int32_t *line) {
     lua_Debug ar;
-    if (!e->calling || !find_position(e->calling, e->calling, 1, &ar)) return NULL;
+    if (!e->calling || !find_position(e->calling, 1, &ar)) return NULL;
     *line = ar.currentline;
     // The text must hold after this frame: of unnamed chunks Lua makes it here.
     const char *label = chunk_label(ar.source, ar.short_src);

@@ -10,8 +10,7 @@ const char *chunk_label(const char *source, const char *short_source) {
 }
 
 // The nearest frame of Lua code from `level` outwards.
-bool find_position(lua_State *L, lua_State *of, int level, lua_Debug *out) {
-    (void)L;
+bool find_position(lua_State *of, int level, lua_Debug *out) {
     for (; lua_getstack(of, level, out); level++) {
         if (!lua_getinfo(of, "Sl", out)) return false;
         if (out->currentline > 0) return true;
@@ -52,7 +51,7 @@ void push_error(lua_State *L, const char *kind, const char *message) {
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "retryable");
     lua_Debug ar;
-    if (find_position(L, L, 0, &ar)) {
+    if (find_position(L, 0, &ar)) {
         const char *chunk = chunk_label(ar.source, ar.short_src);
         lua_pushstring(L, chunk);
         lua_setfield(L, -2, "chunk");
@@ -122,10 +121,9 @@ static int error_tostring(lua_State *L) {
 static int error_newindex(lua_State *L) { raise(L, "script", "the fields of an error cannot be set"); }
 
 static int error_pairs(lua_State *L) {
-    if (!push_error_fields(L, 1)) return luaL_error(L, "not an error object");
-    lua_replace(L, 1);
     lua_settop(L, 1);
-    return guard_pairs(L);
+    if (!push_error_fields(L, 1)) return luaL_error(L, "not an error object");
+    return push_hidden_pairs(L, 1, 2);
 }
 
 void open_errors(lua_State *L) {
@@ -157,7 +155,7 @@ void open_errors(lua_State *L) {
 // ---- reports
 
 // Each look at a level walks the stack from its top, so the depth is found by halving.
-static int stack_depth(lua_State *of) {
+int stack_depth(lua_State *of) {
     lua_Debug ar;
     int low = 0, high = 1;
     while (lua_getstack(of, high, &ar)) {
@@ -283,7 +281,7 @@ void report_error(lua_State *L, lua_State *from, Buffer *b) {
     if (e->abort && e->abort_line) {
         lua_pushstring(L, e->abort_chunk);
         lua_pushinteger(L, e->abort_line);
-    } else if (find_position(L, from, 0, &ar)) {
+    } else if (find_position(from, 0, &ar)) {
         lua_pushstring(L, chunk_label(ar.source, ar.short_src));
         lua_pushinteger(L, ar.currentline);
     } else {

@@ -131,23 +131,25 @@ static int guard_rawset(lua_State *L) {
 void push_tostring(lua_State *L, int index) {
     index = lua_absindex(L, index);
     luaL_checkstack(L, 6, NULL);
+    int result = lua_gettop(L) + 1;
     if (luaL_callmeta(L, index, "__tostring")) {
         if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "'__tostring' must return a string");
-        return;
-    }
-    switch (lua_type(L, index)) {
-    case LUA_TNIL:
-    case LUA_TBOOLEAN:
-    case LUA_TNUMBER:
-    case LUA_TSTRING:
+    } else if (lua_type(L, index) <= LUA_TSTRING && lua_type(L, index) != LUA_TLIGHTUSERDATA) {
         luaL_tolstring(L, index, NULL);
-        return;
-    default:
-        if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
-            lua_pushfstring(L, "<%s>", lua_tostring(L, -1));
-        else
-            lua_pushfstring(L, "<%s>", luaL_typename(L, index));
+    } else {
+        const char *name = luaL_typename(L, index);
+        size_t length = strlen(name);
+        if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) name = lua_tolstring(L, -1, &length);
+        char shown[NAME_SHOWN + 2];
+        if (length > NAME_SHOWN) length = NAME_SHOWN;
+        shown[0] = '<';
+        memcpy(shown + 1, name, length);
+        shown[length + 1] = '>';
+        lua_pushlstring(L, shown, length + 2);
     }
+    // One value and no more: callers have a luaL_Buffer beneath it.
+    lua_copy(L, -1, result);
+    lua_settop(L, result);
 }
 
 static int guard_tostring(lua_State *L) {
@@ -190,6 +192,9 @@ static int guard_load(lua_State *L) {
     const char *name = luaL_optstring(L, 2, "=(load)");
     const char *mode = luaL_optstring(L, 3, "t");
     lua_settop(L, 4);
+    // A name that is shown as it is stands in every error.
+    if ((*name == '@' || *name == '=') && strlen(name) > TEXT_LIMIT)
+        raise(L, "size", "load: the name of a chunk may have at most %d bytes", TEXT_LIMIT);
     if (!strchr(mode, 't')) raise(L, "argument", "load: only text chunks can be loaded");
     if (lua_type(L, 1) != LUA_TSTRING) {
         luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -241,11 +246,25 @@ static int guard_collectgarbage(lua_State *L) {
 }
 
 static int safe_traceback(lua_State *L) {
+    if (!lua_isnoneornil(L, 1) && !lua_isstring(L, 1)) return lua_settop(L, 1), 1;
     lua_settop(L, 1);
+    // Each look at a level far out walks there.
+    spend(L, (size_t)stack_depth(L) * 8);
     push_traceback(L, L);
     lua_pushfstring(L, "%s%sstack traceback:\n%s", luaL_optstring(L, 1, ""), lua_isnil(L, 1) ? "" : "\n",
                     lua_tostring(L, -1));
     return 1;
+}
+
+// Lua's own, which go through what they are given without a look at the budgets.
+static int guard_tonumber(lua_State *L) {
+    if (lua_type(L, 1) == LUA_TSTRING) spend(L, lua_rawlen(L, 1) / 8);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static int guard_select(lua_State *L) {
+    spend(L, (size_t)lua_gettop(L) / 16);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 // ---- globals
@@ -308,21 +327,21 @@ static int view_newindex(lua_State *L) {
 }
 
 static int globals_pairs(lua_State *L) {
-    lua_settop(L, 0);
+    lua_settop(L, 1);
     lua_newtable(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_BASE);
-    copy_fields(L, 1, 2);
+    copy_fields(L, 2, 3);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-    copy_fields(L, 1, 3);
-    lua_settop(L, 1);
-    return guard_pairs(L);
+    copy_fields(L, 2, 4);
+    lua_settop(L, 2);
+    return push_hidden_pairs(L, 1, 2);
 }
 
 // Fills the table on top, which scripts read through their environment and cannot change.
 void open_base(lua_State *L) {
     static const char *const kept[] = {
         "assert", "error",    "getmetatable", "ipairs", "rawequal",
-        "rawlen", "select", "tonumber", "type", "_VERSION", NULL,
+        "rawlen", "type",  "_VERSION",     NULL,
     };
     static const luaL_Reg replaced[] = {
         {"pcall", guard_pcall},   {"xpcall", guard_xpcall},     {"setmetatable", guard_setmetatable},
@@ -337,6 +356,12 @@ void open_base(lua_State *L) {
         lua_getfield(L, -1, kept[i]);
         lua_setfield(L, base, kept[i]);
     }
+    lua_getfield(L, -1, "tonumber");
+    lua_pushcclosure(L, guard_tonumber, 1);
+    lua_setfield(L, base, "tonumber");
+    lua_getfield(L, -1, "select");
+    lua_pushcclosure(L, guard_select, 1);
+    lua_setfield(L, base, "select");
     lua_settop(L, base);
     luaL_setfuncs(L, replaced, 0);
     lua_newtable(L);

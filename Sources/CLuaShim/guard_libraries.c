@@ -8,7 +8,7 @@
 #include "internal.h"
 
 enum {
-    LENGTH_LIMIT = 1 << 26,  // items that one call of a table function may go through
+    LENGTH_LIMIT = 1 << 26,  // items that one call of sort may go through
     SORT_LIMIT = 1 << 12,    // items that Lua's own comparison may sort without a look at the budgets
 };
 
@@ -26,52 +26,35 @@ static lua_Integer charge_length(lua_State *L, lua_Integer cost) {
     return length;
 }
 
-// The number of items from one index to another, charged.
-static void charge_range(lua_State *L, const char *name, lua_Integer first, lua_Integer last) {
-    if (last < first) return;
-    lua_Unsigned count = (lua_Unsigned)last - (lua_Unsigned)first;
-    if (count >= LENGTH_LIMIT) raise(L, "size", "%s: more than %d items", name, LENGTH_LIMIT);
-    spend(L, count);
-}
-
-// insert and remove move what lies behind their position.
-static int guard_shift(lua_State *L) {
-    lua_Integer length = charge_length(L, 0), position = luaL_optinteger(L, 2, length);
-    if (lua_gettop(L) > 1 && position >= 1 && position <= length) spend(L, (size_t)(length - position) / 2);
-    return original(L)(L);
-}
-
-static int guard_insert(lua_State *L) { return lua_gettop(L) == 3 ? guard_shift(L) : (charge_length(L, 0), original(L)(L)); }
-
-static int guard_move(lua_State *L) {
-    charge_range(L, "table.move", luaL_checkinteger(L, 2), luaL_checkinteger(L, 3));
-    return original(L)(L);
-}
-
-static int guard_concat(lua_State *L) {
-    lua_Integer last = luaL_opt(L, luaL_checkinteger, 4, charge_length(L, 0));
-    charge_range(L, "table.concat", luaL_optinteger(L, 3, 1), last);
-    int results = original(L)(L);
-    spend(L, lua_rawlen(L, -1) / 16);
-    return results;
-}
-
-static int guard_unpack(lua_State *L) {
-    lua_Integer last = luaL_opt(L, luaL_checkinteger, 3, luaL_len(L, 1)), first = luaL_optinteger(L, 2, 1);
-    if (last >= first) spend(L, (lua_Unsigned)last - (lua_Unsigned)first < LENGTH_LIMIT ? (size_t)(last - first) : 0);
-    return original(L)(L);  // which has a limit of its own
-}
-
 // Compares as sort does without a function, but can be stopped.
 static int less_than(lua_State *L) {
-    spend(L, 2);
+    size_t bytes = 0;
+    if (lua_type(L, 1) == LUA_TSTRING && lua_type(L, 2) == LUA_TSTRING) {
+        size_t other = lua_rawlen(L, 2);
+        bytes = lua_rawlen(L, 1);
+        if (other < bytes) bytes = other;
+    }
+    spend(L, 2 + bytes / BYTES_PER_FUEL);
     lua_pushboolean(L, lua_compare(L, 1, 2, LUA_OPLT));
     return 1;
 }
 
+// Whether nothing in it takes long to read or to compare.
+static bool is_quick_to_sort(lua_State *L, lua_Integer length) {
+    enum { SHORT = 256 };
+    if (length > SORT_LIMIT || lua_getmetatable(L, 1)) return false;
+    for (lua_Integer i = 1; i <= length; i++) {
+        int type = lua_rawgeti(L, 1, i);
+        bool quick = type == LUA_TNUMBER || (type == LUA_TSTRING && lua_rawlen(L, -1) <= SHORT);
+        lua_pop(L, 1);
+        if (!quick) return false;
+    }
+    return true;
+}
+
 static int guard_sort(lua_State *L) {
     lua_Integer length = charge_length(L, 1);
-    if (length > SORT_LIMIT && lua_isnoneornil(L, 2)) {
+    if (length > 0 && lua_isnoneornil(L, 2) && !is_quick_to_sort(L, length)) {
         lua_settop(L, 1);
         lua_pushcfunction(L, less_than);
     } else if (length > 0) {
@@ -115,7 +98,7 @@ static int read_field(lua_State *L, const char *name, lua_Integer fallback, int 
         value = fallback + shift;
     }
     lua_pop(L, 1);
-    if (value - shift > INT_MAX / 2 || value - shift < INT_MIN / 2)
+    if (value > INT_MAX / 2 || value < INT_MIN / 2)
         raise(L, "argument", "os.time: field '%s' is out of range", name);
     return (int)(value - shift);
 }
@@ -244,13 +227,14 @@ void open_libraries(lua_State *L) {
         {"byte", guard_byte, false},     {"char", NULL, false},           {"find", guard_find, true},
         {"format", guard_format, false}, {"gmatch", guard_gmatch, true},  {"gsub", guard_gsub, true},
         {"len", NULL, false},            {"lower", guard_texts, false},   {"match", guard_match, true},
-        {"pack", guard_texts, false},    {"packsize", guard_texts, false}, {"rep", guard_rep, false},
+        {"pack", guard_pack, false},    {"packsize", guard_texts, false}, {"rep", guard_rep, false},
         {"reverse", guard_texts, false}, {"sub", guard_texts, false},     {"unpack", guard_texts, false},
         {"upper", guard_texts, false},   {NULL, NULL, false},
     };
     static const Member table_members[] = {
-        {"concat", guard_concat}, {"insert", guard_insert}, {"move", guard_move},     {"pack", NULL},
-        {"remove", guard_shift},  {"sort", guard_sort},     {"unpack", guard_unpack}, {NULL, NULL},
+        {"concat", table_concat, true}, {"insert", table_insert, true}, {"move", table_move, true},
+        {"pack", NULL, false},          {"remove", table_remove, true}, {"sort", guard_sort, false},
+        {"unpack", table_unpack, true}, {NULL, NULL, false},
     };
     static const Member math_members[] = {
         {"abs", NULL},   {"acos", NULL}, {"asin", NULL},   {"atan", NULL},       {"ceil", NULL},

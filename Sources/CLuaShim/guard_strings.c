@@ -1,8 +1,6 @@
 // The functions of string that make or go through text in one call: their work is charged by bytes.
 #include "internal.h"
 
-enum { BYTES_PER_FUEL = 32 };
-
 static lua_CFunction original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(1)); }
 
 int guard_rep(lua_State *L) {
@@ -11,7 +9,7 @@ int guard_rep(lua_State *L) {
     lua_Integer n = luaL_checkinteger(L, 2);
     luaL_optlstring(L, 3, "", &gap);
     // Lua 5.4.4 copies the empty text n times too: a repeat counts as a byte at least.
-    size_t limit = engine_of(L)->limits.memory / 4, each = length + gap ? length + gap : 1;
+    size_t limit = engine_of(L)->text_limit, each = length + gap ? length + gap : 1;
     if (n > 0 && (lua_Unsigned)n > limit / each)
         raise(L, "size", "string.rep: more than %zu bytes, where a repeat of nothing counts as one", limit);
     if (n <= 0 || length + gap == 0) {
@@ -52,6 +50,21 @@ int guard_texts(lua_State *L) {
         if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
     if (bytes >= 256) spend(L, bytes / BYTES_PER_FUEL);
     return original(L)(L);
+}
+
+// A fixed size in the format is filled up byte by byte, however short the text is.
+int guard_pack(lua_State *L) {
+    size_t length, total = 0, limit = engine_of(L)->text_limit;
+    const char *format = luaL_checklstring(L, 1, &length);
+    for (const char *p = format, *end = format + length; p < end; p++) {
+        if (*p != 'c') continue;
+        size_t size = 0;
+        for (; p + 1 < end && p[1] >= '0' && p[1] <= '9' && size <= limit; p++) size = size * 10 + (size_t)(p[1] - '0');
+        total += size;
+        if (total > limit) raise(L, "size", "string.pack: more than %zu bytes", limit);
+    }
+    spend(L, total / 8);
+    return guard_texts(L);
 }
 
 int guard_byte(lua_State *L) {

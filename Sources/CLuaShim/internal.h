@@ -16,7 +16,11 @@
 #endif
 
 enum {
-    HOOK_PERIOD = 1000,       // instructions between two looks at the budgets
+    HOOK_PERIOD = 1000,       // instructions between two looks at the budgets, at most
+    LOOK_BYTES = 256 * 1024,  // bytes that are allocated between two looks, at most
+    BYTES_PER_FUEL = 32,      // what goes through texts, and allocating, is charged by bytes
+    LONG_TEXT = 64 * 1024,    // from here on a text is long enough to have the looks come more often
+    NAME_SHOWN = 100,         // bytes of a __name that tostring shows
     CALL_FUEL = 50,           // what a call into the host costs, in instructions
     WAIT_FUEL = 1000,         // what a wait costs: a loop of waits has to end as well
     CLOSE_DEPTH = 100,        // 5.4.4 overflows the C stack some thousands of nested coroutine.close calls deep
@@ -68,7 +72,11 @@ struct CLuaEngine {
     lua_State *main;
     CLuaHost host;
     CLuaLimits limits;
-    size_t used, hard;
+    size_t used, hard, text_limit;  // text_limit: bytes of one text
+    size_t unseen;                  // bytes allocated that are not charged yet
+    size_t longest;                 // the longest text made, of those that may still be there
+    int period;                     // instructions between two looks now
+    lua_State *running;             // the thread that Lua runs on, NULL outside of protected calls
     uint64_t refused;               // allocations that failed
     uint64_t fuel_used, text_fuel;  // text_fuel: where a __tostring has to be done, 0 outside of one
     bool reply_lost;                // the last reply did not fit into memory
@@ -141,8 +149,11 @@ void begin_abort(lua_State *L, CLuaAbort why);
 _Noreturn void raise_abort(lua_State *L);
 _Noreturn void raise_ending(lua_State *L);
 void install_hook(lua_State *L);
+_Noreturn void refuse_text(lua_State *L);  // a text is too long for the memory budget: ends the run
+void refresh_hook(lua_State *L);  // before a thread is resumed: the looks may have to come more often by now
 CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context);
 void look_at_budgets(lua_State *L);             // raises when one is used up
+bool look_at_end(lua_State *L);                 // the same when a task has ended well: whether the run was to end
 
 // As luaL_checkstack, which calls it a stack overflow when there is no memory for a larger stack.
 void need_stack(lua_State *L, int slots, const char *message);
@@ -156,7 +167,7 @@ static inline bool must_look(CLuaEngine *e) {
 static inline void spend(lua_State *L, size_t fuel) {
     CLuaEngine *e = engine_of(L);
     e->fuel_used += fuel;
-    if ((e->unlooked += fuel) >= HOOK_PERIOD) look_at_budgets(L);
+    if ((e->unlooked += fuel) >= HOOK_PERIOD || e->unseen >= LOOK_BYTES) look_at_budgets(L);
 }
 
 // clock.c
@@ -237,14 +248,16 @@ static inline void charge_step(lua_State *L, size_t *steps) {
 // traverse.c
 int guard_pairs(lua_State *L);
 int guard_next(lua_State *L);
+int push_hidden_pairs(lua_State *L, int shown, int hidden);  // what __pairs returns for a table that stays hidden
 
 // errors.c
 _Noreturn void raise(lua_State *L, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void push_error(lua_State *L, const char *kind, const char *message);  // pushes an error object
 void wrap_error(lua_State *L);  // turns the table of fields on top into an error object
 bool push_error_fields(lua_State *L, int index);  // pushes the fields when the value is an error object
-bool find_position(lua_State *L, lua_State *of, int level, lua_Debug *out);
+bool find_position(lua_State *of, int level, lua_Debug *out);
 void push_traceback(lua_State *L, lua_State *of);
+int stack_depth(lua_State *of);
 void push_safe_text(lua_State *L, int index);  // tostring that cannot fail or grow without bound
 void report_error(lua_State *L, lua_State *from, Buffer *b);  // value on top of L
 void open_errors(lua_State *L);
@@ -278,6 +291,14 @@ int guard_rep(lua_State *L);
 int guard_format(lua_State *L);
 int guard_texts(lua_State *L);
 int guard_byte(lua_State *L);
+int guard_pack(lua_State *L);
+
+// guard_tables.c: these stand in for Lua's own, which no budget could stop
+int table_insert(lua_State *L);
+int table_remove(lua_State *L);
+int table_move(lua_State *L);
+int table_concat(lua_State *L);
+int table_unpack(lua_State *L);
 
 // match_functions.c
 int guard_find(lua_State *L);

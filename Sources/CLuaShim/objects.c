@@ -190,12 +190,14 @@ static int frozen_newindex(lua_State *L) {
 }
 
 static int frozen_pairs(lua_State *L) {
-    lua_settop(L, 0);
+    lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
-    return guard_pairs(L);
+    return push_hidden_pairs(L, 1, 2);
 }
 
 static int missing_member(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
     const char *module = lua_tostring(L, lua_upvalueindex(1));
     if (lua_type(L, 2) != LUA_TSTRING) raise(L, "undefined", "'%s' has no such member", module);
     size_t length;
@@ -206,18 +208,30 @@ static int missing_member(lua_State *L) {
     raise(L, "undefined", "no field '%.80s' in '%s'", name, module);
 }
 
+// The metatable on top is that of a table that scripts must not change.
+static void mark_frozen(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_FROZEN);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 // Replaces the table on top by a frozen view of it. A strict one raises for members that do not exist; Lua's own
 // libraries are not strict, as portable code asks them what they have.
 void push_frozen(lua_State *L, const char *name, bool strict) {
     luaL_checkstack(L, 8, NULL);
     int real = lua_gettop(L);
+    lua_createtable(L, 0, 2);
     if (strict) {
-        lua_createtable(L, 0, 1);
         lua_pushstring(L, name);
         lua_pushcclosure(L, missing_member, 1);
         lua_setfield(L, -2, "__index");
-        lua_setmetatable(L, real);
     }
+    lua_pushliteral(L, "module");
+    lua_setfield(L, -2, "__metatable");
+    mark_frozen(L);
+    lua_setmetatable(L, real);
     lua_newtable(L);
     lua_createtable(L, 0, 5);
     lua_pushvalue(L, real);
@@ -232,11 +246,7 @@ void push_frozen(lua_State *L, const char *name, bool strict) {
     lua_setfield(L, -2, "__metatable");
     lua_pushstring(L, name);
     lua_setfield(L, -2, "__name");
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_FROZEN);
-    lua_pushvalue(L, -2);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
+    mark_frozen(L);
     lua_setmetatable(L, -2);
     lua_replace(L, real);
 }

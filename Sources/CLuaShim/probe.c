@@ -32,6 +32,8 @@ void clua_probe_fail_allocations(uint64_t after, uint64_t count) {
 
 uint64_t clua_probe_refused(void) { return refused; }
 
+uint64_t clua_probe_engine_refused(const CLuaEngine *e) { return e->refused; }
+
 CLuaLeaks clua_probe_leaks(void) { return (CLuaLeaks){.tasks = leaked_tasks, .bytes = leaked_bytes}; }
 
 // ---- the decoder

@@ -165,7 +165,11 @@ int open_scope(lua_State *L) {
     lua_pushboolean(L, mode == CLUA_SCOPE_ALL || mode == CLUA_SCOPE_MAP);
     lua_rawseti(L, -2, SCOPE_SINGLE);
     lua_rawseti(L, -2, (lua_Integer)call.scope);
-    if (e->host.scope(e->host.context, &call) == CLUA_REPLY_ERROR) {
+    lua_State *outer = e->calling;
+    e->calling = L;
+    CLuaReply reply = e->host.scope(e->host.context, &call);
+    e->calling = outer;
+    if (reply == CLUA_REPLY_ERROR) {
         lua_pushnil(L);
         lua_rawseti(L, -2, (lua_Integer)call.scope);
         lua_settop(L, 0);

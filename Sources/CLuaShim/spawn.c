@@ -60,8 +60,16 @@ int spawn_task(lua_State *L) {
     check_function(L, 1, "task.spawn");
     int n = lua_gettop(L);
     CLuaAsk ask = {.question = CLUA_ASK_SPAWN};
-    if (!e->current || e->host.ask(e->host.context, &ask) != CLUA_REPLY_VALUES)
-        raise(L, "script", "task.spawn: call it within the function of task.scope, which ends when its tasks have");
+    if (!e->current) raise(L, "script", "task.spawn: no task is running");
+    lua_State *outer = e->calling;
+    e->calling = L;
+    CLuaReply reply = e->host.ask(e->host.context, &ask);
+    e->calling = outer;
+    if (reply != CLUA_REPLY_VALUES) {
+        lua_settop(L, 0);
+        if (decode_values(L, e->reply.bytes, e->reply.length) != 1) raise(L, "host", "the host's error is malformed");
+        return lua_error(L);
+    }
     luaL_checkstack(L, 10, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_SCOPES);
     lua_rawgeti(L, -1, (lua_Integer)ask.scope);

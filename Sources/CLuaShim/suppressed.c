@@ -52,7 +52,7 @@ static void push_fields(lua_State *L, int index, bool here) {
         lua_setfield(L, fields, "message");
     }
     lua_Debug ar;
-    if (here && find_position(L, L, 0, &ar)) {
+    if (here && find_position(L, 0, &ar)) {
         lua_pushstring(L, chunk_label(ar.source, ar.short_src));
         lua_setfield(L, fields, "chunk");
         lua_pushinteger(L, ar.currentline);

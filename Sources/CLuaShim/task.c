@@ -220,6 +220,16 @@ static int give_error(lua_State *L) {
     return 0;
 }
 
+// The error of a task that ended well, and too late.
+static int give_abort(lua_State *L) {
+    End *end = lua_touserdata(L, 1);
+    CLuaEngine *e = engine_of(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_ABORTS);
+    lua_rawgeti(L, -1, e->abort);
+    report_error(L, end->task->thread, &e->output);
+    return 0;
+}
+
 static int keep(lua_State *L) {
     End *end = lua_touserdata(L, 1);
     if (end->count < 0)
@@ -322,12 +332,19 @@ CLuaStatus clua_task_resume(CLuaEngine *e, CLuaTask *task, CLuaReply reply, cons
     }
     int count = 0, arguments = task->start_count > 0 ? task->start_count : 0;
     task->start_count = -1;
+    refresh_hook(co);
+    e->running = co;
     int status = lua_resume(co, NULL, arguments, &count);
+    e->running = e->main;
     CLuaStatus result;
     if (status == LUA_YIELD) {
         lua_pop(co, count);
         set_waiting(co, true);
         result = CLUA_WAITING;
+    } else if (status == LUA_OK && !task->scope && look_at_end(co)) {
+        End end = {task, -1};
+        result = finish(e, give_abort, &end);
+        if (result == CLUA_OK) result = CLUA_ERROR;
     } else if (status == LUA_OK) {
         End end = {task, count};
         result = finish(e, task->scope ? keep : give_results, &end);
@@ -336,6 +353,7 @@ CLuaStatus clua_task_resume(CLuaEngine *e, CLuaTask *task, CLuaReply reply, cons
         result = fail(e, task);
     }
     end_slice(e);
+    e->running = NULL;
     e->current = NULL;
     return result;
 }

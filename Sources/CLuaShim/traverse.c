@@ -3,8 +3,9 @@
 
 // ---- pairs
 
-enum { ITER_ARRAY = 1, ITER_KEYS = 2, ITER_COUNT = 3, ITER_POSITION = 4 };
+enum { ITER_ARRAY = 1, ITER_KEYS = 2, ITER_COUNT = 3, ITER_POSITION = 4, ITER_HIDDEN = 5 };
 
+// One step through the table at 1.
 static int step_pairs(lua_State *L) {
     lua_Integer array = lua_tointeger(L, lua_upvalueindex(ITER_ARRAY));
     lua_Integer count = lua_tointeger(L, lua_upvalueindex(ITER_COUNT));
@@ -32,6 +33,32 @@ static int step_pairs(lua_State *L) {
     return 0;
 }
 
+// The loop's state is only what stands before the table, which no script must get hold of.
+static int step_hidden_pairs(lua_State *L) {
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(ITER_HIDDEN));
+    return step_pairs(L);
+}
+
+// Pushes the position of a traversal that has yet to begin: the first four upvalues of its step.
+static void push_traversal(lua_State *L, int table) {
+    lua_Integer array;
+    int count = push_ordered_keys(L, table, &array);
+    lua_pushinteger(L, array);
+    lua_insert(L, -2);
+    lua_pushinteger(L, count);
+    lua_pushinteger(L, 0);
+}
+
+int push_hidden_pairs(lua_State *L, int shown, int hidden) {
+    push_traversal(L, hidden);
+    lua_pushvalue(L, hidden);
+    lua_pushcclosure(L, step_hidden_pairs, 5);
+    lua_pushvalue(L, shown);
+    lua_pushnil(L);
+    return 3;
+}
+
 static int after_pairs_metamethod(lua_State *L, int status, lua_KContext context) {
     (void)L;
     (void)status;
@@ -48,12 +75,7 @@ int guard_pairs(lua_State *L) {
         return 3;
     }
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer array;
-    int count = push_ordered_keys(L, 1, &array);
-    lua_pushinteger(L, array);
-    lua_insert(L, -2);
-    lua_pushinteger(L, count);
-    lua_pushinteger(L, 0);
+    push_traversal(L, 1);
     lua_pushcclosure(L, step_pairs, 4);
     lua_pushvalue(L, 1);
     lua_pushnil(L);

@@ -1,12 +1,15 @@
+#define _GNU_SOURCE  // gettid
 #include "CLuaYardstick.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static double read_clock(clockid_t clock) {
     struct timespec t;
@@ -108,38 +111,126 @@ size_t yardstick_state_bytes(void) {
 
 // ---- threads
 
-typedef struct {
+enum { WAKES = 4096 };
+
+struct YardstickWaker {
     pthread_mutex_t mutex;
     pthread_cond_t condition;
-    int turn, count;
-} Rally;
+    pthread_t thread;
+    void (*wake)(void *);
+    void *waiting;  // who waits to be woken; with `mutex`, as `stopped`
+    bool stopped;
+    _Atomic int watched;
+    double times[WAKES];  // these two are the waker's own until it is joined
+    int count;
+};
 
-static void play(Rally *rally, int side) {
-    pthread_mutex_lock(&rally->mutex);
-    for (int i = 0; i < rally->count; i++) {
-        while (rally->turn != side) pthread_cond_wait(&rally->condition, &rally->mutex);
-        rally->turn = 1 - side;
-        pthread_cond_signal(&rally->condition);
-    }
-    pthread_mutex_unlock(&rally->mutex);
+int yardstick_thread(void) { return (int)gettid(); }
+
+// Whether the system has taken the thread off its processor until something wakes it.
+static bool sleeps(int thread) {
+    char path[64], line[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
+    FILE *file = fopen(path, "re");
+    if (!file) return false;
+    char *text = fgets(line, sizeof line, file);
+    fclose(file);
+    char *name_end = text ? strrchr(text, ')') : NULL;
+    return name_end && name_end[1] == ' ' && name_end[2] == 'S';
 }
 
-static void *answer(void *rally) {
-    play(rally, 1);
+static void pause_for(long nanoseconds) { nanosleep(&(struct timespec){.tv_nsec = nanoseconds}, NULL); }
+
+static void *work(void *context) {
+    YardstickWaker *waker = context;
+    double woken_at = 0;
+    pthread_mutex_lock(&waker->mutex);
+    for (;;) {
+        while (!waker->waiting && !waker->stopped) pthread_cond_wait(&waker->condition, &waker->mutex);
+        void *who = waker->waiting;
+        waker->waiting = NULL;
+        pthread_mutex_unlock(&waker->mutex);
+        if (woken_at > 0 && who && waker->count < WAKES) waker->times[waker->count++] = now() - woken_at;
+        if (!who) return NULL;
+        while (!sleeps(atomic_load(&waker->watched))) pause_for(20000);
+        // Other threads of the same call may still look for work: they too are given the time to fall asleep.
+        pause_for(200000);
+        woken_at = now();
+        waker->wake(who);
+        pthread_mutex_lock(&waker->mutex);
+    }
+}
+
+YardstickWaker *yardstick_waker(void (*wake)(void *)) {
+    YardstickWaker *waker = calloc(1, sizeof *waker);
+    if (!waker) return NULL;
+    waker->wake = wake;
+    pthread_mutex_init(&waker->mutex, NULL);
+    pthread_cond_init(&waker->condition, NULL);
+    if (pthread_create(&waker->thread, NULL, work, waker) == 0) return waker;
+    free(waker);
     return NULL;
 }
 
+void yardstick_watch(YardstickWaker *waker, int thread) { atomic_store(&waker->watched, thread); }
+
+void yardstick_hand_over(YardstickWaker *waker, void *who) {
+    pthread_mutex_lock(&waker->mutex);
+    waker->waiting = who;
+    pthread_mutex_unlock(&waker->mutex);
+    pthread_cond_signal(&waker->condition);
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double yardstick_waker_end(YardstickWaker *waker) {
+    pthread_mutex_lock(&waker->mutex);
+    waker->stopped = true;
+    pthread_mutex_unlock(&waker->mutex);
+    pthread_cond_signal(&waker->condition);
+    pthread_join(waker->thread, NULL);
+    qsort(waker->times, (size_t)waker->count, sizeof *waker->times, compare);
+    double result = waker->count > 0 ? waker->times[waker->count / 2] : -1;
+    pthread_cond_destroy(&waker->condition);
+    pthread_mutex_destroy(&waker->mutex);
+    free(waker);
+    return result;
+}
+
+// The peer: a thread that waits for a flag.
+typedef struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+    bool woken;
+} Sleeper;
+
+static void wake_sleeper(void *context) {
+    Sleeper *sleeper = context;
+    pthread_mutex_lock(&sleeper->mutex);
+    sleeper->woken = true;
+    pthread_mutex_unlock(&sleeper->mutex);
+    pthread_cond_signal(&sleeper->condition);
+}
+
 double yardstick_round_trip(int count) {
-    Rally rally = {.count = count};
-    pthread_mutex_init(&rally.mutex, NULL);
-    pthread_cond_init(&rally.condition, NULL);
-    pthread_t other;
-    if (pthread_create(&other, NULL, answer, &rally) != 0) return -1;
-    double start = now();
-    play(&rally, 0);
-    pthread_join(other, NULL);
-    double result = (now() - start) / count;
-    pthread_cond_destroy(&rally.condition);
-    pthread_mutex_destroy(&rally.mutex);
+    Sleeper sleeper = {.woken = false};
+    pthread_mutex_init(&sleeper.mutex, NULL);
+    pthread_cond_init(&sleeper.condition, NULL);
+    YardstickWaker *waker = yardstick_waker(wake_sleeper);
+    if (!waker) return -1;
+    yardstick_watch(waker, yardstick_thread());
+    for (int i = 0; i < count; i++) {
+        yardstick_hand_over(waker, &sleeper);
+        pthread_mutex_lock(&sleeper.mutex);
+        while (!sleeper.woken) pthread_cond_wait(&sleeper.condition, &sleeper.mutex);
+        sleeper.woken = false;
+        pthread_mutex_unlock(&sleeper.mutex);
+    }
+    double result = yardstick_waker_end(waker);
+    pthread_cond_destroy(&sleeper.condition);
+    pthread_mutex_destroy(&sleeper.mutex);
     return result;
 }

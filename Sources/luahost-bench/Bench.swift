@@ -36,7 +36,7 @@ struct Bench {
                 toFile: file, atomically: true, encoding: .utf8)
         }
         for row in rows where !row.holds {
-            print("worse than its bound: \(row.figure.name), \(row.cells[3]) against \(row.boundText)")
+            print("worse than its bound: \(row.figure.name), \(row.cells[1]), \(row.cells[3]) against \(row.boundText)")
         }
         if arguments.contains("--check"), rows.contains(where: { !$0.holds }) { exit(1) }
         if arguments.contains("--goals"), rows.contains(where: { $0.isMet == false }) { exit(1) }

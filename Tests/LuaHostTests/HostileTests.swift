@@ -1,3 +1,4 @@
+import Foundation
 import LuaHost
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
     static func fixture(_ budget: Budget = .instructions, memory: Int = 32 << 20) throws -> Fixture {
         try hosted {
             $0.limits.fuel = budget == .instructions ? 50_000_000 : nil
-            $0.limits.luaTime = budget == .time ? .milliseconds(50) : .seconds(600)
+            $0.limits.luaTime = budget == .time ? deadline : .seconds(600)
             $0.limits.memory = memory
             $0.limits.argumentBytes = 16 << 20
             $0.limits.sourceBytes = 1 << 20
@@ -39,10 +40,8 @@ import Testing
             let error = try await fixture.failure(hostile.source)
             #expect(error.kind == .fuel)
             #expect(error.where?.chunk == "test.lua" && error.where?.line != nil)
-            let timed = try Self.fixture(.time)
-            let late = try await timed.failure(hostile.source)
-            #expect(late.kind == .deadline)
-            #expect(await timed.state.usage.luaTime < .seconds(5))
+            let timed = try Self.fixture(.time, memory: memory)
+            #expect(try await timed.failure(hostile.source).kind == .deadline)
             try await expectUsable(timed)
         case .fails(let kind):
             #expect(try await fixture.failure(hostile.source).kind == kind)
@@ -63,6 +62,10 @@ import Testing
         }
         try await expectUsable(Self.fixture())
     }
+
+    /// Sanitizers make all of it slow, and a debug build some.
+    static let patience = ProcessInfo.processInfo.environment["LUAHOST_ALLOCATION_STRIDE"] == nil ? 1 : 10
+    static let deadline = Duration.milliseconds(50)
 
     private func expectUsable(_ fixture: Fixture, memory: Int = 256 << 20) async throws {
         let next = """
@@ -99,14 +102,65 @@ import Testing
             local t = {}
             for i = 1, 1e7 do
                 meta[i] = { i }
-                t[i] = setmetatable({ ("x"):rep(100) .. i }, meta)
+                t[i] = setmetatable({ long .. i }, meta)
                 t[i].y = i
             end
             """
+        let short = "local long = ('x'):rep(100) ", long = "local long = ('x'):rep(2000000) "
         for limit in stride(from: 300_000, through: 1_500_000, by: 20_000) {
             let fixture = try Fixture { $0.limits.memory = limit }
-            #expect(try await fixture.failure(source).kind == .memory)
+            #expect(try await fixture.failure(short + source).kind == .memory)
+            #expect(await fixture.state.refusedAllocations == 0)
         }
+        for limit in stride(from: 9_000_000, through: 40_000_000, by: 6_000_000) {
+            let fixture = try Fixture { $0.limits.memory = limit }
+            #expect(try await fixture.failure(long + source).kind == .memory)
+            #expect(await fixture.state.refusedAllocations == 0)
+        }
+    }
+
+    /// Tables double, also when the budget is nearly used up: Lua must get what it asks for until the script is ended.
+    @Test(arguments: [
+        "local t = {} for i = 1, 1e9 do t[i] = i end", "local t = {} for i = 1, 1e9 do t[i * 2] = i end",
+        "local t = {} for i = 1, 1e9 do t['k' .. i] = i end", "local function f(...) return f(1, ...) end f()",
+        "local s = ('x'):rep(1000000) while true do s = s .. s .. s .. s end",
+        "local c <close> = setmetatable({}, { __close = function() local t = {} for i = 1, 1e9 do t[i * 2] = {} end end })"
+            + " local t = {} for i = 1, 1e9 do t[i * 2] = i end",
+    ])
+    func noAllocationFailsAtTheBudget(_ source: String) async throws {
+        for limit in stride(from: 5_000_000, through: 20_000_000, by: 7_000_000) {
+            let fixture = try Fixture { $0.limits.memory = limit }
+            let kind = try await fixture.failure(source).kind
+            #expect(kind == .memory || source.contains("f()"))
+            #expect(await fixture.state.refusedAllocations == 0)
+        }
+    }
+
+    /// A cancellation that arrives while the last call of a script is at work.
+    @Test func cancellingDuringTheLastCallEndsTheRun() async throws {
+        let (entered, proceed) = (AsyncStream.makeStream(of: Void.self), DispatchSemaphore(value: 0))
+        let fixture = try Fixture {
+            $0.modules = [
+                HostModule(
+                    "last",
+                    functions: [
+                        HostFunction(
+                            "call",
+                            .synchronous { _, _ in
+                                entered.continuation.yield()
+                                proceed.wait()
+                                return [1]
+                            })
+                    ])
+            ]
+        }
+        let run = Task { try await fixture.run("return last.call()") }
+        for await _ in entered.stream { break }
+        run.cancel()
+        proceed.signal()
+        let error = await #expect(throws: LuaError.self) { try await run.value }
+        #expect(error?.kind == .cancelled)
+        #expect(try await fixture.run("return 1") == [1])
     }
 
     /// What a cancelled run leaves behind when it is cancelled inside a pcall that waits.
@@ -119,5 +173,23 @@ import Testing
         #expect(error?.kind == .cancelled)
         #expect(fixture.clock.sleeperCount == 0)
         try await expectUsable(fixture)
+    }
+}
+
+/// How soon after the deadline the end comes; one at a time, as they measure.
+@Suite(.serialized) struct PunctualityTests {
+    static let timed = HostileCase.all.filter { if case .endedByBudget = $0.verdict { true } else { false } }
+
+    /// The best of some runs counts: other tests keep the machine busy.
+    @Test(arguments: timed)
+    func theEndComesSoonAfterTheDeadline(_ hostile: HostileCase) async throws {
+        let bound = hostile.lateness * HostileTests.patience
+        var best = Duration.seconds(1000)
+        for _ in 1...10 where best >= bound {
+            let fixture = try HostileTests.fixture(.time)
+            #expect(try await fixture.failure(hostile.source).kind == .deadline)
+            best = await min(best, fixture.state.usage.luaTime - HostileTests.deadline)
+        }
+        #expect(best < bound)
     }
 }

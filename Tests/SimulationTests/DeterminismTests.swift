@@ -69,7 +69,7 @@ struct DeterminismTests {
             return clock.now.seconds(since: before)
         }
         #expect(seconds == 86_400)
-        #expect(ContinuousClock.now - began < .seconds(5))
+        #expect(ContinuousClock.now - began < .seconds(3600), "the machine may be busy, but not for an hour")
     }
 
     @Test("What waits outside the simulation is noticed")

@@ -81,7 +81,8 @@ struct FailureJudgementTests {
     @Test(
         "At once, by kind",
         arguments: [
-            ("diverged", Finding.diverged), ("unsupported", .replicationStopped), ("notAuthorized", .replicationStopped),
+            ("diverged", Finding.diverged), ("unsupported", .replicationStopped),
+            ("notAuthorized", .replicationStopped),
             ("disks-changed", .replicationStopped), ("vm-gone", .replicationStopped),
             ("vault-behind", .replicationStopped), ("staleEpoch", .replicationStopped),
         ])

@@ -11,6 +11,9 @@ void clua_probe_fail_allocations(uint64_t after, uint64_t count);
 // How many allocations of this thread were failed since then.
 uint64_t clua_probe_refused(void);
 
+// How many requests for memory the engine has refused, be it at its own bound or by the above.
+uint64_t clua_probe_engine_refused(const CLuaEngine *engine);
+
 // What the engines closed so far still held when they were.
 typedef struct {
     long tasks, bytes;

@@ -35,6 +35,9 @@ extension LuaState {
         return Int(refused)
     }
 
+    /// How many requests for memory Lua was refused in this state.
+    package var refusedAllocations: UInt64 { clua_probe_engine_refused(vm.engine) }
+
     /// Decodes flat bytes to Lua values and encodes them again; nil when they are refused.
     package func decode(_ bytes: [UInt8]) -> [UInt8]? {
         guard clua_probe_decode(vm.engine, bytes, bytes.count) == CLUA_OK else { return nil }

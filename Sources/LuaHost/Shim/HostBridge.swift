@@ -29,6 +29,7 @@ final class HostBridge {
         let limit: Int
         let ordinal: Int
         let duration: Duration?
+        let position: SourcePosition?
     }
 
     let configuration: LuaConfiguration
@@ -41,8 +42,10 @@ final class HostBridge {
     var types: [String: UInt32] = [:]
     /// The names of the chunks loaded so far.
     var chunks: Set<String> = []
-    /// Open scopes that were given branches, and modules that were loaded, since the task went on.
+    /// Open scopes that were given branches, each once, and modules that were loaded, since the task went on.
     var spawned: [ScopeRecord] = []
+    /// How many branches these were given.
+    var unstarted = 0
     var loaded: [String] = []
     /// The state's tasks; set by the scheduler around each resume.
     var scheduler: Scheduler?
@@ -165,12 +168,29 @@ final class HostBridge {
         current.isGuarded = ask.pointee.guarded
         switch ask.pointee.question {
         case CLUA_ASK_SPAWN:
-            guard let scope = current.openScope else { return CLUA_REPLY_ERROR }
+            guard let scope = current.openScope else {
+                return fail(
+                    LuaError(
+                        .script,
+                        "task.spawn: call it within the function of task.scope, which ends when its tasks have"), nil)
+            }
+            guard hasRoom(for: 1, beside: scheduler) else {
+                let error = tooManyTasks(
+                    "task.spawn", hint: "wait for some, or use task.map with limit",
+                    at: engine.flatMap(currentPosition))
+                // The scope fails with it, whatever its function makes of the call that was refused.
+                scope.failure = scope.failure ?? error
+                return fail(error, nil)
+            }
             scope.count += 1
             scope.limit = scope.count
             ask.pointee.scope = scope.id
             ask.pointee.index = UInt32(scope.count)
-            spawned.append(scope)
+            unstarted += 1
+            if !scope.hasSpawned {
+                scope.hasSpawned = true
+                spawned.append(scope)
+            }
             return CLUA_REPLY_VALUES
         case CLUA_ASK_JOIN:
             guard scheduler.canJoin(current, ask.pointee.scope, Int(ask.pointee.index)) else { return CLUA_REPLY_ERROR }
@@ -191,7 +211,7 @@ final class HostBridge {
     }
 
     func scope(_ call: CLuaScopeCall) -> CLuaReply {
-        guard let current else { return fail(LuaError(.host, "no task is running"), nil) }
+        guard let current, let scheduler else { return fail(LuaError(.host, "no task is running"), nil) }
         var duration: Duration?
         if call.mode == CLUA_SCOPE_TIMEOUT {
             var reader = reader(call.arguments, call.length)
@@ -201,12 +221,26 @@ final class HostBridge {
                 return fail(LuaError(wrapping: error), nil)
             }
         }
+        let wanted = ScopeCall(
+            id: call.scope, mode: call.mode, count: Int(call.count), limit: Int(call.limit),
+            ordinal: Int(call.ordinal), duration: duration, position: engine.flatMap(currentPosition))
+        guard hasRoom(for: wanted.atOnce, beside: scheduler) else {
+            return fail(tooManyTasks(wanted.function, hint: wanted.hintAgainstMany, at: wanted.position), nil)
+        }
         current.isGuarded = call.guarded
-        request = .scope(
-            ScopeCall(
-                id: call.scope, mode: call.mode, count: Int(call.count), limit: Int(call.limit),
-                ordinal: Int(call.ordinal), duration: duration))
+        request = .scope(wanted)
         return CLUA_REPLY_WAIT
+    }
+
+    /// Whether that many tasks may come to those that are alive and those that were spawned since the task went on.
+    private func hasRoom(for count: Int, beside scheduler: Scheduler) -> Bool {
+        scheduler.tasks.count + unstarted + count <= configuration.limits.tasks
+    }
+
+    func tooManyTasks(_ function: String, hint: String, at position: SourcePosition?) -> LuaError {
+        LuaError(
+            .size, "\(function): too many tasks: at most \(configuration.limits.tasks) may exist at once", hint: hint,
+            where: position)
     }
 
     func module(_ name: String) -> CLuaReply {
@@ -237,7 +271,7 @@ final class HostBridge {
     /// Has the error raised, or held when nothing would catch it and the host wants to know.
     func fail(_ error: LuaError, _ call: CLuaCall?, of function: BoundFunction? = nil) -> CLuaReply {
         var error = error
-        if call != nil { error.where = error.where ?? engine.flatMap(currentPosition) }
+        error.where = error.where ?? engine.flatMap(currentPosition)
         if let call, let function, !call.guarded, configuration.onUncaught != nil, let current, let scheduler,
             let engine, clua_call_can_wait(engine), !scheduler.isEnding, current.holdsErrors(guarded: false)
         {

@@ -125,7 +125,8 @@ extension LuaState {
         while head < scheduler.ready.count {
             let step = scheduler.ready[head]
             head += 1
-            if head > 256 {
+            // Half of them at a time, so that each is moved once or twice, however many there are.
+            if head > 256, head * 2 > scheduler.ready.count {
                 scheduler.ready.removeFirst(head)
                 head = 0
             }
@@ -166,7 +167,15 @@ extension LuaState {
 
     /// What the task left to do while it ran: branches to start, and others that waited for a module it has loaded.
     private func startSpawned() {
-        while !vm.bridge.spawned.isEmpty { fill(vm.bridge.spawned.removeFirst()) }
+        if !vm.bridge.spawned.isEmpty {
+            let scopes = vm.bridge.spawned
+            vm.bridge.spawned = []
+            vm.bridge.unstarted = 0
+            for scope in scopes {
+                scope.hasSpawned = false
+                fill(scope)
+            }
+        }
         while !vm.bridge.loaded.isEmpty {
             let name = vm.bridge.loaded.removeFirst()
             for waiter in scheduler.loadWaiters where waiter.name == name { wake(waiter.task, .module, "require") }

@@ -24,8 +24,12 @@ final class ScopeRecord {
     var timer: Int?
     /// Tasks that wait for one branch, in the order in which they came.
     var joiners: [(index: Int, task: TaskRecord)] = []
-    /// Set when the time limit came first.
-    var timeout: LuaError?
+    /// What it ends with, whatever its branches do: its time limit came first, or a branch could not be had.
+    var failure: LuaError?
+    /// Whether it waits to have branches started that `task.spawn` added.
+    var hasSpawned = false
+    /// Where the script opened it.
+    let position: SourcePosition?
 
     init(_ call: HostBridge.ScopeCall, number: Int, parent: TaskRecord) {
         id = call.id
@@ -34,12 +38,38 @@ final class ScopeRecord {
         limit = call.limit == 0 ? call.count : call.limit
         self.number = number
         ordinal = call.ordinal
+        position = call.position
         self.parent = parent
     }
 
     /// The public name of what opened it.
-    var function: String {
+    var function: String { mode.function }
+
+    var isOpen: Bool { mode == CLUA_SCOPE_OPEN && !isClosing }
+    var wantsBranch: Bool { !isClosing && next <= count && branches.count < limit }
+    var isEnded: Bool { branches.isEmpty && (isClosing || next > count) }
+}
+
+extension HostBridge.ScopeCall {
+    var function: String { mode.function }
+
+    /// How many branches start at once.
+    var atOnce: Int { limit == 0 ? count : min(limit, count) }
+
+    /// What to do when it asks for more tasks than there may be.
+    var hintAgainstMany: String {
         switch mode {
+        case CLUA_SCOPE_MAP: "give task.map a limit, such as { limit = 100 }"
+        case CLUA_SCOPE_TIMEOUT, CLUA_SCOPE_OPEN: "wait for some tasks before starting others"
+        default: "use task.map with limit"
+        }
+    }
+}
+
+extension CLuaScopeMode {
+    /// The public name of what opens such a scope.
+    fileprivate var function: String {
+        switch self {
         case CLUA_SCOPE_ALL: "task.all"
         case CLUA_SCOPE_MAP: "task.map"
         case CLUA_SCOPE_RACE: "task.race"
@@ -47,8 +77,4 @@ final class ScopeRecord {
         default: "task.scope"
         }
     }
-
-    var isOpen: Bool { mode == CLUA_SCOPE_OPEN && !isClosing }
-    var wantsBranch: Bool { !isClosing && next <= count && branches.count < limit }
-    var isEnded: Bool { branches.isEmpty && (isClosing || next > count) }
 }

@@ -18,13 +18,17 @@ extension LuaState {
         while scope.wantsBranch {
             let index = scope.next
             scope.next += 1
+            // There was room when it was opened, but with a limit others may have taken it since.
             guard scheduler.tasks.count < vm.bridge.configuration.limits.tasks else {
-                scope.timeout = LuaError(.size, "too many tasks at once", hint: "give task.map a limit")
+                scope.failure = vm.bridge.tooManyTasks(
+                    scope.function, hint: "give each task.map a lower limit", at: scope.position)
                 close(scope)
                 break
             }
             guard let pointer = clua_task_branch(vm.engine, scope.id, UInt32(index)) else {
-                scope.timeout = LuaError(.memory, "a task does not fit into memory", hint: "give task.map a limit")
+                scope.failure = LuaError(
+                    .memory, "\(scope.function): a task does not fit into the memory limit",
+                    hint: "run fewer at once: give task.map a limit", where: scope.position)
                 close(scope)
                 break
             }
@@ -49,7 +53,7 @@ extension LuaState {
         scope.joiners = []
         scheduler.scopes[scope.id] = nil
         var step = Scheduler.Step(task: scope.parent, reply: CLUA_REPLY_SCOPE)
-        if let error = scope.timeout {
+        if let error = scope.failure {
             var writer = vm.bridge.writer()
             writer.write(error)
             step.reply = CLUA_REPLY_ERROR
@@ -64,7 +68,7 @@ extension LuaState {
         guard case .scope(let waiting) = task.wait, waiting === scope, !scope.isClosing else { return }
         let id = DeliveryID(task: task.path, ordinal: scope.ordinal)
         scheduler.deliveries.tell(id, .timeLimit, scope.function)
-        scope.timeout = LuaError(.timeout, "not done within \(duration / .seconds(1)) s")
+        scope.failure = LuaError(.timeout, "not done within \(duration / .seconds(1)) s")
         close(scope)
         finishIfEnded(scope)
     }
@@ -76,8 +80,8 @@ extension LuaState {
         scope.joiners.removeAll { $0.index == index }
         let endsScope = scope.mode == CLUA_SCOPE_RACE || scope.mode == CLUA_SCOPE_TIMEOUT
         guard status != CLUA_OK || endsScope else { return fill(scope) }
-        if status == CLUA_NO_MEMORY, scope.timeout == nil {
-            scope.timeout = LuaError(.memory, "the results of a branch do not fit into the memory limit")
+        if status == CLUA_NO_MEMORY, scope.failure == nil {
+            scope.failure = LuaError(.memory, "the results of a branch do not fit into the memory limit")
         }
         close(scope)
         finishIfEnded(scope)

@@ -1,0 +1,96 @@
+import CLuaYardstick
+import LuaHost
+
+private let sleepingWaits = 300
+private let quickWaits = 2_000
+
+/// A host call that is answered by another thread once the thread of Lua is asleep.
+///
+/// `@unchecked Sendable`: the waker locks a mutex of its own.
+private final class Answering: @unchecked Sendable {
+    private let waker: OpaquePointer
+
+    init() throws {
+        let made = yardstick_waker { who in Unmanaged<Waiting>.fromOpaque(who).takeRetainedValue().resume() }
+        guard let made else { throw BenchError(what: "the thread that wakes others could not be started") }
+        waker = made
+    }
+
+    /// What a script calls: `watch` first, on the thread of Lua, then `wait` each time.
+    var module: HostModule {
+        HostModule(
+            "host",
+            functions: [
+                HostFunction(
+                    "watch",
+                    .synchronous { [self] _, _ in
+                        yardstick_watch(waker, yardstick_thread())
+                        return []
+                    }),
+                HostFunction(
+                    "wait",
+                    .asynchronous { [self] _, arguments in
+                        await withUnsafeContinuation { continuation in
+                            yardstick_hand_over(waker, Unmanaged.passRetained(Waiting(continuation)).toOpaque())
+                        }
+                        return arguments
+                    }),
+            ])
+    }
+
+    /// Nanoseconds from the waking of a call to the next call that waits.
+    func end() -> Double { yardstick_waker_end(waker) }
+
+    private final class Waiting {
+        private let continuation: UnsafeContinuation<Void, Never>
+        init(_ continuation: UnsafeContinuation<Void, Never>) { self.continuation = continuation }
+        func resume() { continuation.resume() }
+    }
+}
+
+/// Runs jobs on the thread that makes them ready: a body starts on Lua's thread and goes on where it is resumed.
+private final class WhereResumed: TaskExecutor {
+    func enqueue(_ job: consuming ExecutorJob) {
+        UnownedJob(job).runSynchronously(on: asUnownedTaskExecutor())
+    }
+}
+
+private func sleepingWait(_ name: String, _ goal: Figure.Goal, bound: Figure.Bound?, on executor: WhereResumed? = nil)
+    -> Figure
+{
+    Figure(
+        name: name, unit: "us", goal: goal, bound: bound,
+        ours: {
+            let answering = try Answering()
+            var configuration = LuaConfiguration()
+            configuration.modules = [answering.module]
+            configuration.hostExecutor = executor
+            let state = try LuaState(configuration)
+            _ = try await state.run(
+                "host.watch() for i = 1, \(sleepingWaits) do host.wait(i) end", chunk: "bench.lua")
+            return answering.end() / 1000
+        },
+        peerName: "two threads that sleep, condition variable",
+        peer: { yardstick_round_trip(Int32(sleepingWaits)) / 1000 })
+}
+
+/// What a wait costs: one that lasts, beside two threads that do nothing else, and one that does not.
+///
+/// The first goes over four threads' wakings where the peer has two, as the body is resumed on a host thread and the next
+/// one started there. The second goes straight from the thread that answers to Lua and back. On a machine with fewer
+/// free cores than threads the first depends on who else runs, hence its wide bound.
+let waitFigures: [Figure] = [
+    sleepingWait(
+        "host call that waits until its thread sleeps: resume, next call, suspend", .ratio(1.5), bound: .ratio(12)),
+    sleepingWait("the same without host threads between", .none, bound: nil, on: WhereResumed()),
+    // Depends on whether the machine has a core to spare, so nothing is promised.
+    Figure(
+        name: "asynchronous host call answered at once, before any thread sleeps", unit: "us", goal: .none, bound: nil,
+        ours: {
+            let state = try benchState()
+            let start = ContinuousClock.now
+            _ = try await state.run("for i = 1, \(quickWaits) do host.wait(i) end", chunk: "bench.lua")
+            return (ContinuousClock.now - start) / .microseconds(1) / Double(quickWaits)
+        },
+        peerName: "", peer: nil),
+]
