@@ -88,7 +88,7 @@
 
 ---One thing to do before a server can be unregistered.
 ---@class perilune.unregistration_step
----@field action "unprotect"|"remove-network-mapping"|"remove-storage-mapping"|"unpair"|"end-replication" what is to be done
+---@field action "remove-plan"|"unprotect"|"remove-network-mapping"|"remove-storage-mapping"|"unpair"|"end-replication" what is to be done
 ---@field name string name of the object
 ---@field call string the call that does it, in Lua
 
