@@ -64,6 +64,8 @@ extension JobDriver {
         for owner: String, _ change: @escaping @Sendable (inout Relationship) -> Void
     ) async throws {
         if fact("epoch") == nil {
+            // A copy of the vault that was superseded must not raise an epoch: the new owner's agent knows.
+            _ = try await hosts.reachableAgent(owner)
             try await record { job, relationship, _ in
                 relationship.epoch += 1
                 relationship.owner = owner
