@@ -372,7 +372,7 @@ local vault = {}
 ---@field agent string path of the agent's control socket
 ---@field address string where the agent receives data, as host:port
 ---@field store string folder at the host for recovery points
----@field fence? string[] command that ends the host for certain; exit status 0 is proof; if left out: stays as it is
+---@field fence? string[]|table<string, any> command that ends the host for certain (exit status 0 is proof), or { agent = "fence_virsh", options = {...}, secrets = { password = "/path" } }; if left out: stays as it is
 
 ---Registers a hypervisor with the agent beside it (needs --grant hosts), or looks one up by name.
 ---

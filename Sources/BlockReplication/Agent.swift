@@ -14,6 +14,16 @@ package protocol Agent: Sendable {
     /// at the same one.
     func recordOwnership(_ record: OwnershipRecord) async throws
     func ownership(relationship: String) async throws -> OwnershipRecord?
+    /// Every record of this host, and whether it was confirmed since the host's last boot.
+    func standings() async throws -> [OwnershipStanding]
+    /// Removes the record of who may write the VM's disks and nothing else: the VM is protected no more.
+    func forgetOwnership(relationship: String) async throws
+
+    // The vault
+    /// Notes that this copy of a vault asks. Refused (`staleEpoch`) when a copy of it that was promoted later has asked before.
+    func attend(_ vault: VaultStanding) async throws
+    /// Keeps a part of a copy of the vault; with the last one, the copy is whole and takes the place of the one before.
+    func keepVault(_ part: VaultPart) async throws
 
     // Points, at a target
     /// Makes ready to receive one point; whatever an earlier attempt left behind is thrown away.
@@ -98,7 +108,16 @@ extension Agent {
     }
 }
 
+/// What an agent without records of its own says: a stand-in need not have any.
 extension Agent {
+    package func standings() async throws -> [OwnershipStanding] { [] }
+    package func forgetOwnership(relationship: String) async throws {}
+    package func attend(_ vault: VaultStanding) async throws {}
+    package func keepVault(_ part: VaultPart) async throws {
+        throw ReplicationError(
+            .unsupported, "this agent keeps no copy of a vault", hint: "name another second place for it")
+    }
+
     package func openExport(_ request: ExportPoint) async throws -> PointTicket {
         throw ReplicationError(
             .unsupported, "this agent cannot write a first copy into a folder",

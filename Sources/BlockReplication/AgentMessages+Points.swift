@@ -63,10 +63,14 @@ package struct SealPoint: Codable, Hashable, Sendable {
     package var owner: String
     package var domainXML: String
     package var checksums: [String: String]
+    /// What the vault knows of the VM's replication, to be kept beside the points; nil leaves what is kept.
+    ///
+    /// At most 1 MiB; the agent does not read it.
+    package var context: String?
 
     package init(
         relationship: String, generation: String, number: Int, cause: PointKind, at: Timestamp, epoch: Int,
-        owner: String, domainXML: String, checksums: [String: String]
+        owner: String, domainXML: String, checksums: [String: String], context: String? = nil
     ) {
         self.relationship = relationship
         self.generation = generation
@@ -77,6 +81,7 @@ package struct SealPoint: Codable, Hashable, Sendable {
         self.owner = owner
         self.domainXML = domainXML
         self.checksums = checksums
+        self.context = context
     }
 }
 

@@ -24,12 +24,55 @@ package struct OwnershipRecord: Codable, Hashable, Sendable {
     package var vmUUID: String
     package var owner: String
     package var epoch: Int
+    /// The host that this record lies at, so that the host alone can tell whether it is the owner.
+    ///
+    /// Nil in a record that an older version wrote.
+    package var host: String?
+    /// What this host did without the vault's word, until the vault has taken it over.
+    package var claim: HostClaim?
+    /// When the VM was started here on the operator's word alone, the vault not having confirmed the epoch.
+    package var startedAlone: Timestamp?
 
-    package init(relationship: String, vmUUID: String, owner: String, epoch: Int) {
+    package init(
+        relationship: String, vmUUID: String, owner: String, epoch: Int, host: String? = nil, claim: HostClaim? = nil
+    ) {
         self.relationship = relationship
         self.vmUUID = vmUUID
         self.owner = owner
         self.epoch = epoch
+        self.host = host
+        self.claim = claim
+    }
+}
+
+/// A failover that a host made with no vault: what a later vault needs to take it over.
+package struct HostClaim: Codable, Hashable, Sendable {
+    /// The point that the VM was started from.
+    package var generation: String
+    package var number: Int
+    package var verdict: SourceVerdict
+    package var at: Timestamp
+    /// The checkpoint since which the VM's changes are known here.
+    package var checkpoint: String?
+
+    package init(generation: String, number: Int, verdict: SourceVerdict, at: Timestamp, checkpoint: String? = nil) {
+        self.generation = generation
+        self.number = number
+        self.verdict = verdict
+        self.at = at
+        self.checkpoint = checkpoint
+    }
+}
+
+/// One record of a host, and whether it counts there now.
+package struct OwnershipStanding: Codable, Hashable, Sendable {
+    package var record: OwnershipRecord
+    /// Whether somebody who knows has said since the host's last boot that the record still holds.
+    package var isConfirmed: Bool
+
+    package init(record: OwnershipRecord, isConfirmed: Bool) {
+        self.record = record
+        self.isConfirmed = isConfirmed
     }
 }
 

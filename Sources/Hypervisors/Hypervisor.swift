@@ -40,6 +40,8 @@ package protocol Hypervisor: Sendable {
     /// Writes the ownership record into the domain's metadata (both its live and its stored definition).
     func setOwnership(uuid: String, _ ownership: Ownership) async throws
     func ownership(uuid: String) async throws -> Ownership?
+    /// Takes the ownership record out of the domain's metadata. Nothing happens when there is none.
+    func removeOwnership(uuid: String) async throws
 
     // Power
     /// Starts the VM; `paused` leaves its CPUs stopped before the first instruction. Nothing happens when it is active.
@@ -106,6 +108,11 @@ extension Hypervisor {
         HypervisorError(
             .unsupported, "this host's driver makes no networks", hint: "test in a network that is there, or in none")
     }
+}
+
+/// What a hypervisor without metadata of its own does: a stand-in need not keep any.
+extension Hypervisor {
+    package func removeOwnership(uuid: String) async throws {}
 }
 
 /// A hypervisor's identity and version.

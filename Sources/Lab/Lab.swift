@@ -24,6 +24,7 @@ package struct Lab: Sendable {
         try makeRoot()
         try await LabLock.holding(root: configuration.root) { () throws(LabError) in
             try installGuestFiles()
+            for site in SiteName.allCases { try uncut(site) }
             for site in SiteName.allCases { try await ensureNetwork(of: site) }
             for site in SiteName.allCases { try await ensure(site) }
         }
@@ -38,6 +39,7 @@ package struct Lab: Sendable {
         try await LabLock.holding(root: configuration.root) { () throws(LabError) in
             try await SiteNetwork(layout: layout(of: site)).cut()
             try await end(site)
+            try uncut(site)
             try storage(of: site).emptyRunDirectory()
         }
     }
@@ -49,6 +51,7 @@ package struct Lab: Sendable {
         try Requirements.check()
         try checkIsLab()
         try await LabLock.holding(root: configuration.root) { () throws(LabError) in
+            try uncut(site)
             for each in SiteName.allCases { try await ensureNetwork(of: each) }
             try await ensure(site)
         }
@@ -81,25 +84,41 @@ package struct Lab: Sendable {
         let holder = try await storage(of: site).ensureMounted()
         try await Command(SiteStorage.entry(to: holder) + ["mkdir", "-p", layout.images, layout.store]).output()
         let capabilities = CapabilityCache(configuration: configuration)
+        try await installHook(at: site, in: holder)
         try await LibvirtDaemon(layout: layout, capabilities: capabilities).ensure(in: holder)
         try await ensureAgent(of: site, in: holder)
     }
 
-    private func ensureAgent(of site: SiteName, in holder: ProcessRecord) async throws(LabError) {
-        guard let program = configuration.agentProgram else { return }
+    /// The program that sites run as their agent and libvirt's hook; nil for a lab without agents.
+    private func agentProgram() throws(LabError) -> String? {
+        guard let program = configuration.agentProgram else { return nil }
         guard access(program, X_OK) == 0 else {
             throw LabError(.missing, "\(program) is not there to run as agent.", hint: "swift build makes perilune")
         }
+        return program
+    }
+
+    /// Before libvirtd starts: it looks for hooks then.
+    private func installHook(at site: SiteName, in holder: ProcessRecord) async throws(LabError) {
+        guard let program = try agentProgram() else { return }
+        let layout = layout(of: site)
+        let words = [program, "agent", "install-hook", "--store", layout.store, "--runtime", layout.runtime]
+        try await Command(SiteStorage.entry(to: holder) + words).output()
+    }
+
+    func ensureAgent(of site: SiteName, in holder: ProcessRecord) async throws(LabError) {
+        guard let program = try agentProgram() else { return }
         let layout = layout(of: site)
         let agent = Daemon(name: "agent", layout: layout)
         if agent.running == nil {
             let words = [
-                program, "agent", "--site", site.rawValue, "--socket", layout.agentSocket, "--listen",
-                dataAddress(of: site), "--store", layout.store,
+                program, "agent", "--site", site.rawValue, "--socket", "\(layout.ownRun)/agent.sock", "--listen",
+                dataAddress(of: site), "--store", layout.store, "--runtime", layout.runtime,
             ]
             try await agent.start(words, through: SiteStorage.entry(to: holder))
         }
-        try await agent.waitUntilAnswering(at: layout.agentSocket)
+        let run = isCut(site) ? layout.cutRun : layout.run
+        try await agent.waitUntilAnswering(at: "\(run)/agent.sock")
     }
 
     private func endAll() async throws(LabError) {

@@ -5,6 +5,8 @@ package struct SiteStatus: Sendable, Hashable, Codable {
     package enum State: String, Sendable, Hashable, Codable {
         /// Its namespaces and file system are there.
         case up
+        /// It is up, and nobody outside can reach it.
+        case cut
         /// It was up and is lost: its disks exist and nothing of it runs.
         case lost
         /// It does not exist.
@@ -44,7 +46,8 @@ extension Lab {
         let holder = Daemon(name: "holder", layout: layout).running
         let libvirtAnswers = UnixSocket.answers(at: layout.libvirtSocket)
         return SiteStatus(
-            site: site, state: holder != nil ? .up : exists ? .lost : .down, libvirtAnswers: libvirtAnswers,
+            site: site, state: holder != nil ? (isCut(site) ? .cut : .up) : exists ? .lost : .down,
+            libvirtAnswers: libvirtAnswers,
             agentAnswers: UnixSocket.answers(at: layout.agentSocket),
             guests: libvirtAnswers ? try await guests(of: layout) : [])
     }

@@ -22,6 +22,12 @@ package struct SiteLayout: Sendable, Hashable {
     package var store: String { "\(fileSystem)/store" }
     /// The site's /run/libvirt, reachable from outside; emptied when the site is lost, as a reboot would.
     package var run: String { "\(directory)/run" }
+    /// Where `run` is put while the site is cut off: nothing outside finds the site's sockets, and the site goes on.
+    var cutRun: String { "\(run).cut" }
+    /// `run` as the site itself sees it, cut off or not.
+    var ownRun: String { "/run/libvirt" }
+    /// The site's folder for what is known since its last boot: gone when the site is lost.
+    package var runtime: String { "/run/perilune" }
     package var libvirtSocket: String { "\(run)/libvirt-sock" }
     package var agentSocket: String { "\(run)/agent.sock" }
     /// The guests' serial consoles, a file each.

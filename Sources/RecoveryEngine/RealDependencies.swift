@@ -4,8 +4,6 @@ import struct Foundation.TimeZone
 import struct Foundation.UUID
 package import Hypervisors
 package import SiteModel
-import Subprocess
-import SystemPackage
 
 /// The machine's own clock.
 package struct SystemClock: EngineClock {
@@ -61,34 +59,5 @@ package actor LibvirtConnections: Connections {
         let made = AgentClient(controlSocket: host.agentSocket)
         agents[host.agentSocket] = made
         return made
-    }
-}
-
-/// Runs a host's fence command; exit status 0 is proof, anything else leaves the host's state unknown.
-package struct CommandFencing: Fencing {
-    /// How long a fence command may take before it is ended and says nothing.
-    private let limit: Duration
-
-    package init(limit: Duration = .seconds(120)) {
-        self.limit = limit
-    }
-
-    package func fence(_ host: SiteModel.Host) async -> SourceVerdict {
-        guard let program = host.fence.first else { return .unknown }
-        let arguments = Array(host.fence.dropFirst())
-        return await withTaskGroup(of: SourceVerdict.self) { group in
-            group.addTask {
-                let result = try? await Subprocess.run(
-                    .path(FilePath(program)), arguments: .init(arguments), output: .discarded, error: .discarded)
-                return result?.terminationStatus.isSuccess == true ? .proven : .unknown
-            }
-            group.addTask {
-                try? await Task.sleep(for: limit)
-                return .unknown
-            }
-            let verdict = await group.next() ?? .unknown
-            group.cancelAll()
-            return verdict
-        }
     }
 }

@@ -42,6 +42,7 @@ package final class RecoveryEngine: Sendable {
         _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
         hold: StageName? = nil
     ) async throws -> Job {
+        if let epoch = try await vault.identity()?.supersededBy { throw VaultError.superseded(by: epoch, nil) }
         let relationship = try await relationship(relationshipID)
         if let open = try await openJob(of: relationship), open.operation == operation {
             guard open.arguments == arguments else {

@@ -16,6 +16,8 @@ package struct VaultError: Error, Sendable, CustomStringConvertible {
         case locked
         case notFound
         case inputOutput
+        /// Another copy of this vault was promoted.
+        case superseded
     }
 
     package let code: Code

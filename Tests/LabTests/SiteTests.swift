@@ -131,7 +131,13 @@ struct SiteTests {
     /// A program that, called as an agent, listens at the agent's socket: the lab cares for no more.
     private func standInAgent() throws -> String {
         let file = "/tmp/perilune-lab-agent-\(getpid())"
-        try Data("#!/bin/sh\nexec nbdkit --foreground --unix \"$5\" null size=1M\n".utf8).write(to: URL(filePath: file))
+        let script = """
+            #!/bin/sh
+            [ "$2" != install-hook ] || exit 0
+            exec nbdkit --foreground --unix "$5" null size=1M
+
+            """
+        try Data(script.utf8).write(to: URL(filePath: file))
         chmod(file, 0o700)
         return file
     }

@@ -30,6 +30,18 @@ package final class AgentClient: Agent {
         try await link.ask(AgentCalls.ownership, relationship)
     }
 
+    package func standings() async throws -> [OwnershipStanding] {
+        try await link.ask(AgentCalls.standings, Nothing())
+    }
+
+    package func forgetOwnership(relationship: String) async throws {
+        _ = try await link.ask(AgentCalls.forgetOwnership, relationship)
+    }
+
+    package func attend(_ vault: VaultStanding) async throws { _ = try await link.ask(AgentCalls.attend, vault) }
+
+    package func keepVault(_ part: VaultPart) async throws { _ = try await link.ask(AgentCalls.keepVault, part) }
+
     package func openPoint(_ request: OpenPoint) async throws -> PointTicket {
         try await link.ask(AgentCalls.openPoint, request)
     }

@@ -30,6 +30,19 @@ struct AgentDispatch: Sendable {
             return Nothing()
         }
         on(AgentCalls.ownership) { body, _ in try await agent.ownership(relationship: body) }
+        on(AgentCalls.standings) { _, _ in try await agent.standings() }
+        on(AgentCalls.forgetOwnership) { body, _ in
+            try await agent.forgetOwnership(relationship: body)
+            return Nothing()
+        }
+        on(AgentCalls.attend) { body, _ in
+            try await agent.attend(body)
+            return Nothing()
+        }
+        on(AgentCalls.keepVault) { body, _ in
+            try await agent.keepVault(body)
+            return Nothing()
+        }
         on(AgentCalls.openPoint) { body, _ in try await agent.openPoint(body) }
         on(AgentCalls.sealPoint) { body, _ in try await agent.sealPoint(body) }
         on(AgentCalls.abandonPoint) { body, _ in

@@ -17,12 +17,14 @@ package final class AgentServer: Sendable {
     /// Errors: `busy` when an agent serves the control socket already, `invalidArgument` when its folder may be written
     /// by everybody, `io` when the data address cannot be had.
     package init(
-        site: String, controlSocket: String, listen: String, store: String, limits: AgentLimits = AgentLimits()
+        site: String, controlSocket: String, listen: String, store: String, runtime: String? = nil,
+        limits: AgentLimits = AgentLimits()
     ) throws {
         let interrupt = try Interrupt()
         lock = try ControlSocketLock(controlSocket)
         let data = try SocketListener(try SocketAddress(listen), interrupt: interrupt, limit: limits.connections)
-        let service = try AgentService(site: site, store: store, address: data.address, limits: limits)
+        let service = try AgentService(
+            site: site, store: store, runtime: runtime, address: data.address, limits: limits)
         let control = try SocketListener(
             try SocketAddress(controlSocket), interrupt: interrupt, limit: limits.connections)
         let dispatch = AgentDispatch(service)
@@ -58,10 +60,11 @@ package final class AgentServer: Sendable {
 
 /// Runs the agent of a site until SIGTERM or SIGINT, or until the task is cancelled.
 package func runAgent(
-    site: String, controlSocket: String, listen: String, store: String, limits: AgentLimits = AgentLimits()
+    site: String, controlSocket: String, listen: String, store: String, runtime: String? = nil,
+    limits: AgentLimits = AgentLimits()
 ) async throws {
     let server = try AgentServer(
-        site: site, controlSocket: controlSocket, listen: listen, store: store, limits: limits)
+        site: site, controlSocket: controlSocket, listen: listen, store: store, runtime: runtime, limits: limits)
     for await _ in endingSignals() { break }
     await server.stop()
 }

@@ -60,6 +60,8 @@ extension AgentService {
             if await store.manifest.epoch < request.epoch {
                 try await store.claim(owner: request.owner, epoch: request.epoch)
             }
+            // Before the point is whole: whoever finds it finds what goes with it.
+            if let context = request.context { try await store.keep(context: context) }
             let record: RecoveryPointRecord
             do {
                 record = try await point.draft.seal(

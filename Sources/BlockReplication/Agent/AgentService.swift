@@ -12,6 +12,7 @@ package final class AgentService: Agent {
     let store: String
     let stores: PointStores
     let records: OwnershipRecords
+    let vaults: KeptVaults
     let incoming: IncomingPoints
     /// One change at a time to each relationship.
     let gate = Gate()
@@ -21,7 +22,12 @@ package final class AgentService: Agent {
     let storeID: String
 
     /// Makes the service; `address` is where senders reach this host's data listener.
-    package init(site: String, store: String, address: String, limits: AgentLimits = AgentLimits()) throws {
+    ///
+    /// `runtime` is a folder that a reboot empties: what lies there is known since the boot. Without one it lies in the
+    /// store, and a reboot is not noticed.
+    package init(
+        site: String, store: String, runtime: String? = nil, address: String, limits: AgentLimits = AgentLimits()
+    ) throws {
         guard store.hasPrefix("/") else {
             throw ReplicationError(
                 .invalidArgument, "the store \(store) is no absolute path", hint: "give the folder's whole path")
@@ -35,7 +41,8 @@ package final class AgentService: Agent {
         try makeFolder(store + "/points", rights: 0o711)
         try ExportFolders.make(in: store)
         storeID = try StoreIdentity.ensure(in: store)
-        records = try OwnershipRecords(store: store)
+        records = try OwnershipRecords(store: store, runtime: runtime)
+        vaults = try KeptVaults(store: store)
         stores = PointStores(root: store + "/points")
         // A point that failed holds space and a name: both are given back at once, off the connection's thread.
         incoming = IncomingPoints(helloSeconds: limits.helloSeconds) { point in
@@ -82,6 +89,17 @@ package final class AgentService: Agent {
     package func ownership(relationship: String) async throws -> OwnershipRecord? {
         try records.read(relationship)
     }
+
+    package func standings() async throws -> [OwnershipStanding] { try records.standings() }
+
+    package func forgetOwnership(relationship: String) async throws {
+        try await gate.pass(relationship) { try records.remove(relationship) }
+    }
+
+    // MARK: The vault
+
+    package func attend(_ vault: VaultStanding) async throws { try vaults.attend(vault) }
+    package func keepVault(_ part: VaultPart) async throws { try vaults.keep(part) }
 
     // MARK: Incoming points
 

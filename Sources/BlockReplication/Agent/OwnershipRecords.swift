@@ -1,25 +1,40 @@
 import Foundation
-import SiteModel
+package import SiteModel
 import Synchronization
 
 /// The host's own records of who may write which VM: `STORE/ownership/<relationship>.json`.
 ///
-/// The record lies outside the points, for it outlives them. The agent alone reads it today; it is a plain file so that a
-/// libvirt `qemu` hook, which does not exist yet, can read it when no agent runs.
-final class OwnershipRecords: Sendable {
+/// A record lies outside the points, for it outlives them. It is a plain file, so that libvirt's `qemu` hook can read it when
+/// no agent runs.
+///
+/// A record alone does not say that it still holds: the host may have been down while the VM failed over. So each is
+/// *confirmed* since the last boot, or it is not: by a file of the same name in a folder that a reboot empties.
+package final class OwnershipRecords: Sendable {
+    /// Where a host's confirmations lie unless it is told otherwise.
+    package static let defaultRuntime = "/run/perilune"
     private static let sizeLimit = 64 << 10
 
     private let folder: String
+    private let confirmed: String
     /// One change at a time, so that no check is overtaken by another's write.
     private let writing = Mutex(())
 
-    init(store: String) throws {
+    /// Takes the records of a store; `runtime` is a folder that a reboot empties.
+    init(store: String, runtime: String?) throws {
         folder = store + "/ownership"
+        confirmed = (runtime ?? store) + "/confirmed"
         try makeFolder(folder)
+        try makeFolder(confirmed)
+    }
+
+    /// Takes the records of a store as they are, to read them only: nothing is made or changed.
+    package init(reading store: String, runtime: String) {
+        folder = store + "/ownership"
+        confirmed = runtime + "/confirmed"
     }
 
     /// Reads a record; nil when there is none.
-    func read(_ relationship: String) throws -> OwnershipRecord? {
+    package func read(_ relationship: String) throws -> OwnershipRecord? {
         try StoreNames.checkRelationship(relationship)
         let path = path(relationship)
         guard let file = FileHandle(forReadingAtPath: path) else {
@@ -40,7 +55,37 @@ final class OwnershipRecords: Sendable {
         return record
     }
 
-    /// Writes a record that is not older than the one that is there.
+    /// Every record, with whether it was confirmed since the last boot; one that cannot be read is an error.
+    package func standings() throws -> [OwnershipStanding] {
+        try relationships().compactMap { relationship in
+            try read(relationship).map { OwnershipStanding(record: $0, isConfirmed: isConfirmed($0)) }
+        }
+    }
+
+    /// The record that names this VM; nil when none does.
+    ///
+    /// Records that cannot be read are passed over.
+    package func record(ofVM uuid: String) throws -> OwnershipRecord? {
+        try relationships().lazy.compactMap { try? self.read($0) }.first { $0.vmUUID == uuid }
+    }
+
+    private func relationships() throws -> [String] {
+        guard access(folder, F_OK) == 0 else { return [] }
+        return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+            .filter { $0.hasSuffix(".json") }.map { String($0.dropLast(".json".count)) }
+            .filter { (try? StoreNames.checkRelationship($0)) != nil }
+    }
+
+    /// Whether this very ownership was confirmed since the last boot.
+    package func isConfirmed(_ record: OwnershipRecord) -> Bool {
+        guard (try? StoreNames.checkRelationship(record.relationship)) != nil else { return false }
+        let text = try? String(contentsOfFile: "\(confirmed)/\(record.relationship)", encoding: .utf8)
+        return text == Self.confirmation(of: record)
+    }
+
+    private static func confirmation(of record: OwnershipRecord) -> String { "\(record.epoch) \(record.owner)\n" }
+
+    /// Writes a record that is not older than the one that is there, and confirms it: whoever writes it knows.
     func write(_ record: OwnershipRecord) throws {
         try writing.withLock { _ in
             if let present = try read(record.relationship) {
@@ -60,16 +105,42 @@ final class OwnershipRecords: Sendable {
                         context: ["recorded": present.vmUUID, "given": record.vmUUID])
                 }
             }
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys]
-            try replaceFile(path(record.relationship), with: try encoder.encode(record))
+            try put(record)
+            try confirm(record)
         }
     }
 
-    /// Removes a record.
+    /// Confirms every record that names its own host as owner on the operator's word, and notes when, for the vault to see.
+    ///
+    /// - Returns: all records that name this host as owner.
+    package static func confirmAlone(store: String, runtime: String, at now: Timestamp) throws -> [OwnershipRecord] {
+        let records = try OwnershipRecords(store: store, runtime: runtime)
+        return try records.writing.withLock { _ in
+            try records.standings().filter { $0.record.owner == $0.record.host }.map { standing in
+                guard !standing.isConfirmed else { return standing.record }
+                var record = standing.record
+                record.startedAlone = now
+                try records.put(record)
+                try records.confirm(record)
+                return record
+            }
+        }
+    }
+
+    private func confirm(_ record: OwnershipRecord) throws {
+        try makeFolder(confirmed)
+        try replaceFile("\(confirmed)/\(record.relationship)", with: Data(Self.confirmation(of: record).utf8))
+    }
+
+    private func put(_ record: OwnershipRecord) throws {
+        try replaceFile(path(record.relationship), with: try JSONEncoder().encode(record))
+    }
+
+    /// Removes a record; nothing happens when there is none.
     func remove(_ relationship: String) throws {
         try StoreNames.checkRelationship(relationship)
         try writing.withLock { _ in
+            unlink("\(confirmed)/\(relationship)")
             guard unlink(path(relationship)) == 0 || errno == ENOENT else {
                 throw ReplicationError.system(
                     "removing an ownership record", path: path(relationship), errno: errno)
@@ -115,7 +186,7 @@ func replaceFile(_ path: String, with data: Data) throws {
     try syncFolder((path as NSString).deletingLastPathComponent)
 }
 
-private func syncFolder(_ path: String) throws {
+func syncFolder(_ path: String) throws {
     let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw ReplicationError.system("opening a folder", path: path, errno: errno) }
     defer { close(descriptor) }

@@ -32,6 +32,10 @@ package struct Manifest: Codable, Sendable, Equatable {
     package var nextNumber = 1
     /// Counts up with every file that may have to replace one of the same purpose.
     package var serial = 1
+    /// What the vault knew of the VM's replication when the newest point was made, as the engine wrote it.
+    ///
+    /// Nil in a manifest of an older version.
+    package var context: String?
 
     package init(relationship: String, vmName: String, vmUUID: String, epoch: Int, owner: String) {
         self.relationship = relationship

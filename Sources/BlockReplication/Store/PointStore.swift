@@ -88,6 +88,21 @@ package actor PointStore {
         }
     }
 
+    /// The most that is kept of what the vault knows, in bytes.
+    private static let maximumContext = 1 << 20
+
+    /// Keeps what the vault knows of the VM's replication; what is kept already is not written again.
+    func keep(context: String) throws {
+        guard context != manifest.context else { return }
+        guard context.utf8.count <= Self.maximumContext else {
+            throw ReplicationError(
+                .invalidArgument, "what the vault knows of the VM has \(context.utf8.count) bytes",
+                hint: "at most \(Self.maximumContext) are kept beside the points",
+                context: ["relationship": manifest.relationship])
+        }
+        try commit { $0.context = context }
+    }
+
     /// Starts a new recovery point and makes a writer for each disk.
     ///
     /// The first point is a raw base, or an overlay on an adopted base; a later one an overlay on the newest. `parent` is the

@@ -68,6 +68,17 @@ extension LibvirtHypervisor {
         }
     }
 
+    package func removeOwnership(uuid: String) async throws {
+        guard try await ownership(uuid: uuid) != nil else { return }
+        try await onDomain(uuid) { domain in
+            try LibvirtLibrary.check(
+                virDomainSetMetadata(
+                    domain, Int32(VIR_DOMAIN_METADATA_ELEMENT.rawValue), nil, nil, Ownership.metadataNamespace,
+                    try Self.affected(domain)),
+                "remove the ownership record of VM \(uuid)")
+        }
+    }
+
     package func ownership(uuid: String) async throws -> Ownership? {
         try await onDomain(uuid) { domain in
             let which = try Self.isPersistent(domain) ? VIR_DOMAIN_AFFECT_CONFIG : VIR_DOMAIN_AFFECT_LIVE

@@ -227,7 +227,7 @@ enum HostChecks {
             source: "2.4, rule 33; DESIGN 4",
             fix: "Register it: vault:host { ..., fence = { \"/usr/sbin/fence_ipmilan\", ... } }."
         ) { facts in
-            guard let program = facts.host.fence.first else {
+            guard let program = facts.host.fenceAgent?.agent ?? facts.host.fence.first else {
                 return .warn("there is none: an unplanned failover then needs your word that the host is lost")
             }
             return facts.fenceProblem.map { .fail($0, fix: "Install the program, or register the right one.") }

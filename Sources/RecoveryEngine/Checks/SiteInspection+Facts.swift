@@ -147,6 +147,7 @@ extension SiteInspection {
     }
 
     private func fenceProblem(_ host: Host) -> String? {
+        if let agent = host.fenceAgent { return CommandFencing().problem(of: agent) }
         guard let program = host.fence.first else { return nil }
         if !program.hasPrefix("/") {
             return "'\(program)' is no absolute path, and is looked for wherever the engine was started"

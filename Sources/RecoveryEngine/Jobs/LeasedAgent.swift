@@ -19,6 +19,18 @@ struct LeasedAgent: Agent {
         try await wrapped.ownership(relationship: relationship)
     }
 
+    func standings() async throws -> [OwnershipStanding] {
+        try await wrapped.standings()
+    }
+
+    func forgetOwnership(relationship: String) async throws {
+        try await lease.require()
+        try await wrapped.forgetOwnership(relationship: relationship)
+    }
+
+    func attend(_ vault: VaultStanding) async throws { try await wrapped.attend(vault) }
+    func keepVault(_ part: VaultPart) async throws { try await wrapped.keepVault(part) }
+
     func openPoint(_ request: OpenPoint) async throws -> PointTicket {
         try await lease.require()
         return try await wrapped.openPoint(request)

@@ -75,6 +75,11 @@ struct LeasedHypervisor: Hypervisor {
         try await wrapped.setOwnership(uuid: uuid, ownership)
     }
 
+    func removeOwnership(uuid: String) async throws {
+        try await lease.require()
+        try await wrapped.removeOwnership(uuid: uuid)
+    }
+
     func ownership(uuid: String) async throws -> Ownership? {
         try await wrapped.ownership(uuid: uuid)
     }

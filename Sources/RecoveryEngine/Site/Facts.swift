@@ -104,7 +104,8 @@ extension RecoveryEngine {
 
     /// Free space of the host's store; nil when its agent does not answer.
     private func freeBytes(at host: String) async throws -> UInt64? {
-        let agent = try await hosts.agent(host)
+        // The agent is told which copy of the vault asks: one that was superseded goes no further than this.
+        guard let agent = try await hosts.reachableAgent(host) else { return nil }
         do {
             return try await agent.status().freeBytes
         } catch is ReplicationError {

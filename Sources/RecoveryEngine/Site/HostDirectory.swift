@@ -41,9 +41,22 @@ package struct HostDirectory: Sendable {
         let agent = try await agent(id)
         do {
             _ = try await agent.status()
+            try await present(to: agent)
             return agent
         } catch is ReplicationError {
             return nil
+        }
+    }
+
+    /// Tells the agent which copy of the vault asks; one that has been superseded learns of it here, and stands back.
+    private func present(to agent: any Agent) async throws {
+        guard let identity = try await vault.identity() else { return }
+        do {
+            try await agent.attend(VaultStanding(id: identity.id, epoch: identity.epoch))
+        } catch let error as ReplicationError where error.code == .staleEpoch {
+            let epoch = error.context["promoted"].flatMap { Int($0) } ?? identity.epoch + 1
+            try await vault.changeIdentity(orNew: identity.id) { $0.supersededBy = epoch }
+            throw VaultError.superseded(by: epoch, nil)
         }
     }
 }

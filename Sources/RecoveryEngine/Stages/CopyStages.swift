@@ -26,7 +26,11 @@ extension JobDriver {
             try await hosts.agent(relationship.target).forget(relationship: relationship.id)
             try await record { _, relationship, _ in relationship.keptReplica = nil }
         }
-        try await source.setAutostart(uuid: domain.uuid, false)
+        if domain.autostart {
+            // Before it is turned off: whoever takes this job up would find it off.
+            try await record { _, relationship, _ in relationship.autostart = true }
+            try await source.setAutostart(uuid: domain.uuid, false)
+        }
         try await recordOwnershipAtHosts([relationship.source, relationship.target], required: true)
         let needed = relationship.disks.reduce(0) { $0 + $1.size }
         let status = try await hosts.agent(relationship.target).status()
@@ -108,11 +112,14 @@ extension JobDriver {
             job.facts["scanned"] = String(summary.scanned)
             job.facts["seconds"] = String(summary.seconds)
         }
+        let relationship = relationship
+        let context = try await dependencies.vault.read { try SiteRecord(of: relationship, in: $0).text() }
         return try await target.sealPoint(
             SealPoint(
                 relationship: relationship.id, generation: generation, number: relationship.lastPointNumber + 1,
                 cause: pointKind(isActive: domain.power.isActive), at: at, epoch: relationship.epoch,
-                owner: relationship.owner, domainXML: domainXML, checksums: summary.checksums))
+                owner: relationship.owner, domainXML: domainXML, checksums: summary.checksums,
+                context: context))
     }
 
     /// The instant of a running VM: a checkpoint and a pull backup begun in one call, read, and ended as soon as it is read.

@@ -9,11 +9,19 @@ extension JobDriver {
     func release() async throws {
         let owner = relationship.owner
         let other = owner == relationship.source ? relationship.target : relationship.source
+        // The VM is its host's again: it starts when the host says so, and with the host if it did before. The host's record
+        // goes first: with one, it must not start by itself.
+        let ownersAgent = try await hosts.reachableAgent(owner)
+        try await ownersAgent?.forgetOwnership(relationship: relationship.id)
         if let hypervisor = try await hosts.reachableHypervisor(owner),
             try await hypervisor.domain(uuid: relationship.vmUUID) != nil
         {
             try await hypervisor.endBackup(uuid: relationship.vmUUID)
             try await discardCheckpoints(hypervisor, keeping: nil)
+            try await hypervisor.removeOwnership(uuid: relationship.vmUUID)
+            if relationship.autostart == true, ownersAgent != nil {
+                try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
+            }
         }
         let policyID = relationship.policy
         let policy = try await dependencies.vault.read { try $0.object(Policy.self, id: policyID)?.value }
@@ -51,6 +59,7 @@ extension JobDriver {
             relationship.newestGeneration = nil
             relationship.checkpoint = nil
             relationship.failover = nil
+            (relationship.autostart, relationship.formerCopy) = (nil, nil)
             // Where it runs now is where it would be protected from again.
             if relationship.owner == relationship.target { swap(&relationship.source, &relationship.target) }
             for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }

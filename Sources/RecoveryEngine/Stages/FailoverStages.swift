@@ -31,7 +31,7 @@ extension JobDriver {
     private func sourceVerdict() async throws -> SourceVerdict {
         if argument("source") == "fence" {
             let host = try await hosts.host(relationship.source)
-            if !host.fence.isEmpty { return await dependencies.fencing.fence(host) }
+            if host.hasFence { return await dependencies.fencing.fence(host) }
         }
         let otherwise: SourceVerdict = argument("source") == "declared lost" ? .declared : .unknown
         guard let hypervisor = try await hosts.reachableHypervisor(relationship.source) else { return otherwise }
@@ -125,6 +125,7 @@ extension JobDriver {
         let now = now
         try await takeOwnership(for: relationship.target) { relationship in
             if relationship.failover == nil {
+                relationship.formerCopy = nil
                 relationship.failover = FailoverRecord(
                     planned: planned, generation: generation,
                     sourceVerdict: verdict.flatMap(SourceVerdict.init(rawValue:)) ?? .unknown, at: now,
@@ -293,7 +294,11 @@ extension JobDriver {
     func startSource() async throws {
         try await checkOwnership(of: relationship.source)
         let hypervisor = try await hosts.hypervisor(relationship.source)
+        if relationship.formerCopy?.state == .suspended {
+            try await hypervisor.setLinks(uuid: relationship.vmUUID, up: true)
+        }
         try await hypervisor.start(uuid: relationship.vmUUID, paused: false)
+        try await record { _, relationship, _ in relationship.formerCopy = nil }
     }
 
     // MARK: Commit

@@ -46,7 +46,7 @@ extension JobDriver {
     private func recordOwnership(at id: String) async throws {
         let record = OwnershipRecord(
             relationship: relationship.id, vmUUID: relationship.vmUUID, owner: relationship.owner,
-            epoch: relationship.epoch)
+            epoch: relationship.epoch, host: id)
         try await hosts.agent(id).recordOwnership(record)
         if let hypervisor = try await hosts.reachableHypervisor(id),
             try await hypervisor.domain(uuid: relationship.vmUUID) != nil
@@ -64,6 +64,8 @@ extension JobDriver {
         for owner: String, _ change: @escaping @Sendable (inout Relationship) -> Void
     ) async throws {
         if fact("epoch") == nil {
+            // A copy of the vault that was superseded must not raise an epoch: the new owner's agent knows.
+            _ = try await hosts.reachableAgent(owner)
             try await record { job, relationship, _ in
                 relationship.epoch += 1
                 relationship.owner = owner

@@ -53,6 +53,7 @@ extension JobDriver {
         try await record { _, relationship, vault in
             swap(&relationship.source, &relationship.target)
             relationship.newestGeneration = nil
+            relationship.formerCopy = nil
             for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
         }
     }

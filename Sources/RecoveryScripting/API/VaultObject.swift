@@ -29,8 +29,9 @@ enum VaultObject {
             .required("address", .text, "where the agent receives data, as host:port"),
             .required("store", .text, "folder at the host for recovery points"),
             .optional(
-                "fence", .list(.text),
-                "command that ends the host for certain; exit status 0 is proof", otherwise: "stays as it is"),
+                "fence", .either([.list(.text), .map(.any)]),
+                "command that ends the host for certain (exit status 0 is proof), or { agent = \"fence_virsh\", "
+                    + "options = {...}, secrets = { password = \"/path\" } }", otherwise: "stays as it is"),
         ],
         lookup: .required("name", .text, "name of a registered host", names: .host),
         results: [ResultDeclaration("host", .object("host"), "the host")],
@@ -51,11 +52,14 @@ enum VaultObject {
             try Handle.check(name, of: "host")
             let engine = call.session.engine
             let present = try await engine.vault.read { try $0.object(Host.self, named: name, parent: nil)?.value }
+            let agent = try FenceOption.agent(call.arguments["fence"])
+            let command = agent == nil ? arguments.texts("fence") : []
             let host = Host(
                 id: present?.id ?? engine.dependencies.identifiers.next(), name: name, site: arguments.text("site"),
                 uri: arguments.text("uri"), agentSocket: arguments.text("agent"),
                 agentAddress: arguments.text("address"), store: arguments.text("store"),
-                fence: arguments.texts("fence") ?? present?.fence ?? [])
+                fence: command ?? present?.fence ?? [],
+                fenceAgent: agent ?? (command == nil ? present?.fenceAgent : nil))
             // A fence is a program to run, and a host's store is where copies go: not every script may say what they are.
             if host != present { try call.require(.hosts) }
             return [.object(Handle.host(try await engine.ensureHost(host).name))]

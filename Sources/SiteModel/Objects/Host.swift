@@ -18,10 +18,15 @@ package struct Host: SiteObject {
     ///
     /// Empty when there is none.
     package var fence: [String]
+    /// The fence agent that ends this host, in place of a command.
+    package var fenceAgent: FenceAgent?
+
+    /// Whether there is a way to end this host for certain.
+    package var hasFence: Bool { !fence.isEmpty || fenceAgent != nil }
 
     package init(
         id: String, name: String, site: String, uri: String, agentSocket: String, agentAddress: String, store: String,
-        fence: [String] = []
+        fence: [String] = [], fenceAgent: FenceAgent? = nil
     ) {
         self.id = id
         self.name = name
@@ -31,6 +36,7 @@ package struct Host: SiteObject {
         self.agentAddress = agentAddress
         self.store = store
         self.fence = fence
+        self.fenceAgent = fenceAgent
     }
 }
 
@@ -52,6 +58,9 @@ extension Host: Checkable {
     }
 
     private var fenceViolation: FieldViolation? {
+        if let fault = fenceAgent?.fault {
+            return FieldViolation("fence", given: FieldCheck.shown(fault), allowed: "a fence agent with its options")
+        }
         guard let program = fence.first else { return nil }
         let allowed = "an absolute path to a program, then its arguments, none with a NUL"
         let plain = program.hasPrefix("/") && fence.allSatisfy { !$0.unicodeScalars.contains("\0") }

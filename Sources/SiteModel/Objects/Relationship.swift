@@ -39,6 +39,12 @@ package struct Relationship: SiteObject {
     package var lastPointNumber: Int
     /// The last failure, shown until the next success.
     package var lastError: String?
+    /// The VM was to start with its host when it was protected; its host starts it so again once protection ends.
+    package var autostart: Bool?
+    /// Whether the VM ran at its owner when the owner was last looked at; nil when nobody has looked.
+    package var ranAtOwner: Bool?
+    /// How the former owner's copy was found when its host came back after a failover; nil while it has not.
+    package var formerCopy: FormerCopy?
     /// Writable disks of the VM that were left out: they do not exist at the target in any form.
     package var excludedDisks: [String]?
     /// How the first copy is made, until it is whole.
@@ -137,6 +143,30 @@ package struct FailoverRecord: Codable, Hashable, Sendable {
         self.sourceVerdict = sourceVerdict
         self.at = at
         self.sourceCheckpoint = sourceCheckpoint
+    }
+}
+
+/// The copy of a VM that its former owner came back with.
+package struct FormerCopy: Codable, Hashable, Sendable {
+    package enum State: String, Codable, Hashable, Sendable {
+        /// It was off.
+        case stopped
+        /// It ran on an ownership that has ended, and was suspended with its links down.
+        case suspended
+    }
+
+    /// The host that has it.
+    package var host: String
+    package var state: State
+    /// The epoch that its host still went by.
+    package var epoch: Int
+    package var at: Timestamp
+
+    package init(host: String, state: State, epoch: Int, at: Timestamp) {
+        self.host = host
+        self.state = state
+        self.epoch = epoch
+        self.at = at
     }
 }
 

@@ -66,6 +66,12 @@ package final class SQLiteVault: Vault {
         }
     }
 
+    /// Blocks while it copies, so on a thread that nothing else waits for.
+    func backUp(to target: DatabaseQueue) async throws {
+        let pool = pool
+        try await uncancelled { try pool.backup(to: target) }
+    }
+
     /// Runs on the connection that writes, outside a transaction; for tests and maintenance.
     func onWriter<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
         try await pool.writeWithoutTransaction(body)

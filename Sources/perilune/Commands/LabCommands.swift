@@ -6,7 +6,7 @@ import Lab
 struct LabCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab", abstract: "Two sites with real guests on this machine, to try everything on.",
-        subcommands: [Up.self, Down.self, Status.self, Lose.self, Return.self])
+        subcommands: [Up.self, Down.self, Status.self, Lose.self, Return.self, Cut.self, Heal.self, Enter.self])
 
     struct Options: ParsableArguments {
         @Option(help: "The lab's directory.")
@@ -91,9 +91,64 @@ struct LabCommand: AsyncParsableCommand {
                 try await lab.returnSite(site)
                 Terminal.say(
                     """
-                    site \(site.rawValue) is back; its guests stay off. To start one that this site owns (perilune status):
+                    site \(site.rawValue) is back; its guests stay off. perilune replicate starts what it owned and what ran
+                    there when it was lost. To start another (a protected one only once replicate has confirmed the owner):
                       virsh -c '\(lab.layout(of: site).libvirtURI)' start NAME
                     """)
+            }
+        }
+    }
+
+    struct Cut: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Cuts a site off: it runs on, and nobody reaches it.")
+
+        @OptionGroup var options: Options
+        @Argument(help: "a or b")
+        var site: String
+
+        func run() async throws {
+            try await Failure.reporting {
+                let site = try SiteName(parsing: site)
+                try await options.lab().cut(site)
+                Terminal.say("site \(site.rawValue) is cut off: its guests run on; perilune lab heal \(site.rawValue)")
+            }
+        }
+    }
+
+    struct Heal: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Ends the partition of a site.")
+
+        @OptionGroup var options: Options
+        @Argument(help: "a or b")
+        var site: String
+
+        func run() async throws {
+            try await Failure.reporting {
+                let site = try SiteName(parsing: site)
+                try await options.lab().heal(site)
+                Terminal.say("site \(site.rawValue) is reached again, as it is by now")
+            }
+        }
+    }
+
+    struct Enter: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Runs a program inside a site, on its disks and its network: it ends with the site.")
+
+        @OptionGroup var options: Options
+        @Argument(help: "a or b")
+        var site: String
+        @Argument(parsing: .postTerminator, help: "After '--': the program and its arguments.")
+        var words: [String]
+
+        func run() async throws {
+            try await Failure.reporting {
+                guard !words.isEmpty else { throw ValidationError("name a program after '--'") }
+                let all = try options.lab().entry(to: SiteName(parsing: site)) + words
+                var arguments = all.map { strdup($0) } + [nil]
+                execvp(all[0], &arguments)
+                throw LabError(.missing, "\(all[0]) cannot be run.", hint: "run scripts/setup")
             }
         }
     }

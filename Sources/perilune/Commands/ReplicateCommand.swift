@@ -48,7 +48,10 @@ struct ReplicateCommand: AsyncParsableCommand {
             do {
                 _ = try await Interruption.cancelling {
                     for recovered in try await engine.recoverOpenJobs() { Terminal.say(Recovery.line(recovered)) }
-                    try await replicator.run()
+                    try await withThrowingDiscardingTaskGroup { group in
+                        group.addTask { try await replicator.run() }
+                        group.addTask { try await SiteWatch(engine: engine) { report.tell($0) }.run() }
+                    }
                 }
             } catch is CancellationError {}
             Terminal.say("stopped")

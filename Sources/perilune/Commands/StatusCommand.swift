@@ -35,7 +35,10 @@ struct StatusCommand: AsyncParsableCommand {
             }.sorted { $0.number < $1.number }
             if options.json { return Terminal.say(try StatusText.json(rows, health, points, now: now)) }
             let width = Terminal.width()
+            var place: String?
+            if let vault = engine.vault as? SQLiteVault { place = try await VaultPlaceText.line(of: vault) }
             Terminal.say(StatusText.text(rows, health, width: width))
+            if let place { Terminal.say(place) }
             for (plan, run) in try await engine.openPlanRuns() {
                 Terminal.say(
                     "plan \(plan.name): \(run.operation.rawValue) is \(run.state.rawValue)"
@@ -51,7 +54,7 @@ enum StatusText {
     static func text(_ rows: [VMStatus], _ health: VaultHealth, width: Int) -> String {
         guard !rows.isEmpty else { return "no VM is replicated yet" }
         let warnings = rows.flatMap { row in
-            row.runsWithoutOwnership.map {
+            row.runsWithoutOwnership.filter { !isSuspended(row.relationship, at: $0) }.map {
                 "WARNING: \(row.relationship.name) runs at \($0.name) too, which does not own it: "
                     + "two copies are being written"
             }
@@ -75,10 +78,28 @@ enum StatusText {
         }
     }
 
+    /// A suspended copy writes nothing.
+    private static func isSuspended(_ relationship: Relationship, at host: SiteModel.Host) -> Bool {
+        relationship.formerCopy.map { $0.host == host.id && $0.state == .suspended } ?? false
+    }
+
+    /// What is known of the copy that a former owner came back with.
+    private static func formerCopy(_ row: VMStatus) -> String? {
+        guard let copy = row.relationship.formerCopy else { return nil }
+        let host = [row.source, row.target].compactMap { $0 }.first { $0.id == copy.host }?.name ?? "its former owner"
+        return switch copy.state {
+        case .suspended:
+            "ALERT: its former copy came back running at \(host) (epoch \(copy.epoch)): it is suspended, its links are "
+                + "down and its disks kept; end it there (virsh destroy) before the direction is reversed"
+        case .stopped: "its former copy at \(host) is off and kept from starting; nothing is replicated from it"
+        }
+    }
+
     /// What wants a line of its own below the table.
     private static func notes(_ row: VMStatus) -> [String] {
         let name = row.relationship.name
         var notes: [String] = []
+        if let copy = formerCopy(row) { notes.append("\(name): \(copy)") }
         if let job = row.job {
             let stage = job.stages.first { $0.state == .begun }?.name
             let held = job.isHeld ? ", held before \(job.hold?.rawValue ?? "its next stage") by a plan" : nil
@@ -224,6 +245,7 @@ enum StatusText {
         /// Seconds since a test and its clean-up last succeeded.
         var testAgeSeconds: Double?
         var lastTest: TestReport?
+        var formerCopy: FormerCopy?
         var excludedDisks: [String]?
         var firstCopy: FirstCopyRecord?
         /// Of the one VM that was asked for.
@@ -250,7 +272,7 @@ enum StatusText {
                 runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
                 testVM: row.relationship.test?.vmName, test: row.relationship.testStanding(now: now).word,
                 testAgeSeconds: row.relationship.lastTestFailoverAt.map { now.seconds(since: $0) },
-                lastTest: row.relationship.lastTest,
+                lastTest: row.relationship.lastTest, formerCopy: row.relationship.formerCopy,
                 excludedDisks: row.relationship.excludedDisks,
                 firstCopy: row.relationship.firstCopy, recoveryPoints: points.isEmpty ? nil : points,
                 summary: row.next.summary, next: allowed(row),

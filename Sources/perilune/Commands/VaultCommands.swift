@@ -8,7 +8,7 @@ import VaultStore
 struct VaultCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "vault", abstract: "Creates a vault and shows what it holds.",
-        subcommands: [Create.self, Show.self])
+        subcommands: [Create.self, Show.self, Ship.self, Promote.self, Rebuild.self])
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Creates an empty vault.")
@@ -22,6 +22,109 @@ struct VaultCommand: AsyncParsableCommand {
                 Terminal.say(
                     existed
                         ? "vault \(options.path) exists already; nothing was changed" : "made vault \(options.path)")
+            }
+        }
+    }
+
+    struct Ship: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Names the vault's second place, ships it there now, and shows how old the copy is.",
+            discussion: """
+                From then on every process that works on the vault ships it, every few seconds: perilune replicate above all.
+                """)
+
+        @OptionGroup var options: VaultOptions
+
+        @Option(help: "A file on another site's disk, host:NAME for that host's agent, or none.")
+        var to: String?
+
+        func run() async throws {
+            try await Failure.reporting {
+                let vault = try SQLiteVault.open(path: options.path, create: false)
+                let dependencies = VaultOptions.dependencies(vault)
+                if let to {
+                    let place = try await place(to, in: vault)
+                    try await vault.changeIdentity(orNew: dependencies.identifiers.next()) { $0.secondPlace = place }
+                }
+                try await VaultShipper(
+                    vault: vault, connections: dependencies.connections, clock: dependencies.clock
+                ).ship()
+                Terminal.say(
+                    try await VaultPlaceText.line(of: vault) ?? "the vault has no second place; name one: --to")
+            }
+        }
+
+        private func place(_ text: String, in vault: SQLiteVault) async throws -> SecondPlace? {
+            if text == "none" { return nil }
+            guard text.hasPrefix("host:") else {
+                guard text.hasPrefix("/") else {
+                    throw ValidationError("--to \(text): give an absolute path, host:NAME or none")
+                }
+                return .file(text)
+            }
+            let name = String(text.dropFirst("host:".count))
+            let hosts = try await vault.read { try $0.objects(SiteModel.Host.self).map(\.value) }
+            guard let host = hosts.first(where: { $0.name == name }) else {
+                throw EngineError(
+                    .unknown, "the vault has no host '\(name)'",
+                    hint: "it has: \(hosts.map(\.name).joined(separator: ", "))")
+            }
+            return .host(host.id)
+        }
+    }
+
+    struct Promote: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes a shipped copy the vault: agents refuse every other copy from then on.")
+
+        @Argument(help: "The copy's file: the second place, or STORE/vault/ID.db at a host.")
+        var path: String
+
+        func run() async throws {
+            try await Failure.reporting {
+                let vault = try SQLiteVault.open(path: path, create: false)
+                let outcome = try await VaultPromotion(VaultOptions.dependencies(vault)).promote()
+                Terminal.say("\(path) is the vault now, epoch \(outcome.epoch)")
+                if !outcome.told.isEmpty { Terminal.say("  told: \(outcome.told.joined(separator: ", "))") }
+                if !outcome.silent.isEmpty {
+                    Terminal.say(
+                        "  did not answer: \(outcome.silent.joined(separator: ", ")); told when they do (perilune replicate)"
+                    )
+                }
+                if outcome.openJobs > 0 {
+                    Terminal.say("  \(outcome.openJobs) open jobs were left; perilune replicate takes them up")
+                }
+                Terminal.say("next: export PERILUNE_VAULT=\(path); perilune vault ship --to PLACE; perilune status")
+            }
+        }
+    }
+
+    struct Rebuild: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes a vault anew from the manifests beside the points, and says what could not be known.")
+
+        @OptionGroup var options: VaultOptions
+
+        @Option(name: .customLong("from"), parsing: .upToNextOption, help: "Stores, as they can be read from here.")
+        var stores: [String]
+
+        func run() async throws {
+            try await Failure.reporting {
+                let (finds, troubles) = try VaultRebuild.read(stores: stores)
+                guard !finds.isEmpty else {
+                    throw EngineError(
+                        .unknown, "no manifest was found: \(troubles.joined(separator: "; "))",
+                        hint: "name the folders that agents were given as --store")
+                }
+                let vault = try SQLiteVault.open(path: options.path, create: true)
+                var report = try await VaultRebuild(clock: SystemClock()).rebuild(from: finds, into: vault)
+                report.unknown = troubles + report.unknown
+                Terminal.say(
+                    "\(options.path): \(report.restored.count) VMs (\(report.restored.joined(separator: ", "))), "
+                        + "\(report.points) points, hosts \(report.hosts.joined(separator: ", "))")
+                Terminal.say("not known:")
+                for line in report.unknown { Terminal.say("  \(line)") }
+                Terminal.say("next: perilune status, then perilune replicate")
             }
         }
     }
@@ -128,5 +231,30 @@ struct VaultContents: Encodable {
 
     private static func clock(_ time: Timestamp) -> String {
         Date(timeIntervalSince1970: Double(time.milliseconds) / 1000).formatted(.iso8601)
+    }
+}
+
+/// Where the vault's second place is, and how far behind.
+enum VaultPlaceText {
+    /// A line for `status`; nil when no second place is named.
+    static func line(of vault: SQLiteVault) async throws -> String? {
+        guard let identity = try await vault.identity() else { return nil }
+        if let epoch = identity.supersededBy {
+            return "ALERT: this vault was superseded by a promoted copy (epoch \(epoch)); it is written no more"
+        }
+        guard let place = identity.secondPlace else { return nil }
+        let name: String
+        switch place {
+        case .file(let path): name = path
+        case .host(let id):
+            let host = try await vault.read { try $0.object(SiteModel.Host.self, id: id)?.value.name }
+            name = "host \(host ?? id)"
+        }
+        guard let age = VaultAge.seconds(ofVault: vault.path) else {
+            return "WARNING: the vault was never shipped to \(name)"
+        }
+        let warning = age > VaultAge.limit ? "WARNING: " : ""
+        let hint = age > VaultAge.limit ? "; perilune replicate ships it while it runs" : ""
+        return "\(warning)the vault's copy at \(name) is \(Text.age(age)) old\(hint)"
     }
 }

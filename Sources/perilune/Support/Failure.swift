@@ -19,7 +19,13 @@ enum Failure {
     /// Runs a command's body; prints what went wrong on standard error and ends with its exit code.
     static func reporting(_ body: () async throws -> Void) async throws {
         do {
-            try await body()
+            do {
+                try await body()
+            } catch {
+                await VaultShipping.finish()
+                throw error
+            }
+            await VaultShipping.finish()
         } catch let code as ExitCode {
             throw code
         } catch let error as ValidationError {

@@ -32,6 +32,21 @@ final class ReplicationReport: Sendable {
         }
     }
 
+    func tell(_ news: WatchNews) {
+        switch news {
+        case .confirmed(let vm, let host): Terminal.say("\(vm): \(host) is back and still owns it")
+        case .started(let vm, let host): Terminal.say("\(vm): started at \(host)")
+        case .takenOver(let vm, let host): Terminal.say("\(vm): \(host) had failed it over with no vault; taken over")
+        case .formerCopy(let vm, let host, .stopped):
+            Terminal.say("\(vm): \(host) is back with its former copy, off; it is kept from starting")
+        case .formerCopy(let vm, let host, .suspended):
+            Terminal.complain(
+                "ALERT: \(vm) came back running at \(host), which owns it no more: suspended, links down, disks kept")
+        case .trouble(let vm, let text):
+            if let line = troubles.withLock({ Self.notice("\(vm), watched", text, &$0) }) { Terminal.say(line) }
+        }
+    }
+
     private static func notice(_ vm: String, _ text: String, _ troubles: inout [String: Trouble]) -> String? {
         guard var trouble = troubles[vm], trouble.text == text else {
             troubles[vm] = Trouble(text: text, toldAt: Date())

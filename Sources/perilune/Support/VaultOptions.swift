@@ -16,11 +16,18 @@ struct VaultOptions: ParsableArguments {
     /// Opens the vault and makes an engine over it; `create` makes a new vault where there is none.
     func engine(create: Bool = false, display: JobDisplay) throws -> RecoveryEngine {
         let vault = try SQLiteVault.open(path: path, create: create)
-        return RecoveryEngine(
-            EngineDependencies(
-                vault: vault, connections: LibvirtConnections(), fencing: CommandFencing(), clock: SystemClock(),
-                identifiers: RandomIdentifiers(), holder: Self.holder(),
-                observer: { job, vm in display.update(job, vm) }))
+        let dependencies = Self.dependencies(vault) { job, vm in display.update(job, vm) }
+        VaultShipping.begin(
+            try VaultShipper(vault: vault, connections: dependencies.connections, clock: dependencies.clock))
+        return RecoveryEngine(dependencies)
+    }
+
+    static func dependencies(
+        _ vault: SQLiteVault, observer: @escaping @Sendable (Job, String) -> Void = { _, _ in }
+    ) -> EngineDependencies {
+        EngineDependencies(
+            vault: vault, connections: LibvirtConnections(), fencing: CommandFencing(), clock: SystemClock(),
+            identifiers: RandomIdentifiers(), holder: holder(), observer: observer)
     }
 
     private static func holder() -> String {

@@ -54,6 +54,10 @@ struct FakeAgent: Agent {
         try look { $0.stores[relationship]?.ownership }
     }
 
+    func forgetOwnership(relationship: String) async throws {
+        try await act("forget-ownership", relationship) { store, _ in store.ownership = nil }
+    }
+
     // MARK: Points
 
     func openPoint(_ request: OpenPoint) async throws -> PointTicket {

@@ -154,6 +154,10 @@ struct FakeHypervisor: Hypervisor {
         try await act("set-ownership", uuid: uuid) { try $0.definition.setOwnership(ownership) }
     }
 
+    func removeOwnership(uuid: String) async throws {
+        try await act("remove-ownership", uuid: uuid) { try $0.definition.setOwnership(nil) }
+    }
+
     func ownership(uuid: String) async throws -> Ownership? { try look { $0.domains[uuid]?.definition.ownership } }
 
     // MARK: Power

@@ -1,0 +1,250 @@
+package import BlockReplication
+package import Hypervisors
+package import SiteModel
+
+/// Brings a VM up at the host that holds its points, with no vault: how the management server's own VM comes up first.
+///
+/// It works from the manifest beside the points, the domain XML in them and the host's own ownership record. It claims ownership
+/// at the host, one epoch further, and leaves there what it did: a later vault finds that and takes it over. Given again after
+/// it broke off, it goes on where it stood.
+package struct HostFailover: Sendable {
+    /// How it is known that the source is down.
+    package enum Source: Sendable, Hashable {
+        case declaredLost
+        /// The fence command that the record beside the points names for the source's host.
+        case recordedFence
+        case fence([String])
+    }
+
+    package struct Outcome: Sendable, Hashable {
+        package var host: String
+        package var epoch: Int
+        package var point: PointSummary
+        package var verdict: SourceVerdict
+        /// What the VM's NICs are connected to now; nil for none.
+        package var networks: [String: String?]
+        /// Whether it runs on.
+        package var runs: Bool
+    }
+
+    let hypervisor: any Hypervisor
+    let agent: any Agent
+    /// Looks whether the VM still runs at its source; nil when that cannot be told.
+    let runsAtSource: @Sendable (Host, _ vmUUID: String) async -> Bool?
+    let fencing: any Fencing
+    let clock: any EngineClock
+    let manifests: [Manifest]
+
+    package init(
+        hypervisor: any Hypervisor, agent: any Agent, fencing: any Fencing, clock: any EngineClock,
+        manifests: [Manifest],
+        runsAtSource: @escaping @Sendable (Host, String) async -> Bool?
+    ) {
+        self.hypervisor = hypervisor
+        self.agent = agent
+        self.fencing = fencing
+        self.clock = clock
+        self.manifests = manifests
+        self.runsAtSource = runsAtSource
+    }
+
+    /// The manifests of a store; those that cannot be read are passed over.
+    package static func manifests(inStore store: String) throws -> [Manifest] {
+        let root = "\(store)/points"
+        return try PointStore.relationships(root: root).compactMap {
+            try? PointStore.readManifest(root: root, relationship: $0)
+        }
+    }
+
+    /// - Parameters:
+    ///   - point: "latest", a number or a generation.
+    ///   - networks: target network by source network, over what the record says.
+    package func run(
+        vm: String, source: Source, point wanted: String, networks given: [String: String]
+    ) async throws -> Outcome {
+        let manifest = try manifest(of: vm)
+        let site = SiteRecord(text: manifest.context)
+        let present = try await agent.ownership(relationship: manifest.relationship)
+        let host = try await ownHost(present, site)
+        if present?.owner == host, present?.claim == nil {
+            throw EngineError(
+                .refused, "this host owns \(vm) already, since epoch \(present?.epoch ?? 0)",
+                hint: "start it: virsh start \(vm); after a boot: perilune agent start-owned --alone", object: vm)
+        }
+        let chosen = try await choose(wanted, of: manifest, after: present?.claim)
+        let xml = try await agent.domainXML(relationship: manifest.relationship, generation: chosen.generation)
+        var definition = try DomainDefinition(xml: xml)
+        // Before anything is changed: a VM that cannot be connected is not claimed.
+        let networks = try await networks(of: definition, site, host: host, given)
+        let record: OwnershipRecord
+        if let present, present.owner == host, present.claim != nil {
+            // Once more: the host may have been down since, and the operator's word is given anew.
+            record = present
+            try await agent.recordOwnership(record)
+        } else {
+            let verdict = try await verdict(source, vm, manifest.vmUUID, site, host: host)
+            let epoch = max(present?.epoch ?? 0, manifest.epoch) + 1
+            record = OwnershipRecord(
+                relationship: manifest.relationship, vmUUID: manifest.vmUUID, owner: host, epoch: epoch, host: host,
+                claim: HostClaim(
+                    generation: chosen.generation, number: chosen.number, verdict: verdict, at: clock.now,
+                    checkpoint: CheckpointName.of(generation: "boot-\(epoch)")))
+            try await agent.recordOwnership(record)
+        }
+        try await define(&definition, record, chosen, networks)
+        try await start(record, manifest.disks.map(\.target))
+        let power = try await hypervisor.domain(uuid: record.vmUUID)?.power
+        return Outcome(
+            host: host, epoch: record.epoch, point: chosen, verdict: record.claim?.verdict ?? .unknown,
+            networks: networks, runs: power == .running)
+    }
+
+    // MARK: What there is
+
+    private func manifest(of vm: String) throws -> Manifest {
+        let named = manifests.filter { $0.vmName == vm && !$0.points.isEmpty }
+        if let newest = named.max(by: { Self.age($0) < Self.age($1) }) { return newest }
+        let names = Set(manifests.filter { !$0.points.isEmpty }.map(\.vmName))
+        let nearest = Nearest.suggestion(for: vm, among: Array(names))
+        throw EngineError(
+            .unknown, "this store holds no point of a VM '\(vm)'",
+            hint: nearest.map { "did you mean '\($0)'?" } ?? "it has: \(names.sorted().joined(separator: ", "))",
+            object: vm)
+    }
+
+    /// A VM that was protected twice has two manifests; the one that was written last counts.
+    private static func age(_ manifest: Manifest) -> Timestamp {
+        manifest.newest?.time ?? Timestamp(milliseconds: 0)
+    }
+
+    /// The vault's id of this host; without any record of it, the hypervisor's own.
+    private func ownHost(_ present: OwnershipRecord?, _ site: SiteRecord?) async throws -> String {
+        if let host = present?.host { return host }
+        if let site { return site.relationship.target }
+        return try await hypervisor.information().hostUUID
+    }
+
+    private func choose(_ wanted: String, of manifest: Manifest, after claim: HostClaim?) async throws -> PointSummary {
+        let points = try await agent.points(relationship: manifest.relationship)
+        let chosen: PointSummary? =
+            if let claim {
+                points.first { $0.generation == claim.generation }
+            } else if wanted == "latest" {
+                points.last
+            } else {
+                points.first { String($0.number) == wanted || $0.generation == wanted }
+            }
+        guard let chosen else {
+            throw EngineError(
+                .unknown, "\(manifest.vmName) has no recovery point \(claim?.generation ?? wanted) here",
+                hint: "it has: \(points.map { String($0.number) }.joined(separator: ", "))",
+                rule: "recovery-point-unknown", object: manifest.vmName)
+        }
+        return chosen
+    }
+
+    private func networks(
+        of definition: DomainDefinition, _ site: SiteRecord?, host: String, _ given: [String: String]
+    ) async throws -> [String: String?] {
+        let present = Set(try await hypervisor.networks())
+        let plan = site?.networkPlan(to: host)
+        var targets: [String: String?] = [:]
+        for source in Set(definition.nics.compactMap(\.network)).sorted() {
+            // Without a record, a network of the same name is the one that was meant; with one, none means none.
+            let target = given[source] ?? (plan.map { $0.target(of: source) } ?? source)
+            if let target, !present.contains(target) {
+                throw EngineError(
+                    .invalid, "this host has no network '\(target)' for \(definition.name)'s '\(source)'",
+                    hint: "give --network \(source)=NAME; it has: \(present.sorted().joined(separator: ", "))",
+                    object: definition.name)
+            }
+            targets[source] = .some(target)
+        }
+        return targets
+    }
+
+    // MARK: The source
+
+    private func verdict(
+        _ source: Source, _ vm: String, _ uuid: String, _ site: SiteRecord?, host: String
+    ) async throws -> SourceVerdict {
+        let former = site.flatMap { site in
+            site.host(host == site.relationship.target ? site.relationship.source : site.relationship.target)
+        }
+        switch source {
+        case .declaredLost:
+            if let former, await runsAtSource(former, uuid) == true {
+                throw EngineError(
+                    .refused, "\(vm) runs at \(former.name): it is not lost",
+                    hint: "shut it down there, or fence the host", rule: "source-must-be-down", object: vm)
+            }
+            return .declared
+        case .recordedFence, .fence:
+            var target = former
+            if case .fence(let command) = source {
+                target =
+                    target
+                    ?? SiteModel.Host(
+                        id: "source", name: "the source", site: "", uri: "", agentSocket: "", agentAddress: "",
+                        store: "")
+                target?.fence = command
+                target?.fenceAgent = nil
+            }
+            guard let target, target.hasFence else {
+                throw EngineError(
+                    .invalid, "no fence is recorded for the source of \(vm)",
+                    hint: "give --fence-command with the program and its arguments, or --declared-lost", object: vm)
+            }
+            let verdict = await fencing.fence(target)
+            guard verdict == .proven else {
+                throw EngineError(
+                    .sourceNotDown, "the fence of \(target.name) did not prove that it is down",
+                    hint: "see to it by hand, then give --declared-lost: your word is recorded",
+                    rule: "source-must-be-down", object: vm)
+            }
+            return verdict
+        }
+    }
+
+    // MARK: The VM here
+
+    private func define(
+        _ definition: inout DomainDefinition, _ record: OwnershipRecord, _ point: PointSummary,
+        _ networks: [String: String?]
+    ) async throws {
+        let images = try await agent.createBootImages(
+            relationship: record.relationship, generation: point.generation, epoch: record.epoch)
+        let mark = Ownership(relationship: record.relationship, owner: record.owner, epoch: record.epoch)
+        if let there = try await hypervisor.domain(uuid: record.vmUUID), there.power.isActive {
+            guard try await hypervisor.ownership(uuid: record.vmUUID) == mark else {
+                throw EngineError(
+                    .failed, "\(there.name) runs here before this failover has defined it",
+                    hint: "shut it down, keep its disks, and repeat", object: there.name)
+            }
+            return
+        }
+        definition.removeHostState()
+        for image in images {
+            try definition.setDisk(
+                image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
+        }
+        try definition.setNetworks(networks)
+        try definition.setOwnership(mark)
+        try await hypervisor.undefine(uuid: record.vmUUID)
+        try await hypervisor.define(xml: definition.xml)
+        try await hypervisor.setAutostart(uuid: record.vmUUID, false)
+    }
+
+    /// Paused first, so that not one write goes unseen by the reversal to come.
+    private func start(_ record: OwnershipRecord, _ disks: [String]) async throws {
+        let uuid = record.vmUUID
+        guard try await hypervisor.domain(uuid: uuid)?.power != .running else { return }
+        try await hypervisor.start(uuid: uuid, paused: true)
+        if let checkpoint = record.claim?.checkpoint,
+            try await !hypervisor.checkpoints(uuid: uuid).contains(checkpoint)
+        {
+            try await hypervisor.createCheckpoint(uuid: uuid, name: checkpoint, disks: disks)
+        }
+        try await hypervisor.resume(uuid: uuid)
+    }
+}
