@@ -98,12 +98,17 @@ let package = Package(
         .testTarget(name: "LuaHostTests", dependencies: ["LuaHost"], exclude: ["Corpus"], swiftSettings: strict),
         .testTarget(name: "SiteModelTests", dependencies: ["SiteModel"], swiftSettings: strict),
         .testTarget(name: "VaultStoreTests", dependencies: ["VaultStore"], swiftSettings: strict),
-        .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors"], swiftSettings: strict),
-        .testTarget(name: "BlockReplicationTests", dependencies: ["BlockReplication"], swiftSettings: strict),
+        .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors", "TestPrograms"], swiftSettings: strict),
+        .testTarget(
+            name: "BlockReplicationTests", dependencies: ["BlockReplication", "TestPrograms"], swiftSettings: strict),
         .testTarget(
             name: "RecoveryEngineTests",
-            dependencies: ["RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication"],
+            dependencies: [
+                "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "TestPrograms",
+            ],
             swiftSettings: strict),
+        // Programs that tests start, and what they said.
+        .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: strict),
         // What both drivers are held to: a library, because tests of two targets run it.
         .target(
             name: "DriverContract", dependencies: ["SiteModel", "Hypervisors", "BlockReplication"],
@@ -111,21 +116,22 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Simulation", "DriverContract", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+                "Simulation", "DriverContract", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors",
+                "BlockReplication",
             ],
             swiftSettings: strict),
         .testTarget(
             name: "RecoveryScriptingTests",
             dependencies: [
                 "RecoveryScripting", "RecoveryEngine", "LuaHost", "SiteModel", "VaultStore", "Hypervisors",
-                "BlockReplication",
+                "BlockReplication", "TestPrograms",
             ],
             swiftSettings: strict),
         .testTarget(
             name: "LabTests",
             dependencies: [
                 "Lab", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
-                "DriverContract",
+                "DriverContract", "TestPrograms",
                 // Sites run the program as their agents, and some tests run it as another engine.
                 "perilune",
             ],

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import SiteModel
+import TestPrograms
 import Testing
 
 @testable import BlockReplication
@@ -8,23 +9,9 @@ import Testing
 /// Runs a program to its end on a thread of its own, and returns what it said; throws when it fails.
 @discardableResult
 func runTool(_ arguments: String...) async throws -> String {
-    try await onThread("test-tool") {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = output
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw ReplicationError(
-                .toolFailed, "\(arguments) failed: \(text)", hint: "read what it says")
-        }
-        return text
-    }
+    let result = try await Program.result(of: arguments)
+    guard result.status == 0 else { throw ProgramFailed(words: arguments, said: result.output + result.errors) }
+    return result.output
 }
 
 /// Two sites on one machine: an agent each, with its own store, control socket and data port on the loopback.

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Synchronization
+import TestPrograms
 import Testing
 
 @testable import BlockReplication
@@ -86,19 +87,8 @@ struct TestCertificates: Sendable {
     }
 
     private func run(_ words: [String]) async throws {
-        try await onThread("test-openssl") {
-            let process = Process()
-            process.executableURL = URL(filePath: "/usr/bin/env")
-            process.arguments = words
-            process.standardInput = FileHandle.nullDevice
-            let output = Pipe()
-            process.standardError = output
-            process.standardOutput = FileHandle.nullDevice
-            try process.run()
-            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-            process.waitUntilExit()
-            try #require(process.terminationStatus == 0, "\(words): \(text)")
-        }
+        let result = try await Program.result(of: words)
+        try #require(result.status == 0, "\(words): \(result.errors)")
     }
 }
 

@@ -223,12 +223,6 @@ struct StoreFailoverTests {
 
     /// Writes a pattern into an image as its VM would, with qemu-io.
     private func write(to path: String, _ what: String) async throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/qemu-io")
-        process.arguments = ["-f", "qcow2", "-c", "write -P \(what)", path]
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0)
+        try await runTool("qemu-io", "-f", "qcow2", "-c", "write -P \(what)", path)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestPrograms
 
 #if canImport(Glibc)
 import Glibc
@@ -11,7 +12,7 @@ import Glibc
 /// The daemon is a direct child and ended by its pid; guests that are left are ended by theirs.
 final class PrivateLibvirt: @unchecked Sendable {  // used by one test at a time
     let folder: TemporaryFolder
-    private var daemon = Process()
+    private var daemon: Program?
     let host: LibvirtHypervisor
 
     /// Why the tests cannot run here; nil when they can.
@@ -94,24 +95,15 @@ final class PrivateLibvirt: @unchecked Sendable {  // used by one test at a time
             mount --bind "$1/log" /var/log/libvirt
             exec /usr/sbin/libvirtd -p /run/libvirt/libvirtd.pid
             """
-        daemon = Process()
-        daemon.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
-        daemon.arguments = ["-m", "-n", "bash", "-c", script, "bash", folder.path]
-        daemon.standardInput = FileHandle.nullDevice
-        daemon.standardOutput = FileHandle.nullDevice
-        daemon.standardError = FileHandle.nullDevice
         try? FileManager.default.removeItem(atPath: socket)
-        try daemon.run()
+        daemon = try Program(["unshare", "-m", "-n", "bash", "-c", script, "bash", folder.path])
         let isUp = await eventually { (try? await host.domains()) != nil }
-        guard isUp else { throw ProgramFailed(program: "libvirtd", output: "it does not answer") }
+        guard isUp else { throw ProgramFailed(words: ["libvirtd"], said: "it does not answer") }
     }
 
-    func signalDaemon(_ signal: Int32) { kill(daemon.processIdentifier, signal) }
+    func signalDaemon(_ signal: Int32) { daemon?.signal(signal) }
 
-    func killDaemon() {
-        signalDaemon(SIGKILL)
-        daemon.waitUntilExit()
-    }
+    func killDaemon() { daemon?.end(SIGKILL) }
 
     /// Ends the VM's QEMU as a crash does.
     func killGuest(_ name: String) throws {
@@ -121,8 +113,8 @@ final class PrivateLibvirt: @unchecked Sendable {  // used by one test at a time
     }
 
     private func remove() {
-        // Killed, not asked: a program that a Swift task starts inherits a mask in which SIGTERM is blocked.
-        if daemon.isRunning { killDaemon() }
+        // Killed, not asked: it has nothing to put in order that is kept.
+        killDaemon()
         keepCapabilities()
         let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path + "/run/qemu")) ?? []
         for file in files where file.hasSuffix(".pid") { try? killGuest(String(file.dropLast(4))) }
@@ -164,7 +156,7 @@ final class PrivateLibvirt: @unchecked Sendable {  // used by one test at a time
                 "-c", uri, "qemu-monitor-command", name, "--hmp",
                 "qemu-io -d \(device) \"write -P 7 \(offset) \(length)\"",
             ])
-        guard !output.lowercased().contains("error") else { throw ProgramFailed(program: "qemu-io", output: output) }
+        guard !output.lowercased().contains("error") else { throw ProgramFailed(words: ["qemu-io"], said: output) }
     }
 
     func request(since: String?, checkpoint: String, disks: [String] = ["vda"]) -> BackupRequest {

@@ -1,4 +1,5 @@
 import Foundation
+import TestPrograms
 
 #if canImport(Glibc)
 import Glibc
@@ -40,24 +41,10 @@ struct SilentListener {
 
 /// Runs a program and returns what it printed; throws when it fails.
 func run(_ program: String, _ arguments: [String]) throws -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [program] + arguments
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = output
-    try process.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    let text = String(decoding: data, as: UTF8.self)
-    guard process.terminationStatus == 0 else { throw ProgramFailed(program: program, output: text) }
-    return text
-}
-
-struct ProgramFailed: Error, CustomStringConvertible {
-    let program: String
-    let output: String
-    var description: String { "\(program) failed: \(output)" }
+    let words = [program] + arguments
+    let result = try Program.run(words)
+    guard result.status == 0 else { throw ProgramFailed(words: words, said: result.output + result.errors) }
+    return result.output + result.errors
 }
 
 /// Waits until `condition` holds; false when it does not within `limit`.

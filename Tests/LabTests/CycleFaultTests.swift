@@ -5,6 +5,7 @@ import Hypervisors
 import Lab
 import RecoveryEngine
 import SiteModel
+import TestPrograms
 import Testing
 import VaultStore
 
@@ -155,24 +156,18 @@ func openStage(_ site: RecoveryLab, _ guest: LabGuest) async throws -> StageName
 
 /// Another engine, in a process of its own, that runs a script and can be killed.
 struct EngineProcess {
-    let process: Process
+    let process: Program
     let script: String
 
     static func run(_ text: String, _ site: RecoveryLab) throws -> EngineProcess {
         let script = "\(site.lab.configuration.root)/\(UUID().uuidString).lua"
         try text.write(toFile: script, atomically: true, encoding: .utf8)
-        let process = Process()
-        process.executableURL = URL(filePath: builtProgram)
-        process.arguments = ["run", script, "--vault", site.vaultPath]
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let process = try Program([builtProgram, "run", script, "--vault", site.vaultPath])
         return EngineProcess(process: process, script: script)
     }
 
     func kill() {
-        Glibc.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        process.end(SIGKILL)
         unlink(script)
     }
 }

@@ -5,6 +5,7 @@ import Hypervisors
 import Lab
 import RecoveryEngine
 import SiteModel
+import TestPrograms
 import Testing
 import VaultStore
 
@@ -169,14 +170,7 @@ struct DoctorTests {
     }
 
     private static func run(_ words: [String]) throws -> (status: Int32, text: String) {
-        let process = Process()
-        process.executableURL = URL(filePath: words[0])
-        process.arguments = Array(words.dropFirst())
-        let out = Pipe()
-        process.standardOutput = out
-        try process.run()
-        let text = String(decoding: out.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return (process.terminationStatus, text)
+        let result = try Program.run(words)
+        return (result.status, result.output)
     }
 }

@@ -5,6 +5,7 @@ import Lab
 import RecoveryEngine
 import SiteModel
 import Synchronization
+import TestPrograms
 import Testing
 import VaultStore
 
@@ -144,14 +145,6 @@ extension RecoveryLab {
 
 /// Runs a command to its end; what it says on standard error if it fails, else nil.
 func complaint(of words: [String]) throws -> String? {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = words
-    let complaint = Pipe()
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = complaint
-    try process.run()
-    let text = String(decoding: complaint.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    return process.terminationStatus == 0 ? nil : text
+    let result = try Program.run(words)
+    return result.status == 0 ? nil : result.errors
 }

@@ -5,6 +5,7 @@ import Hypervisors
 import Lab
 import RecoveryEngine
 import SiteModel
+import TestPrograms
 import Testing
 import VaultStore
 
@@ -129,18 +130,9 @@ struct RecoveryLab: Sendable {
 /// Runs a command to its end; what it says on standard error is in the failure.
 @discardableResult
 func output(of words: [String]) throws -> String {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = words
-    let (out, err) = (Pipe(), Pipe())
-    process.standardOutput = out
-    process.standardError = err
-    try process.run()
-    let text = String(decoding: out.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    let complaint = String(decoding: err.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    try #require(process.terminationStatus == 0, "\(words.joined(separator: " ")): \(complaint)")
-    return text
+    let result = try Program.run(words)
+    try #require(result.status == 0, "\(words.joined(separator: " ")): \(result.errors)")
+    return result.output
 }
 
 /// Waits until something is so.

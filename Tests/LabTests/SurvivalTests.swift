@@ -4,6 +4,7 @@ import Hypervisors
 import Lab
 import RecoveryEngine
 import SiteModel
+import TestPrograms
 import Testing
 import VaultStore
 
@@ -114,7 +115,7 @@ extension SurvivalTests {
             let said = try output(of: [builtProgram, "vault", "ship", "--vault", site.vaultPath, "--to", "host:host-b"])
             #expect(said.contains("copy at host host-b is 0"), "\(said)")
             // A process that works on the vault ships it while it works: what this cycle changed is there soon.
-            let replicate = try Background([builtProgram, "replicate", "--vault", site.vaultPath])
+            let replicate = try Program([builtProgram, "replicate", "--vault", site.vaultPath])
             defer { replicate.end() }
             _ = try await site.perform(.sync, on: guest)
             let identity = try #require(try await site.engine.vault.identity())
@@ -155,26 +156,6 @@ extension SurvivalTests {
             let complaint = try complaint(of: [builtProgram, "sync", "web", "--vault", site.vaultPath])
             #expect(complaint?.contains("Another copy of this vault was promoted") == true, "\(complaint ?? "")")
         }
-    }
-}
-
-/// A program that runs beside a test until it is ended.
-final class Background {
-    private let process = Process()
-
-    init(_ words: [String]) throws {
-        process.executableURL = URL(filePath: words[0])
-        process.arguments = Array(words.dropFirst())
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-    }
-
-    /// Ends it in good order; repeating it does nothing.
-    func end() {
-        guard process.isRunning else { return }
-        process.terminate()
-        process.waitUntilExit()
     }
 }
 

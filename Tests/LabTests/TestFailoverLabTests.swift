@@ -5,6 +5,7 @@ import Hypervisors
 import Lab
 import RecoveryEngine
 import SiteModel
+import TestPrograms
 import Testing
 import VaultStore
 
@@ -143,16 +144,9 @@ struct TestFailoverLabTests {
 
     /// What answers at an address through one device of a site; nil when nothing does.
     private func curl(_ site: RecoveryLab, at place: SiteName, _ address: String, device: String) throws -> String? {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments =
+        let result = try Program.run(
             ["nsenter", "--net=\(site.lab.layout(of: place).networkHandle)", "curl", "--silent", "--fail"]
-            + ["--max-time", "2", "--interface", device, "http://\(address)/"]
-        let out = Pipe()
-        process.standardOutput = out
-        try process.run()
-        let text = String(decoding: out.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return process.terminationStatus == 0 ? text : nil
+                + ["--max-time", "2", "--interface", device, "http://\(address)/"])
+        return result.status == 0 ? result.output : nil
     }
 }

@@ -23,12 +23,15 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
     let verdict: Verdict
     /// How much later than the deadline the end may come: what one instruction or one call may take.
     let lateness: Duration
+    /// Instructions that the script may take; fewer where each does a thousand times what others do.
+    let fuel: UInt64
 
     init(
-        _ number: Int, _ what: String, _ source: String, _ verdict: Verdict, lateness: Duration = .milliseconds(250)
+        _ number: Int, _ what: String, _ source: String, _ verdict: Verdict, lateness: Duration = .milliseconds(250),
+        fuel: UInt64 = 50_000_000
     ) {
         (self.number, self.what, self.source, self.verdict) = (number, what, source, verdict)
-        self.lateness = lateness
+        (self.lateness, self.fuel) = (lateness, fuel)
     }
 
     var testDescription: String { "\(number): \(what)" }
@@ -100,7 +103,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
         .init(
             9, "moving through a long row of __index tables",
             "local t = {} for i = 1, 1900 do t = setmetatable({}, { __index = t }) end table.move(t, 1, 6000000, 1, {})",
-            .endedByBudget),
+            .endedByBudget, fuel: 500_000),
         .init(9, "moving many items", "while true do table.move({}, 1, 60000000, 2, {}) end", .endedByBudget),
         .init(
             9, "removing from a table that claims to be long",
@@ -121,7 +124,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
             """
             local t = {} for i = 1, 1900 do t = setmetatable({}, { __index = t }) end
             while true do table.unpack(t, 1, 100000) end
-            """, .endedByBudget),
+            """, .endedByBudget, fuel: 500_000),
         .init(9, "packing", "while true do string.pack('c8000000', '') end", .endedByBudget),
         .init(
             9, "concatenating a long text", "local a = ('x'):rep(7000000) while true do local c = a .. 'b' end",
@@ -129,11 +132,11 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
         .init(
             9, "comparing long texts",
             "local a, b = ('x'):rep(7000000), ('x'):rep(6999999) .. 'y' while true do local c = a == b end",
-            .endedByBudget),
+            .endedByBudget, fuel: 10_000),
         .init(
             9, "ordering long texts of zeros",
             "local a, b = ('\\0'):rep(2000000) .. 'a', ('\\0'):rep(2000000) .. 'b' while true do local c = a < b end",
-            .endedByBudget, lateness: .milliseconds(500)),
+            .endedByBudget, lateness: .milliseconds(500), fuel: 10_000),
         .init(
             9, "many arguments",
             "local t = {} for i = 1, 200000 do t[i] = i end "
@@ -145,7 +148,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
                 + "local function g(...) while true do local n = { ... } end end g(table.unpack(t))", .endedByBudget),
         .init(
             9, "arithmetic with a long numeral",
-            "local s = ('1'):rep(7000000) while true do pcall(function() return s + 1 end) end", .endedByBudget),
+            "local s = ('1'):rep(7000000) while true do pcall(function() return s + 1 end) end", .endedByBudget, fuel: 10_000),
         .init(9, "tonumber", "local s = (' '):rep(7000000) while true do tonumber(s) end", .endedByBudget),
         .init(
             9, "tonumber with a base", "local s = ('z'):rep(7000000) while true do tonumber(s, 36) end", .endedByBudget),

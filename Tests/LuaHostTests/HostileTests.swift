@@ -15,9 +15,11 @@ import Testing
 
     enum Budget { case instructions, time }
 
-    static func fixture(_ budget: Budget = .instructions, memory: Int = 32 << 20) throws -> Fixture {
+    static func fixture(
+        _ budget: Budget = .instructions, memory: Int = 32 << 20, fuel: UInt64 = 50_000_000
+    ) throws -> Fixture {
         try hosted {
-            $0.limits.fuel = budget == .instructions ? 50_000_000 : nil
+            $0.limits.fuel = budget == .instructions ? fuel : nil
             $0.limits.luaTime = budget == .time ? deadline : .seconds(600)
             $0.limits.memory = memory
             $0.limits.argumentBytes = 16 << 20
@@ -34,7 +36,7 @@ import Testing
     func theVerdictIsAsRequired(_ hostile: HostileCase) async throws {
         // The deepest stack that Lua allows takes some 50 MB.
         let memory = hostile.number == 13 || hostile.number == 23 ? 256 << 20 : 32 << 20
-        let fixture = try Self.fixture(memory: memory)
+        let fixture = try Self.fixture(memory: memory, fuel: hostile.fuel)
         switch hostile.verdict {
         case .endedByBudget:
             let error = try await fixture.failure(hostile.source)

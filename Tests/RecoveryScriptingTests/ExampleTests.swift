@@ -2,6 +2,7 @@ import Foundation
 import LuaHost
 import RecoveryScripting
 import SiteModel
+import TestPrograms
 import Testing
 import VaultStore
 
@@ -64,16 +65,9 @@ struct ExampleTests {
     @Test(
         "luacheck has nothing to say", .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/luacheck")))
     func luacheck() throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/luacheck")
-        process.arguments = ["--no-color", "--quiet", "stdlib", "examples"]
-        process.currentDirectoryURL = URL(filePath: Project.path("."))
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0, "\(said)")
+        let result = try Program.run(
+            ["/usr/bin/luacheck", "--no-color", "--quiet", "stdlib", "examples"], in: Project.path("."))
+        #expect(result.status == 0, "\(result.output)")
     }
 
     // MARK: The standard library

@@ -17,7 +17,7 @@ package final class MetricsServer: Sendable {
     package let port: UInt16
     private let listener: Int32
     private let isClosed = Mutex(false)
-    private let over = DispatchSemaphore(value: 0)
+    private let end: AsyncStream<Never>
 
     /// Begins to serve.
     ///
@@ -27,26 +27,29 @@ package final class MetricsServer: Sendable {
         throws(EngineError)
     {
         (listener, port) = try Self.listen(at: address)
+        let (end, over) = AsyncStream<Never>.makeStream()
+        self.end = end
         let thread = Thread { [self] in
             while let client = next() {
                 Self.serve(client, figures)
                 Glibc.close(client)
             }
-            over.signal()
+            over.finish()
         }
         thread.name = "metrics"
         thread.start()
     }
 
     /// Ends serving; returns when the last answer is out.
-    package func close() {
+    package func close() async {
         let isFirst = isClosed.withLock { closed in
             defer { closed = true }
             return !closed
         }
         guard isFirst else { return }
         shutdown(listener, Int32(SHUT_RDWR))
-        over.wait()
+        // Never on a thread of Swift's pool: the last answer may need it.
+        for await _ in end {}
         Glibc.close(listener)
     }
 

@@ -10,7 +10,8 @@ struct PlanCommands: ActionRunner {
         if let host {
             throw ActionFailure(
                 "the agent of host \(host.name) runs no commands in this version",
-                hint: "leave 'host' out and let the command go there itself, as { \"/usr/bin/ssh\", \"\(host.name)\", ... }")
+                hint: "leave 'host' out and let the command go there itself, as "
+                    + "{ \"/usr/bin/ssh\", \"\(host.name)\", ... }")
         }
         let program = ProgramRun(
             arguments: argv, environment: ExecFunction.environment, folder: nil,

@@ -38,7 +38,6 @@ struct ReplicateCommand: AsyncParsableCommand {
             Terminal.say(try await Self.watched(by: engine))
             let gauge = ReplicatorGauge()
             let server = try metrics(of: engine, gauge)
-            defer { server?.close() }
             var duties = Duty.standard + [.sendAlerts(via: CurlAlertSender(clock: engine.dependencies.clock))]
             if let metricsFile { duties.append(.writeMetrics(to: MetricsFile(path: metricsFile), gauge: gauge)) }
             let replicator = Replicator(
@@ -53,7 +52,12 @@ struct ReplicateCommand: AsyncParsableCommand {
                         group.addTask { try await SiteWatch(engine: engine) { report.tell($0) }.run() }
                     }
                 }
-            } catch is CancellationError {}
+            } catch is CancellationError {
+            } catch {
+                await server?.close()
+                throw error
+            }
+            await server?.close()
             Terminal.say("stopped")
         }
     }

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import SiteModel
+import TestPrograms
 import Testing
 
 @testable import RecoveryEngine
@@ -93,16 +94,10 @@ struct MetricsTests {
         #expect((try? MetricsAddress(text))?.description == read)
     }
 
-    private func curl(_ arguments: [String]) throws -> (status: Int32, text: String) {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/curl")
-        process.arguments = ["--disable", "--silent", "--max-time", "20", "--noproxy", "*"] + arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        try process.run()
-        let data = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    private func curl(_ arguments: [String]) async throws -> (status: Int32, text: String) {
+        let words = ["curl", "--disable", "--silent", "--max-time", "20", "--noproxy", "*"]
+        let result = try await Program.result(of: words + arguments)
+        return (result.status, result.output)
     }
 
     @Test("curl scrapes figures of now, on loopback, and nothing else is served")
@@ -110,35 +105,36 @@ struct MetricsTests {
         let rig = try await rig()
         let server = try MetricsServer(at: MetricsAddress("127.0.0.1:0")) { try await rig.engine.metrics() }
         let url = "http://127.0.0.1:\(server.port)"
-        let first = try curl(["--fail", url + "/metrics"])
+        let first = try await curl(["--fail", url + "/metrics"])
         #expect(first.status == 0)
         #expect(
             try ParsedMetrics(first.text).value(
                 "perilune_replication_cycles_total", ["vm": "orders", "result": "succeeded"]) == 4)
         try await rig.cycle("orders")
-        let second = try curl(["--fail", "--include", url + "/metrics?debug=1"])
+        let second = try await curl(["--fail", "--include", url + "/metrics?debug=1"])
         #expect(second.text.contains("Content-Type: text/plain; version=0.0.4"))
         #expect(second.text.contains("result=\"succeeded\"} 5\n"))
         let code = ["--output", "/dev/null", "--write-out", "%{http_code}"]
-        #expect(try curl(code + [url + "/"]).text == "404")
-        #expect(try curl(code + ["--request", "POST", "--data", "x", url + "/metrics"]).text == "405")
+        #expect(try await curl(code + [url + "/"]).text == "404")
+        #expect(try await curl(code + ["--request", "POST", "--data", "x", url + "/metrics"]).text == "405")
         #expect(
-            try curl(code + ["--header", "X: " + String(repeating: "x", count: 9000), url + "/metrics"]).text != "200")
-        #expect(try curl(code + ["--head", url + "/metrics"]).text == "200")
-        server.close()
-        #expect(try curl([url + "/metrics"]).status == 7)
+            try await curl(code + ["--header", "X: " + String(repeating: "x", count: 9000), url + "/metrics"]).text
+                != "200")
+        #expect(try await curl(code + ["--head", url + "/metrics"]).text == "200")
+        await server.close()
+        #expect(try await curl([url + "/metrics"]).status == 7)
     }
 
     @Test("A vault that cannot be read is 503, and a port that is taken an error that says so")
     func failures() async throws {
         struct Secret: Error {}
         let server = try MetricsServer(at: MetricsAddress("127.0.0.1:0")) { throw Secret() }
-        defer { server.close() }
-        let answer = try curl(["--include", "http://127.0.0.1:\(server.port)/metrics"])
+        let answer = try await curl(["--include", "http://127.0.0.1:\(server.port)/metrics"])
         #expect(answer.text.contains("503") && !answer.text.contains("Secret"))
         let error = #expect(throws: EngineError.self) {
             _ = try MetricsServer(at: MetricsAddress("127.0.0.1:\(server.port)")) { "" }
         }
         #expect(error?.message.contains("127.0.0.1:\(server.port)") == true)
+        await server.close()
     }
 }
