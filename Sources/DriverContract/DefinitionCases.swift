@@ -73,7 +73,8 @@ extension DriverContract {
             try require("power", try await site.source.domain(uuid: uuid)?.power.isActive, false)
             try await site.source.undefine(uuid: uuid)
         },
-        DriverContract("the ownership record is in the metadata, live and stored, survives a restart, and goes") { site in
+        DriverContract("the ownership record is in the metadata, live and stored, survives a restart, and goes") {
+            site in
             let record = Ownership(relationship: "contract", owner: "somebody", epoch: 7)
             // A host lets a VM with such a record start when its own says the same.
             try await site.sender.recordOwnership(
