@@ -170,7 +170,9 @@ extension RecoveryEngine {
     ) throws -> (disks: [ReplicatedDisk], excluded: [String]) {
         let writable = domain.disks.filter { !$0.isReadOnly }
         guard !writable.isEmpty else {
-            throw EngineError(.invalid, "\(domain.name) has no disk to replicate", object: domain.name)
+            throw EngineError(
+                .invalid, "\(domain.name) has no disk to replicate",
+                hint: "give it a writable disk in a qcow2 file; read-only ones are not replicated", object: domain.name)
         }
         let choice: (taken: [String], left: [String])
         switch DiskChoice.choose(of: writable.map(\.target), only: options.disks, excluding: options.exclude) {
