@@ -75,7 +75,8 @@ enum ServerObject {
             ErrorDeclaration("refused", "rules host-in-one-cloud, cloud-needs-a-host, host-holds-vms"),
         ],
         effect: .changes,
-        example: "local gold = vmm:cloud { name = \"gold\", hosts = { vault:host(\"a1\") } }",
+        example: "silver:remove()\nlocal bronze = vmm:cloud { name = \"bronze\", hosts = { vault:host(\"b1\") } }",
+        in: .unpaired,
         .waiting { call in
             let (session, name) = (call.session, call.arguments.text("name"))
             let server = try await session.server(call.receiver)
