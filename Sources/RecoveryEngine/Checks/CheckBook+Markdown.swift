@@ -28,10 +28,14 @@ extension CheckBook {
                 + "`replication-port` shows that an agent of this version answers."),
         UncheckedRow(
             row: 22, what: "Paths, permissions and delegation for an offline first copy",
-            instead: "This version makes the first copy over the network."),
+            instead:
+                "Each agent reads and writes folders of its own host alone; an export or import that cannot is refused when it "
+                + "begins, and says why."),
         UncheckedRow(
             row: 25, what: "Static address pool of the management server",
-            instead: "This version sets no addresses in guests; `guest-agent` says whether it could."),
+            instead:
+                "A pool belongs to a NIC's settings or to a subnet, not to a server; where it has no free address, what needs "
+                + "one is refused. `guest-addresses` says what is missing."),
     ]
 
     /// The page of all checks, as Markdown; docs/checks.md is this text.
