@@ -1,3 +1,4 @@
+import Hypervisors
 import SiteModel
 import Testing
 

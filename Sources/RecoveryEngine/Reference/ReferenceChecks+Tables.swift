@@ -11,7 +11,7 @@ extension ReferenceChecks {
         ReferenceCheck(
             "2", "A management server that was not upgraded in place", checks: ["vault-opens"], foreign: true,
             here:
-                "A vault of an older version is migrated when it is opened, in one transaction; one of a newer version is refused."
+                "A vault of an older version is migrated; one of a newer version is refused."
         ),
         ReferenceCheck(
             "3", "Internet access of server and hosts, port 443",
@@ -66,7 +66,7 @@ extension ReferenceChecks {
             ], here: "Files on whatever file system; a store on a share is warned of."),
         ReferenceCheck(
             "16", "VHD or VHDX, 16 disks, generation 2, excluded disks",
-            checks: ["disk-count", "disks-track-changes", "firmware-state"],
+            checks: ["disk-count", "disks-are-files", "disks-track-changes", "firmware-state"],
             here: "qcow2 instead; any number of disks; no UEFI variables and no TPM yet."),
         ReferenceCheck(
             "17", "No shared, encrypted, NFS disks; none added or taken away while it runs",

@@ -7,7 +7,7 @@ extension ReferenceObjects {
         ReferenceObject(
             "1.1", "Vault",
             here:
-                "One SQLite file on the machine where the engine runs, shipped to a second place; any number of processes share it.",
+                "One SQLite file on the machine where the engine runs, shipped to a second place if one is named; any number of processes share it.",
             [
                 ReferencePart(
                     "name", lua: ["vault:settings{name}", "vault_settings.name"], model: ["VaultRecord.name"],
