@@ -29,13 +29,13 @@ extension CheckBook {
         UncheckedRow(
             row: 22, what: "Paths, permissions and delegation for an offline first copy",
             instead:
-                "Each agent reads and writes folders of its own host alone; an export or import that cannot is refused when it "
-                + "begins, and says why."),
+                "The call tries them: a folder for carrying that is missing, unnamed or without room is refused before "
+                + "anything is written, at the export and at the import. Agents need no delegation."),
         UncheckedRow(
             row: 25, what: "Static address pool of the management server",
             instead:
-                "A pool belongs to a NIC's settings or to a subnet, not to a server; where it has no free address, what needs "
-                + "one is refused. `guest-addresses` says what is missing."),
+                "Pools are the vault's. A failover gives addresses to guests that read NoCloud data (cloud-init), and says "
+                + "of others that they keep theirs (decisions/0011)."),
     ]
 
     /// The page of all checks, as Markdown; docs/checks.md is this text.
