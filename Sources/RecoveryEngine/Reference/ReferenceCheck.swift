@@ -40,7 +40,7 @@ package enum ReferenceChecks {
             | --- | --- | --- | --- |
             \(table(false))
 
-            ### What only Windows has
+            ### What only Windows has, or nothing here checks
 
             | row | the original asks for | checks | what stands for it |
             | --- | --- | --- | --- |

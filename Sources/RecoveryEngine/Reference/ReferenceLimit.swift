@@ -29,7 +29,7 @@ package enum ReferenceLimits {
         ReferenceLimit(
             original: "16 disks a VM", here: "none",
             measured:
-                "\(VMChecks.measuredDisks) disks at one instant, failed over and home, on simulated hosts; more is told of by `disk-count`",
+                "\(VMChecks.measuredDisks) disks at one instant, failed over and home, on the engine tests' fakes; more is told of by `disk-count`",
             evidence: [("Tests/RecoveryEngineTests/ManyDisksTests.swift", "VMChecks.measuredDisks")]),
         ReferenceLimit(
             original: "published load: 470 VMs, of which 94 at 30 s", here: "none",
