@@ -16,7 +16,7 @@ import Testing
     enum Budget { case instructions, time }
 
     static func fixture(
-        _ budget: Budget = .instructions, memory: Int = 32 << 20, fuel: UInt64 = 50_000_000
+        _ budget: Budget = .instructions, memory: Int = 32 << 20, fuel: UInt64 = 10_000_000
     ) throws -> Fixture {
         try hosted {
             $0.limits.fuel = budget == .instructions ? fuel : nil
@@ -124,7 +124,9 @@ import Testing
     /// Tables double, also when the budget is nearly used up: Lua must get what it asks for until the script is ended.
     @Test(arguments: [
         "local t = {} for i = 1, 1e9 do t[i] = i end", "local t = {} for i = 1, 1e9 do t[i * 2] = i end",
-        "local t = {} for i = 1, 1e9 do t['k' .. i] = i end", "local function f(...) return f(1, ...) end f()",
+        "local t = {} for i = 1, 1e9 do t['k' .. i] = i end",
+        // Each call copies all arguments: they have to become many in few calls.
+        "local function f(...) return f(" + String(repeating: "1, ", count: 200) + "...) end f()",
         "local s = ('x'):rep(1000000) while true do s = s .. s .. s .. s end",
         "local c <close> = setmetatable({}, { __close = function() local t = {} for i = 1, 1e9 do t[i * 2] = {} end end })"
             + " local t = {} for i = 1, 1e9 do t[i * 2] = i end",

@@ -50,7 +50,8 @@ import Testing
             "local t = {} for i = 1, 5000000 do t[i * 2.5] = i end for k in pairs(t) do end")
         #expect(error.kind == .fuel)
         let used = await fixture.state.usage.fuel
-        #expect(used > 40_000_000 && used < 41_100_000)
+        // What closing may take, and what the largest allocation is charged: 5 million keys of 40 bytes to sort.
+        #expect(used > 40_000_000 && used < 41_100_000 + 5_000_000 * 40 / 32, "\(used)")
     }
 
     /// `next` works the order out once: a walk costs little more for each key when there are ten times as many.

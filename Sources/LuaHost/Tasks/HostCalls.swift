@@ -6,8 +6,9 @@ extension LuaState {
         let id = task.id
         let wait = DeliveryID(call.context)
         scheduler.deliveries.await(wait)
-        // Begins on this actor and ends on it: the body alone runs elsewhere, so a wait costs one way there and one back.
-        let handle = Task.immediate(executorPreference: vm.bridge.configuration.hostExecutor ?? HostThreads.shared) {
+        // Begins on this actor and ends on it. The body runs where the configuration says, by default on the thread of Lua
+        // while that has nothing else to do: then what answers it wakes one thread.
+        let handle = Task.immediate(executorPreference: bodyExecutor) {
             let outcome: Result<[LuaValue], LuaError>
             do {
                 outcome = .success(try await call.body(call.context, call.arguments))
