@@ -10,7 +10,8 @@ internal import CLuaShim
 public actor LuaState {
     /// Keeps the executor alive; Lua runs nowhere else.
     private nonisolated let executor: any SerialExecutor
-    /// Where asynchronous host functions run; nil for Swift's own threads.
+    /// Where asynchronous host functions go on after their waits, unless the configuration names another place; nil for
+    /// Swift's own threads.
     nonisolated let bodyExecutor: (any TaskExecutor)?
     private nonisolated let cancelFlag: CancelFlag
     let vm: LuaVM
@@ -28,7 +29,7 @@ public actor LuaState {
         try configuration.checkGrants()
         let executor = configuration.executor ?? LuaThread()
         self.executor = executor
-        bodyExecutor = configuration.hostExecutor ?? executor as? any TaskExecutor
+        bodyExecutor = executor as? any TaskExecutor
         let flag = CancelFlag()
         cancelFlag = flag
         vm = try LuaVM(configuration, cancelFlag: flag)

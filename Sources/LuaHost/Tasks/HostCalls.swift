@@ -6,19 +6,28 @@ extension LuaState {
         let id = task.id
         let wait = DeliveryID(call.context)
         scheduler.deliveries.await(wait)
-        // Begins on this actor and ends on it. The body runs where the configuration says, by default on the thread of Lua
-        // while that has nothing else to do: then what answers it wakes one thread.
-        let handle = Task.immediate(executorPreference: bodyExecutor) {
-            let outcome: Result<[LuaValue], LuaError>
-            do {
-                outcome = .success(try await call.body(call.context, call.arguments))
-            } catch {
-                outcome = .failure(LuaError(wrapping: error))
+        let handle =
+            if let executor = vm.bridge.configuration.hostExecutor {
+                // Begins on this actor and ends on it: the body alone runs elsewhere.
+                Task.immediate(executorPreference: executor) {
+                    let outcome = await call.outcome()
+                    self.arrive(wait, .outcome(outcome, of: call.context, to: id, retry: call))
+                }
+            } else {
+                begin(call, id, wait)
             }
-            self.arrive(wait, .outcome(outcome, of: call.context, to: id, retry: call))
-        }
         task.wait = .host(handle, function: call.context.function)
         if task.isCancelled || scheduler.isEnding { handle.cancel() }
+    }
+
+    /// Runs the body on the thread of Lua: at once until its first wait, afterwards between the turns of this actor.
+    ///
+    /// It begins outside of the actor, so that the body needs no turn of the queue to start.
+    private nonisolated func begin(_ call: HostBridge.HostCall, _ id: Int, _ wait: DeliveryID) -> Task<Void, Never> {
+        Task.immediate(executorPreference: bodyExecutor) {
+            let outcome = await call.outcome()
+            await self.arrive(wait, .outcome(outcome, of: call.context, to: id, retry: call))
+        }
     }
 
     // MARK: errors that nothing would catch

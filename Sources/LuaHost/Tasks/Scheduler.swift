@@ -140,8 +140,7 @@ extension LuaState {
         task.wait = .none
         task.isGuarded = false
         let status = vm.resume(task, step.reply, step.bytes, of: scheduler)
-        let request = vm.bridge.request
-        vm.bridge.request = nil
+        let request = vm.bridge.request.take()
         if status == CLUA_WAITING {
             switch request {
             case .call(let call): start(call, of: task)
