@@ -61,6 +61,10 @@ package final class RecoveryEngine: Sendable {
             return try await drive(open.id, to: hold)
         }
         try await finishOrphan(of: relationship, before: operation)
+        if operation == .unplannedFailover || operation == .plannedFailover {
+            try await learnOfHostFailovers(
+                at: relationship.owner == relationship.source ? relationship.target : relationship.source)
+        }
         let current = try await self.relationship(relationshipID)
         try await check(operation, on: current, arguments: arguments)
         let job = try await open(operation, on: relationship, arguments: arguments, run: run, hold: hold)
