@@ -4,9 +4,14 @@ internal import Foundation
 ///
 /// A transaction writes in place and notes what was there, so that it can be undone.
 final class MemoryRows: RowWriter {
+    let keepsValues: Bool
     private var objects: [String: [String: ObjectRow]] = [:]
+    /// Ids by kind and parent.
+    private var children: [String: [String: Set<String>]] = [:]
+    /// Ids of what has not ended, by kind.
+    private var open: [String: Set<String>] = [:]
     private var names: [NameKey: String] = [:]
-    private var events: [(object: String?, body: Data)] = []
+    private var events: [(object: String?, body: Body)] = []
     private var leases: [String: LeaseRow] = [:]
     private var undo: [Change] = []
     /// Counts changes; one that is undone leaves a gap.
@@ -28,6 +33,10 @@ final class MemoryRows: RowWriter {
         case lease(String, LeaseRow?)
     }
 
+    init(keepsValues: Bool) {
+        self.keepsValues = keepsValues
+    }
+
     func begin() { undo = [] }
 
     func rollBack() {
@@ -44,10 +53,21 @@ final class MemoryRows: RowWriter {
     /// Puts a row in the place of what is there, and keeps the names in step.
     private func set(_ row: ObjectRow?, kind: String, id: String) {
         if let old = objects[kind]?[id] {
+            let staysInPlace = row?.parent == old.parent && row?.name == old.name
+            objects[kind]?[id] = row
+            open[kind]?.remove(id)
+            if row?.openSince != nil { open[kind, default: []].insert(id) }
+            if staysInPlace { return }
             names[NameKey(kind: kind, parent: old.parent, name: old.name)] = nil
+            children[kind]?[old.parent]?.remove(id)
+            if children[kind]?[old.parent]?.isEmpty == true { children[kind]?[old.parent] = nil }
+        } else {
+            objects[kind, default: [:]][id] = row
+            if row?.openSince != nil { open[kind, default: []].insert(id) }
         }
-        objects[kind, default: [:]][id] = row
-        if let row { names[NameKey(kind: kind, parent: row.parent, name: row.name)] = id }
+        guard let row else { return }
+        names[NameKey(kind: kind, parent: row.parent, name: row.name)] = id
+        children[kind, default: [:]][row.parent, default: []].insert(id)
     }
 
     private func change(_ row: ObjectRow?, kind: String, id: String) {
@@ -70,7 +90,7 @@ extension MemoryRows {
 
     func remove(kind: String, id: String) { change(nil, kind: kind, id: id) }
 
-    func appendEvent(about object: String?, body: Data) {
+    func appendEvent(about object: String?, body: Body) {
         undo.append(.event)
         events.append((object, body))
     }
@@ -89,24 +109,23 @@ extension MemoryRows {
     }
 
     func documents(kind: String, parent: String?) -> [Document] {
-        (objects[kind] ?? [:]).values
-            .filter { parent == nil || $0.parent == parent }
-            .sorted(by: Self.isBefore)
-            .map(Self.document)
+        let all = objects[kind] ?? [:]
+        guard let parent else { return all.values.sorted(by: Self.isBefore).map(Self.document) }
+        return (children[kind]?[parent] ?? []).compactMap { all[$0] }.sorted(by: Self.isBefore).map(Self.document)
     }
 
     func openDocuments(kind: String) -> [Document] {
-        (objects[kind] ?? [:]).values
+        (open[kind] ?? []).compactMap { objects[kind]?[$0] }
             .compactMap { row in row.openSince.map { (since: $0, row: row) } }
             .sorted { ($0.since, $0.row.id) < ($1.since, $1.row.id) }
             .map { Self.document($0.row) }
     }
 
-    func eventBodies(about object: String?, limit: Int) -> [Data] {
+    func eventBodies(about object: String?, limit: Int) -> [Body] {
         events.reversed().lazy.filter { object == nil || $0.object == object }.prefix(limit).map(\.body)
     }
 
-    func eventBodies(after number: Int, limit: Int) -> [(number: Int, body: Data)] {
+    func eventBodies(after number: Int, limit: Int) -> [(number: Int, body: Body)] {
         events.enumerated().dropFirst(max(0, number)).prefix(limit).map {
             (number: $0.offset + 1, body: $0.element.body)
         }
