@@ -98,7 +98,13 @@ package final class RecoveryEngine: Sendable {
     package func check(
         _ operation: Operation, on relationship: Relationship, arguments: [String: String] = [:]
     ) async throws {
-        let item = try await item(of: relationship)
+        try await check(operation, on: relationship, item: try await item(of: relationship), arguments: arguments)
+    }
+
+    /// The same for a VM whose item need not be in the vault yet.
+    func check(
+        _ operation: Operation, on relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:]
+    ) async throws {
         let facts = try await facts(for: relationship, item: item, arguments: arguments)
         if let refusal = Guards.check(operation, on: relationship, item: item, facts: facts) {
             throw EngineError(refusal)
