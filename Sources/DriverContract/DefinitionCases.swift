@@ -73,8 +73,14 @@ extension DriverContract {
             try require("power", try await site.source.domain(uuid: uuid)?.power.isActive, false)
             try await site.source.undefine(uuid: uuid)
         },
-        DriverContract("the ownership record is in the metadata, live and stored, and survives a restart") { site in
+        DriverContract("the ownership record is in the metadata, live and stored, survives a restart, and goes") {
+            site in
             let record = Ownership(relationship: "contract", owner: "somebody", epoch: 7)
+            // A host lets a VM with such a record start when its own says the same.
+            try await site.sender.recordOwnership(
+                OwnershipRecord(
+                    relationship: record.relationship, vmUUID: site.vm.uuid, owner: record.owner, epoch: record.epoch,
+                    host: record.owner))
             for _ in 1...2 { try await site.source.setOwnership(uuid: site.vm.uuid, record) }
             try require("the record", try await site.source.ownership(uuid: site.vm.uuid), record)
             let stored = try DomainDefinition(xml: await site.source.inactiveXML(uuid: site.vm.uuid))
@@ -83,6 +89,9 @@ extension DriverContract {
             try require("the record of a VM that is off", try await site.source.ownership(uuid: site.vm.uuid), record)
             try await site.source.start(uuid: site.vm.uuid, paused: false)
             try require("the record after a restart", try await site.source.ownership(uuid: site.vm.uuid), record)
+            for _ in 1...2 { try await site.source.removeOwnership(uuid: site.vm.uuid) }
+            try require("no record", try await site.source.ownership(uuid: site.vm.uuid), nil)
+            for _ in 1...2 { try await site.sender.forgetOwnership(relationship: record.relationship) }
         },
     ]
 }

@@ -98,7 +98,7 @@ struct AgentControlTests {
             await sites.b.stop()
             #expect(await code { _ = try await sites.clientB.status() } == .disconnected)
             // What a killed agent leaves behind: a bound socket that nobody serves.
-            let stale = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            let stale = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
             _ = withUnixAddress(path) { bind(stale, $0, $1) }
             Glibc.close(stale)
             let again = try AgentServer(

@@ -148,7 +148,8 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
                 + "local function g(...) while true do local n = { ... } end end g(table.unpack(t))", .endedByBudget),
         .init(
             9, "arithmetic with a long numeral",
-            "local s = ('1'):rep(7000000) while true do pcall(function() return s + 1 end) end", .endedByBudget, fuel: 10_000),
+            "local s = ('1'):rep(7000000) while true do pcall(function() return s + 1 end) end", .endedByBudget,
+            fuel: 10_000),
         .init(9, "tonumber", "local s = (' '):rep(7000000) while true do tonumber(s) end", .endedByBudget),
         .init(
             9, "tonumber with a base", "local s = ('z'):rep(7000000) while true do tonumber(s, 36) end", .endedByBudget),

@@ -28,10 +28,14 @@ extension CheckBook {
                 + "`replication-port` shows that an agent of this version answers."),
         UncheckedRow(
             row: 22, what: "Paths, permissions and delegation for an offline first copy",
-            instead: "This version makes the first copy over the network."),
+            instead:
+                "The call tries them: a folder for carrying that is missing, unnamed or without room is refused before "
+                + "anything is written, at the export and at the import. Agents need no delegation."),
         UncheckedRow(
             row: 25, what: "Static address pool of the management server",
-            instead: "This version sets no addresses in guests; `guest-agent` says whether it could."),
+            instead:
+                "Pools are the vault's. A failover gives addresses to guests that read NoCloud data (cloud-init), and says "
+                + "of others that they keep theirs (decisions/0011)."),
     ]
 
     /// The page of all checks, as Markdown; docs/checks.md is this text.

@@ -177,7 +177,13 @@ package struct SimulatedHypervisor: Hypervisor {
     }
 
     package func setOwnership(uuid: String, _ ownership: Ownership) async throws {
-        try await actOn("set-ownership", uuid) { state, domain, _ in
+        try await mark(uuid, with: ownership, as: "set-ownership")
+    }
+
+    package func removeOwnership(uuid: String) async throws { try await mark(uuid, with: nil, as: "remove-ownership") }
+
+    private func mark(_ uuid: String, with ownership: Ownership?, as call: String) async throws {
+        try await actOn(call, uuid) { state, domain, _ in
             if var stored = domain.stored {
                 try stored.setOwnership(ownership)
                 state.hosts[host]?.domains[uuid]?.stored = stored

@@ -10,7 +10,7 @@ final class LoopbackPeer: @unchecked Sendable {
     private let listener: Int32
 
     init(_ serve: @escaping @Sendable (Connection) -> Void) throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
@@ -28,6 +28,8 @@ final class LoopbackPeer: @unchecked Sendable {
                 let client = accept(listener, nil, nil)
                 guard client >= 0 else { return }
                 serve(Connection(descriptor: client))
+                // Closing alone leaves it open while a program that another test started holds a copy of it.
+                shutdown(client, Int32(SHUT_RDWR))
                 close(client)
             }
         }

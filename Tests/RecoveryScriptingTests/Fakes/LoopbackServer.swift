@@ -23,7 +23,7 @@ final class LoopbackServer: @unchecked Sendable {
     var requests: [String] { seen.withLock { $0 } }
 
     init(_ answer: @escaping @Sendable (String) -> Reply) throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
@@ -42,6 +42,8 @@ final class LoopbackServer: @unchecked Sendable {
                 guard client >= 0 else { return }
                 Thread.detachNewThread { [weak self] in
                     Self.serve(client, answer) { request in self?.seen.withLock { $0.append(request) } }
+                    // Closing alone leaves it open while a program that another test started holds a copy of it.
+                    shutdown(client, Int32(SHUT_RDWR))
                     close(client)
                 }
             }
