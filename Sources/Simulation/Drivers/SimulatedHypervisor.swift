@@ -195,19 +195,6 @@ package struct SimulatedHypervisor: Hypervisor {
         }
     }
 
-    package func removeOwnership(uuid: String) async throws {
-        try await actOn("remove-ownership", uuid) { state, domain, _ in
-            if var stored = domain.stored {
-                try stored.setOwnership(nil)
-                state.hosts[host]?.domains[uuid]?.stored = stored
-            }
-            if var live = domain.live {
-                try live.setOwnership(nil)
-                state.hosts[host]?.domains[uuid]?.live = live
-            }
-        }
-    }
-
     package func ownership(uuid: String) async throws -> Ownership? {
         try await lookAt("ownership", uuid) { ($0.stored ?? $0.live)?.ownership }
     }
