@@ -177,7 +177,7 @@ package final class RecoveryEngine: Sendable {
                 other.value.state = .cancelled
                 other.value.endedAt = now
                 other.value.failure = JobFailure(
-                    kind: "cancelled", message: "ended by \(operation.rawValue)", hint: nil)
+                    kind: "cancelled", message: "ended by \(operation.rawValue)", hint: "see: perilune status")
                 try vault.update(other)
                 leftover = other.value.facts["generation"]
             }

@@ -124,6 +124,26 @@ struct SequenceFindingsTests {
         #expect(rig.world.violations == [])
     }
 
+    @Test("The vault lists no point that is gone, also when nobody heard of its end")
+    func listedPoints() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp(points: 1)
+            try await rig.protect()
+            try await rig.cycle()
+            var lost = Fault(.losesAnswer, call: "agent.keep-points", host: "b")
+            lost.times = 1
+            rig.world.add(lost)
+            await #expect(throws: EngineError.self) { try await rig.cycle() }
+            let relationship = try await rig.relationship()
+            let listed = try await rig.engine.vault.read {
+                try $0.objects(RecoveryPoint.self, parent: relationship.id).map(\.value.id)
+            }
+            let store = rig.world.look { $0.hosts["b"]?.stores[relationship.id]?.points.map(\.generation) ?? [] }
+            #expect(listed.count == 2 && Set(listed).isSubset(of: store))
+        }
+    }
+
     @Test("What is written down of a failure stands after what was said while the world was put back")
     func orderOfEvents() async throws {
         let rig = try Rig()
