@@ -107,7 +107,13 @@ package final class RecoveryEngine: Sendable {
     package func check(
         _ operation: Operation, on relationship: Relationship, arguments: [String: String] = [:]
     ) async throws {
-        let item = try await item(of: relationship)
+        try await check(operation, on: relationship, item: try await item(of: relationship), arguments: arguments)
+    }
+
+    /// The same for a VM whose item need not be in the vault yet.
+    func check(
+        _ operation: Operation, on relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:]
+    ) async throws {
         let facts = try await facts(for: relationship, item: item, arguments: arguments)
         if let refusal = Guards.check(operation, on: relationship, item: item, facts: facts) {
             throw EngineError(refusal)
@@ -182,7 +188,7 @@ package final class RecoveryEngine: Sendable {
                 other.value.state = .cancelled
                 other.value.endedAt = now
                 other.value.failure = JobFailure(
-                    kind: "cancelled", message: "ended by \(operation.rawValue)", hint: nil)
+                    kind: "cancelled", message: "ended by \(operation.rawValue)", hint: "see: perilune status")
                 try vault.update(other)
                 leftover = other.value.facts["generation"]
             }

@@ -14,6 +14,12 @@ struct HostVisit: Sendable {
     private var now: Timestamp { engine.dependencies.clock.now }
 
     func see(_ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?) async throws {
+        if relationship.activeJob != nil {
+            guard let domain, relationship.owner != host.id, Self.writes(domain),
+                standing?.record.epoch ?? 0 <= relationship.epoch
+            else { return }
+            return try await seeFormerOwner(relationship, standing, domain)
+        }
         if let record = standing?.record, record.epoch > relationship.epoch {
             try await hostIsAhead(relationship, record)
         } else if relationship.owner == host.id {
@@ -24,6 +30,8 @@ struct HostVisit: Sendable {
             try await agent.recordOwnership(record(of: relationship))
         }
     }
+
+    private static func writes(_ domain: Domain) -> Bool { domain.power == .running || domain.power == .shuttingDown }
 
     private func record(of relationship: Relationship) -> OwnershipRecord {
         OwnershipRecord(
@@ -78,7 +86,7 @@ struct HostVisit: Sendable {
         _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain
     ) async throws {
         let isCurrent = standing?.record.epoch == relationship.epoch && standing?.isConfirmed == true
-        let mustStop = domain.power == .running || domain.power == .shuttingDown
+        let mustStop = Self.writes(domain)
         let isKnown = relationship.formerCopy?.host == host.id
         // A host that took part in the failover knows, and keeps its copy off: no news.
         guard !isCurrent || mustStop || domain.autostart || (domain.power.isActive && !isKnown) else { return }
@@ -112,7 +120,7 @@ struct HostVisit: Sendable {
             }
         let isNew = try await engine.vault.write { vault in
             guard var stored = try vault.object(Relationship.self, id: relationship.id),
-                stored.value.activeJob == nil, stored.value.epoch == relationship.epoch,
+                stored.value.activeJob == relationship.activeJob, stored.value.epoch == relationship.epoch,
                 stored.value.formerCopy?.host != found.host || stored.value.formerCopy?.state != found.state
             else { return false }
             let before = stored.value.formerCopy
@@ -165,7 +173,8 @@ struct HostVisit: Sendable {
     private func stillSo(_ relationship: Relationship) async throws -> Bool {
         try await engine.vault.read { vault in
             guard let stored = try vault.object(Relationship.self, id: relationship.id)?.value else { return false }
-            return stored.activeJob == nil && stored.epoch == relationship.epoch && stored.owner == relationship.owner
+            return stored.activeJob == relationship.activeJob && stored.epoch == relationship.epoch
+                && stored.owner == relationship.owner
         }
     }
 

@@ -240,6 +240,7 @@ extension JobDriver {
             throw EngineError(.failed, "\(relationship.name) is not defined at the target", object: relationship.name)
         }
         if domain.power != .running {
+            try await holdSource()
             try await hypervisor.start(uuid: uuid, paused: true)
             if try await !hypervisor.checkpoints(uuid: uuid).contains(checkpoint) {
                 try await hypervisor.createCheckpoint(
@@ -248,6 +249,31 @@ extension JobDriver {
             try await hypervisor.resume(uuid: uuid)
         }
         try await record { _, relationship, _ in relationship.checkpoint = checkpoint }
+    }
+
+    /// The last look at the source before the VM runs at the target.
+    ///
+    /// Its own host lets nobody start it once it knows of the new ownership. Between the vault's word and that, somebody may have
+    /// started it, or a site that was declared lost came back with it: such a copy is held still, with its disks as they are.
+    private func holdSource() async throws {
+        guard let hypervisor = try await hosts.reachableHypervisor(relationship.source) else { return }
+        try await recordOwnershipAtHosts([relationship.source], required: false)
+        let uuid = relationship.vmUUID
+        guard let power = (try? await hypervisor.domain(uuid: uuid))??.power, [.running, .shuttingDown].contains(power)
+        else { return }
+        try await hypervisor.suspend(uuid: uuid)
+        try await hypervisor.setLinks(uuid: uuid, up: false)
+        let (now, name, host) = (now, relationship.name, try await hosts.host(relationship.source).name)
+        try await record { _, relationship, vault in
+            relationship.formerCopy = FormerCopy(
+                host: relationship.source, state: .suspended, epoch: relationship.epoch - 1, at: now)
+            try vault.append(
+                Event(
+                    at: now, severity: .critical, object: relationship.id,
+                    text:
+                        "\(name) was started at \(host) after its ownership had gone over; it was suspended, its links set "
+                        + "down, its disks kept. Save what it holds if you need it, then end it there (virsh destroy)"))
+        }
     }
 
     /// Looks whether the VM runs on.
@@ -274,8 +300,11 @@ extension JobDriver {
     /// Stops the failed-over VM and throws its overlay away: the points under it are as they were.
     func withdraw() async throws {
         let hypervisor = try await hosts.hypervisor(relationship.target)
-        try await hypervisor.destroy(uuid: relationship.vmUUID)
-        try await hypervisor.undefine(uuid: relationship.vmUUID)
+        // An engine that died here may have undefined it already.
+        if try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
+            try await hypervisor.destroy(uuid: relationship.vmUUID)
+            try await hypervisor.undefine(uuid: relationship.vmUUID)
+        }
         // Once ownership has gone back, the images are those of the epoch before.
         let epoch = fact("epoch").flatMap(Int.init).map { $0 - 1 } ?? relationship.epoch
         try await hosts.agent(relationship.target).discardBootImages(relationship: relationship.id, epoch: epoch)
