@@ -114,7 +114,8 @@ struct HistoryTests {
         #expect(try await jobs(rig) == ["newest", "held"])
         let epochs = try await rig.vault.write { vault in
             try ["newest", "dropped"].map {
-                try vault.acquireLease("job:\($0)", holder: "other", now: now.advanced(bySeconds: 60), lifetime: 1).epoch
+                try vault.acquireLease("job:\($0)", holder: "other", now: now.advanced(bySeconds: 60), lifetime: 1)
+                    .epoch
             }
         }
         #expect(epochs == [2, 1])
@@ -149,7 +150,11 @@ struct HistoryTests {
                 == ["warning 1", "warning 2", "warning 3", "info 3", "new 0", "new 1", "new 2"])
         let number = try await rig.vault.read { try $0.lastEventNumber() }
         #expect(number == before + 13, "numbers go on from where they were")
-        #expect(try await rig.engine.pruneHistory(limits { $0.events = 5; $0.warnings = 2 }) == PrunedHistory())
+        #expect(
+            try await rig.engine.pruneHistory(
+                limits {
+                    $0.events = 5; $0.warnings = 2
+                }) == PrunedHistory())
     }
 
     @Test("Events that an alert has not looked at, of open jobs and of runs under way stay")
