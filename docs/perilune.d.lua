@@ -786,7 +786,8 @@ local server = {}
 ---- `refused`: rules host-in-one-cloud, cloud-needs-a-host, host-holds-vms
 ---
 ---```lua
----local gold = vmm:cloud { name = "gold", hosts = { vault:host("a1") } }
+---silver:remove()
+---local bronze = vmm:cloud { name = "bronze", hosts = { vault:host("b1") } }
 ---```
 ---@param options perilune.server.cloud.options
 ---@return perilune.cloud cloud the cloud
