@@ -95,7 +95,7 @@ struct MetricsTests {
     }
 
     private func curl(_ arguments: [String]) async throws -> (status: Int32, text: String) {
-        let words = ["curl", "--disable", "--silent", "--max-time", "20", "--noproxy", "*"]
+        let words = ["curl", "--disable", "--silent", "--max-time", "200", "--noproxy", "*"]
         let result = try await Program.result(of: words + arguments)
         return (result.status, result.output)
     }
