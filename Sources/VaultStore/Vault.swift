@@ -48,6 +48,8 @@ package protocol VaultReader {
     func objects<Object: SiteObject>(_ type: Object.Type) throws -> [Stored<Object>]
     /// All objects of one kind under one parent, by name; numbers in names are in numeric order.
     func objects<Object: SiteObject>(_ type: Object.Type, parent: String) throws -> [Stored<Object>]
+    /// What objects of one kind are under, each once, in order.
+    func parents<Object: SiteObject>(of type: Object.Type) throws -> [String]
     /// Jobs that have not ended, oldest first.
     func openJobs() throws -> [Stored<Job>]
     /// The newest events, newest first; those of one object if `object` is given.
@@ -75,6 +77,10 @@ package protocol VaultWriter: VaultReader {
     /// Removes an object. Refused (`stale`) when it was written since it was read.
     func delete<Object: SiteObject>(_ object: Stored<Object>) throws
     func append(_ event: Event) throws
+    /// Removes events by their numbers; numbers that are not there, and the newest event, are passed over.
+    ///
+    /// The newest stays because its number is what the next one is counted from.
+    func removeEvents(_ numbers: [Int]) throws
 
     /// Takes a lease that is free, has run out by `now`, or is already `holder`'s; its epoch goes up unless it was the
     /// holder's and live. Refused (`leaseHeld`, naming the holder) otherwise.
@@ -85,6 +91,10 @@ package protocol VaultWriter: VaultReader {
     func require(_ lease: Lease, now: Timestamp) throws
     /// Gives a lease up; does nothing when it is no longer in force. The next one by that name has a higher epoch.
     func release(_ lease: Lease) throws
+    /// Removes all that is known of a lease, its epoch too: for one that is never taken again.
+    ///
+    /// Refused (`leaseHeld`) while somebody holds it.
+    func forgetLease(_ name: String, now: Timestamp) throws
 }
 
 /// An event with its place in the order of all.

@@ -55,6 +55,80 @@ struct ExampleTests {
         #expect(bench.printed.text.contains("web runs at site b with all 100 records"))
     }
 
+    @Test("two-servers.lua pairs the clouds of two servers, tests a VM and moves it, and moves it home when run again")
+    func twoServers() async throws {
+        let bench = Bench()
+        let text = try Project.text("examples/two-servers.lua")
+        for site in ["b", "a"] {
+            let outcome = try await bench.run(text, name: "examples/two-servers.lua")
+            #expect(outcome.error == nil, "\(outcome.error?.description ?? "")\n\(bench.printed.text)")
+            #expect(bench.world.running("web") == [site])
+        }
+        #expect(bench.printed.all.count { $0.contains(/^web\S+ runs from point \d+$/) } == 2, "both were tested before")
+        let shape = try await bench.run(
+            """
+            local gold = recovery.vault():server("vmm-a"):cloud("gold")
+            local web = gold:vm("web"):item()
+            return gold.paired_with == recovery.vault():server("vmm-b"):cloud("silver"), web.state, web.target.site,
+              #recovery.vault():servers(), recovery.vault():settings().goal
+            """)
+        #expect(shape.values == [true, "protected", "b", 2, "two-servers"], "\(shape)")
+    }
+
+    @Test("one-server-two-clouds.lua protects all of a cloud, and the server below it; a second run changes nothing")
+    func oneServerTwoClouds() async throws {
+        let bench = Bench()
+        let text = try Project.text("examples/one-server-two-clouds.lua")
+        for _ in 1...2 {
+            let outcome = try await bench.run(text, name: "examples/one-server-two-clouds.lua")
+            #expect(outcome.error == nil, "\(outcome.error?.description ?? "")\n\(bench.printed.text)")
+        }
+        let rows = bench.printed.all.flatMap { $0.split(separator: "\n") }.filter { $0.contains(" protected ") }
+        #expect(rows.count == 6, "\(bench.printed.text)")
+        #expect(rows.allSatisfy { $0.contains("nothing-to-reverse") })
+        let shape = try await bench.run(
+            """
+            local vault, names = recovery.vault(), {}
+            for index, item in ipairs(vault:items()) do names[index] = item.name end
+            return table.concat(names, " "), #vault:relationships(), vault:replicated("vmm01").state
+            """)
+        #expect(shape.values == ["orders web", 1, "protected"], "\(shape)")
+    }
+
+    @Test("planned-migration.lua takes a VM to the other site and home again, and loses nothing")
+    func plannedMigration() async throws {
+        let bench = Bench()
+        try await bench.run(Project.text("examples/one-server-two-clouds.lua"))
+        let outcome = try await bench.run(
+            Project.text("examples/planned-migration.lua"), grants: [.lab], name: "examples/planned-migration.lua")
+        #expect(outcome.error == nil, "\(outcome.error?.description ?? "")\n\(bench.printed.text)")
+        #expect(bench.world.running("web") == ["a"])
+        let text = bench.printed.text
+        #expect(text.contains("it runs at site b with all") && text.contains("it runs at site a with all"), "\(text)")
+    }
+
+    @Test(
+        "planned-migration.lua ends before the move where that would be refused or would lose something",
+        arguments: [
+            ("vault:replicated('web'):pause()", "sync: ", "a"),
+            ("vault:replicated('web'):test_failover { keep = true }", "planned-failover: While a test VM exists", "a"),
+            ("vault:replicated('web'):failover { kind = 'planned' }", "sync: ", "b"),
+        ])
+    func plannedMigrationRefused(situation: String, says: String, site: String) async throws {
+        let bench = Bench()
+        try await bench.run(Project.text("examples/one-server-two-clouds.lua"))
+        try await bench.run("local vault = recovery.vault() " + situation)
+        let error = try await bench.failure(of: Project.text("examples/planned-migration.lua"))
+        #expect(error?.message.contains(says) == true, "\(error?.description ?? "no error")")
+        #expect(bench.world.running("web") == [site])
+        #expect(!bench.printed.text.contains("it runs at site"))
+    }
+
+    @Test("The README names every example", arguments: try Project.files(in: "examples"))
+    func listed(file: String) throws {
+        #expect(try Project.text("README.md").contains("(\(file))"), "README.md does not name \(file)")
+    }
+
     @Test(
         "Every Lua file of the project is Lua",
         arguments: try Project.files(in: "stdlib") + Project.files(in: "examples"))

@@ -15,6 +15,9 @@ struct VaultScaleTests {
             "SELECT id, revision, body FROM object WHERE kind = 'x' ORDER BY sort_key, name, id",
             "SELECT id, revision, body FROM object WHERE kind = 'x' AND parent = 'y' ORDER BY sort_key, name, id",
             "SELECT id, revision, body FROM object WHERE kind = 'x' AND open_since IS NOT NULL ORDER BY open_since, id",
+            "SELECT DISTINCT parent FROM object WHERE kind = 'x' ORDER BY parent",
+            "SELECT number, body FROM event WHERE number > 7 ORDER BY number LIMIT 10",
+            "DELETE FROM event WHERE number = 7",
             "SELECT body FROM event WHERE object = 'x' ORDER BY number DESC LIMIT 10",
             "SELECT holder, epoch, expires_at FROM lease WHERE name = 'x'",
         ])

@@ -17,6 +17,14 @@ package struct SiteRecord: Codable, Sendable, Hashable {
     package var clouds: [Cloud]
     package var pair: CloudPair?
     package var mappings: [NetworkMapping]
+    /// Of the clouds; nil, as all that follows, in what an older version has kept.
+    package var clusters: [HostCluster]?
+    /// What is described of the networks that the VM's NICs are on here or elsewhere.
+    package var logicalNetworks: [LogicalNetwork]?
+    package var vmNetworks: [VMNetwork]?
+    /// Classes that the VM's disks are of, and those that they are mapped to.
+    package var storageClasses: [StorageClass]?
+    package var storageMappings: [StorageMapping]?
 
     /// Reads it from a vault.
     package init(of relationship: Relationship, in vault: any VaultReader) throws {
@@ -32,8 +40,10 @@ package struct SiteRecord: Codable, Sendable, Hashable {
         self.item = item
         self.pair = pair
         self.clouds = clouds
-        let wanted = Set([relationship.source, relationship.target] + clouds.flatMap(\.hosts))
-        hosts = try vault.objects(Host.self).map(\.value).filter { wanted.contains($0.id) }
+        let clusters = try Set(clouds.flatMap { $0.clusters ?? [] }).sorted().compactMap {
+            try vault.object(HostCluster.self, id: $0)?.value
+        }
+        self.clusters = clusters
         policy = try vault.object(Policy.self, id: relationship.policy)?.value
         servers = all.filter { server in
             server.managementVM == relationship.name || clouds.contains { $0.server == server.id }
@@ -43,6 +53,48 @@ package struct SiteRecord: Codable, Sendable, Hashable {
                 try vault.objects(NetworkMapping.self, parent: pair.primary).map(\.value)
                     + vault.objects(NetworkMapping.self, parent: pair.recovery).map(\.value)
             } ?? []
+        let managers = Set(clouds.map(\.server)).sorted()
+        (logicalNetworks, vmNetworks) = try Self.networks(of: relationship, mappings, managers, vault)
+        let (classes, storage) = try Self.storage(of: relationship, managers, vault)
+        (storageClasses, storageMappings) = (classes, storage)
+        let wanted = Set(
+            [relationship.source, relationship.target] + clouds.flatMap { $0.allHosts(in: clusters) }
+                + clusters.flatMap(\.hosts) + classes.flatMap { $0.locations.map(\.host) })
+        hosts = try vault.objects(Host.self).map(\.value).filter { wanted.contains($0.id) }
+    }
+
+    /// What the servers describe of the networks that the VM may be connected to: subnets, pools, isolation.
+    private static func networks(
+        of relationship: Relationship, _ mappings: [NetworkMapping], _ servers: [String], _ vault: any VaultReader
+    ) throws -> ([LogicalNetwork], [VMNetwork]) {
+        var names = Set(mappings.flatMap { [$0.name, $0.targetNetwork] })
+        names.formUnion(relationship.networks.flatMap { [$0.key, $0.value] })
+        names.formUnion((relationship.nics ?? []).flatMap { [$0.home, $0.away].compactMap { $0 } })
+        var found: ([LogicalNetwork], [VMNetwork]) = ([], [])
+        for logical in try servers.flatMap({ try vault.objects(LogicalNetwork.self, parent: $0) }).map(\.value) {
+            let own = try vault.objects(VMNetwork.self, parent: logical.id).map(\.value).filter {
+                names.contains($0.name)
+            }
+            guard !own.isEmpty else { continue }
+            found.0.append(logical)
+            found.1 += own
+        }
+        return found
+    }
+
+    /// The classes that the VM's disks lie in, at whichever host, with what they are mapped to.
+    private static func storage(
+        of relationship: Relationship, _ servers: [String], _ vault: any VaultReader
+    ) throws -> ([StorageClass], [StorageMapping]) {
+        var places = relationship.disks.flatMap(\.images).map { (host: $0.key, path: $0.value.path) }
+        places += relationship.disks.compactMap(\.original).map { (host: relationship.home, path: $0.path) }
+        let all = try servers.flatMap { try vault.objects(StorageClass.self, parent: $0) }.map(\.value)
+        var classes = all.filter { storage in places.contains { storage.holds($0.path, at: $0.host) } }
+        let mappings = try classes.flatMap { try vault.objects(StorageMapping.self, parent: $0.id) }.map(\.value)
+        for mapping in mappings where !classes.contains(where: { $0.id == mapping.target }) {
+            if let target = try vault.object(StorageClass.self, id: mapping.target)?.value { classes.append(target) }
+        }
+        return (classes, mappings)
     }
 
     /// As it is kept: JSON, with keys in order so that what did not change is not written again.

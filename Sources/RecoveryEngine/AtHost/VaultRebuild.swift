@@ -68,7 +68,11 @@ package struct VaultRebuild: Sendable {
             for (_, group) in Dictionary(grouping: finds, by: \.manifest.relationship).sorted(by: { $0.key < $1.key }) {
                 try Self.restore(group, into: vault, &report)
             }
+            try RebuiltSite(vault: vault).settle()
             report.unknown.append("jobs, runs, events and test VMs were in the vault alone: they are lost")
+            report.unknown.append(
+                "recovery plans and alerts were in the vault alone: import plans from their files, and say again who is told"
+            )
             try vault.append(
                 Event(
                     at: now, severity: .warning, object: nil,
@@ -94,12 +98,7 @@ package struct VaultRebuild: Sendable {
         for missing in [site.relationship.source, site.relationship.target] where site.host(missing) == nil {
             report.unknown.append("\(name): host \(missing) is not described in its manifest")
         }
-        try insertMissing(site.policy.map { [$0] } ?? [], into: vault)
-        try insertMissing(site.servers, into: vault)
-        try insertMissing(site.clouds, into: vault)
-        try insertMissing(site.pair.map { [$0] } ?? [], into: vault)
-        try insertMissing(site.mappings, into: vault)
-        try insertMissing(site.item.map { [$0] } ?? [], into: vault)
+        try RebuiltSite(vault: vault).take(in: site)
         let relationship = try relationship(site, best, group, &report)
         guard try vault.object(Relationship.self, named: relationship.name, parent: nil) == nil else {
             return report.unknown.append("\(name) has another relationship, \(relationship.id), which was left out")
@@ -167,9 +166,5 @@ package struct VaultRebuild: Sendable {
             "\(relationship.name): failed over at epoch \(epoch); whether that was committed is not known: commit it again"
         )
         return relationship
-    }
-
-    private static func insertMissing<Object: SiteObject>(_ objects: [Object], into vault: any VaultWriter) throws {
-        for object in objects where try vault.object(Object.self, id: object.id) == nil { try vault.insert(object) }
     }
 }

@@ -23,10 +23,6 @@ package struct ReferenceRule: Sendable, Hashable {
 package enum ReferenceRules {
     package static let all: [ReferenceRule] = deployment + failover + controlPlane
 
-    /// The lines between which the generated part stands in the page.
-    package static let begin = "<!-- rules: generated from Sources/RecoveryEngine/Reference; a test keeps it equal -->"
-    package static let end = "<!-- end of rules -->"
-
     /// The generated part of the page, its border lines included.
     package static func markdown() -> String {
         let rows = all.map { rule in
@@ -36,7 +32,7 @@ package enum ReferenceRules {
                 "| \(rule.number) | \(rule.sentence) | \(kept.isEmpty ? "-" : kept.joined(separator: ", ")) | \(rule.here) |"
         }
         return """
-            \(begin)
+            \(ReferencePage.begin("rules"))
 
             Rules are those of [rules.md](rules.md), checks those of [checks.md](checks.md). Each number has a test that names it,
             in `Tests/RecoveryEngineTests/ReferenceRules`.
@@ -45,7 +41,7 @@ package enum ReferenceRules {
             | --- | --- | --- | --- |
             \(rows.joined(separator: "\n"))
 
-            \(end)
+            \(ReferencePage.end("rules"))
             """
     }
 }

@@ -22,7 +22,7 @@ package struct Duty: Sendable {
 
 extension Duty {
     /// What every replicator does.
-    package static var standard: [Duty] { [watchHealth, cleanUpTests] }
+    package static var standard: [Duty] { [watchHealth, cleanUpTests, pruneHistory] }
 
     /// Tells of changes of health and of recovery points that grow too old.
     package static var watchHealth: Duty {
@@ -46,6 +46,11 @@ extension Duty {
             }
             if let first = failures.first { throw first }
         }
+    }
+
+    /// Removes jobs and events that are over and beyond the limits.
+    package static var pruneHistory: Duty {
+        Duty("prune-history", every: HistoryLimits.interval) { try await $0.pruneHistory() }
     }
 }
 

@@ -6,7 +6,11 @@ internal import Foundation
 final class MemoryRows: RowWriter {
     private var objects: [String: [String: ObjectRow]] = [:]
     private var names: [NameKey: String] = [:]
-    private var events: [(object: String?, body: Data)] = []
+    /// Ids by what they are under, so that a few under one parent are found among very many.
+    private var children: [ParentKey: Set<String>] = [:]
+    /// By number, without those that were removed.
+    private var events: [EventRow] = []
+    private var lastEvent = 0
     private var leases: [String: LeaseRow] = [:]
     private var undo: [Change] = []
     /// Counts changes; one that is undone leaves a gap.
@@ -21,10 +25,22 @@ final class MemoryRows: RowWriter {
         var name: String
     }
 
+    private struct ParentKey: Hashable {
+        var kind: String
+        var parent: String
+    }
+
+    private struct EventRow {
+        var number: Int
+        var object: String?
+        var body: Data
+    }
+
     /// What a write replaced.
     private enum Change {
         case object(kind: String, id: String, ObjectRow?)
         case event
+        case eventsRemoved([EventRow])
         case lease(String, LeaseRow?)
     }
 
@@ -34,7 +50,10 @@ final class MemoryRows: RowWriter {
         for change in undo.reversed() {
             switch change {
             case .object(let kind, let id, let row): set(row, kind: kind, id: id)
-            case .event: events.removeLast()
+            case .event:
+                events.removeLast()
+                lastEvent -= 1
+            case .eventsRemoved(let removed): events = (events + removed).sorted { $0.number < $1.number }
             case .lease(let name, let row): leases[name] = row
             }
         }
@@ -45,9 +64,15 @@ final class MemoryRows: RowWriter {
     private func set(_ row: ObjectRow?, kind: String, id: String) {
         if let old = objects[kind]?[id] {
             names[NameKey(kind: kind, parent: old.parent, name: old.name)] = nil
+            let key = ParentKey(kind: kind, parent: old.parent)
+            children[key]?.remove(id)
+            if children[key]?.isEmpty == true { children[key] = nil }
         }
         objects[kind, default: [:]][id] = row
-        if let row { names[NameKey(kind: kind, parent: row.parent, name: row.name)] = id }
+        if let row {
+            names[NameKey(kind: kind, parent: row.parent, name: row.name)] = id
+            children[ParentKey(kind: kind, parent: row.parent), default: []].insert(id)
+        }
     }
 
     private func change(_ row: ObjectRow?, kind: String, id: String) {
@@ -72,7 +97,19 @@ extension MemoryRows {
 
     func appendEvent(about object: String?, body: Data) {
         undo.append(.event)
-        events.append((object, body))
+        lastEvent += 1
+        events.append(EventRow(number: lastEvent, object: object, body: body))
+    }
+
+    func removeEvents(_ numbers: [Int]) {
+        let wanted = Set(numbers)
+        undo.append(.eventsRemoved(events.filter { wanted.contains($0.number) }))
+        events.removeAll { wanted.contains($0.number) }
+    }
+
+    func removeLease(_ name: String) {
+        undo.append(.lease(name, leases[name]))
+        leases[name] = nil
     }
 
     func put(_ lease: LeaseRow) {
@@ -89,10 +126,15 @@ extension MemoryRows {
     }
 
     func documents(kind: String, parent: String?) -> [Document] {
-        (objects[kind] ?? [:]).values
-            .filter { parent == nil || $0.parent == parent }
-            .sorted(by: Self.isBefore)
-            .map(Self.document)
+        let all = objects[kind] ?? [:]
+        let wanted = parent.map { parent in
+            (children[ParentKey(kind: kind, parent: parent)] ?? []).compactMap { all[$0] }
+        }
+        return (wanted ?? Array(all.values)).sorted(by: Self.isBefore).map(Self.document)
+    }
+
+    func parents(kind: String) -> [String] {
+        children.keys.filter { $0.kind == kind }.map(\.parent).sorted(by: SortKey.precedes)
     }
 
     func openDocuments(kind: String) -> [Document] {
@@ -107,12 +149,16 @@ extension MemoryRows {
     }
 
     func eventBodies(after number: Int, limit: Int) -> [(number: Int, body: Data)] {
-        events.enumerated().dropFirst(max(0, number)).prefix(limit).map {
-            (number: $0.offset + 1, body: $0.element.body)
+        // The first whose number is greater, by halves.
+        var (low, high) = (0, events.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if events[middle].number > number { high = middle } else { low = middle + 1 }
         }
+        return events[low...].prefix(limit).map { (number: $0.number, body: $0.body) }
     }
 
-    func lastEventNumber() -> Int { events.count }
+    func lastEventNumber() -> Int { lastEvent }
 
     func changeNumber() -> Int { changes }
 

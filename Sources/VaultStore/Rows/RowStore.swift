@@ -6,6 +6,8 @@ protocol RowReader {
     func document(kind: String, parent: String, name: String) throws -> Document?
     /// Documents of one kind, by sort key, then name, then id; only those under `parent` if it is given.
     func documents(kind: String, parent: String?) throws -> [Document]
+    /// Parents of the documents of one kind, each once, in binary order.
+    func parents(kind: String) throws -> [String]
     /// Documents of one kind with an `openSince`, oldest first, then by id.
     func openDocuments(kind: String) throws -> [Document]
     /// The newest events, newest first.
@@ -28,5 +30,7 @@ protocol RowWriter: RowReader {
     func replace(_ row: ObjectRow) throws
     func remove(kind: String, id: String) throws
     func appendEvent(about object: String?, body: Data) throws
+    func removeEvents(_ numbers: [Int]) throws
     func put(_ lease: LeaseRow) throws
+    func removeLease(_ name: String) throws
 }

@@ -36,6 +36,11 @@ struct WriteTransaction<Rows: RowWriter>: RowBackedReader, VaultWriter {
         try rows.appendEvent(about: event.object, body: Codec.document(of: event))
     }
 
+    func removeEvents(_ numbers: [Int]) throws {
+        let last = try rows.lastEventNumber()
+        try rows.removeEvents(numbers.filter { $0 < last })
+    }
+
     private func refuseStale<Object: SiteObject>(_ object: Stored<Object>) throws {
         let what = "\(Object.kind) \"\(object.value.name)\""
         guard let present = try rows.document(kind: Object.kind, id: object.value.id) else {
@@ -96,6 +101,15 @@ extension WriteTransaction {
         try rows.put(LeaseRow(name: lease.name, holder: nil, epoch: lease.epoch, expiresAt: present.expiresAt))
     }
 
+    func forgetLease(_ name: String, now: Timestamp) throws {
+        guard let present = try rows.leaseRow(name) else { return }
+        if let holder = present.holder, now < present.expiresAt {
+            throw VaultError(
+                .leaseHeld, "\"\(name)\" is being driven by \(holder).", hint: "Wait for it to end.")
+        }
+        try rows.removeLease(name)
+    }
+
     private func put(_ lease: Lease) throws -> Lease {
         try rows.put(
             LeaseRow(name: lease.name, holder: lease.holder, epoch: lease.epoch, expiresAt: lease.expiresAt))
@@ -144,6 +158,10 @@ extension RowBackedReader {
 
     func objects<Object: SiteObject>(_ type: Object.Type, parent: String) throws -> [Stored<Object>] {
         try rows.documents(kind: Object.kind, parent: parent).map { try Codec.object(type, from: $0) }
+    }
+
+    func parents<Object: SiteObject>(of type: Object.Type) throws -> [String] {
+        try rows.parents(kind: Object.kind)
     }
 
     func openJobs() throws -> [Stored<Job>] {

@@ -43,6 +43,12 @@ struct SQLiteRows: RowWriter {
             [kind, parent])
     }
 
+    func parents(kind: String) throws -> [String] {
+        try String.fetchAll(
+            database.cachedStatement(sql: "SELECT DISTINCT parent FROM object WHERE kind = ? ORDER BY parent"),
+            arguments: [kind])
+    }
+
     func openDocuments(kind: String) throws -> [Document] {
         try documents(
             """
@@ -120,6 +126,12 @@ struct SQLiteRows: RowWriter {
     func appendEvent(about object: String?, body: Data) throws {
         try execute("INSERT INTO event (object, body) VALUES (?, ?)", [object, text(body)])
     }
+
+    func removeEvents(_ numbers: [Int]) throws {
+        for number in numbers { try execute("DELETE FROM event WHERE number = ?", [number]) }
+    }
+
+    func removeLease(_ name: String) throws { try execute("DELETE FROM lease WHERE name = ?", [name]) }
 
     func put(_ lease: LeaseRow) throws {
         try execute(

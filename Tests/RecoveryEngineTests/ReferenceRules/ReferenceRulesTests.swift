@@ -41,20 +41,4 @@ struct ReferenceRulesTests {
             .map { try String(contentsOf: $0, encoding: .utf8) }.joined()
         for number in 1...34 { #expect(text.contains("\"rule \(number): "), "rule \(number) has no test") }
     }
-
-    /// Set PERILUNE_WRITE_DOCS to write the part anew.
-    @Test("docs/from-site-recovery.md holds the part that is generated from them")
-    func page() throws {
-        let file = project("docs/from-site-recovery.md")
-        var written = try String(contentsOfFile: file, encoding: .utf8)
-        let first = try #require(written.range(of: ReferenceRules.begin), "the page has lost its border line")
-        let last = try #require(written.range(of: ReferenceRules.end), "the page has lost its border line")
-        let part = first.lowerBound..<last.upperBound
-        if ProcessInfo.processInfo.environment["PERILUNE_WRITE_DOCS"] != nil {
-            written.replaceSubrange(part, with: ReferenceRules.markdown())
-            try written.write(toFile: file, atomically: true, encoding: .utf8)
-        } else {
-            #expect(written[part] == ReferenceRules.markdown(), "run the tests once with PERILUNE_WRITE_DOCS=1")
-        }
-    }
 }
