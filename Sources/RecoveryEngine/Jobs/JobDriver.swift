@@ -130,6 +130,11 @@ actor JobDriver {
 
     /// Takes the job and its relationship as the vault has them: a write whose answer was lost has happened all the same.
     private func reread() async throws {
+        do {
+            try await lease.require()
+        } catch is Superseded {
+            // The lease is ours and the job has ended: which way is read below.
+        }
         let (jobID, relationshipID) = (jobID, relationship.id)
         let stored = try await dependencies.vault.read { vault in
             guard let job = try vault.object(Job.self, id: jobID),
@@ -223,7 +228,6 @@ actor JobDriver {
             await lease.drop()
             throw error
         }
-        try await lease.require()
         try await reread()
         if job.state == .succeeded { return await lease.drop() }
         // Between two stages it stands before the next one, and after the last it is all but done.
