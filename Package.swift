@@ -141,7 +141,15 @@ let package = Package(
 
 // LuaHost alone, without the packages that only the engine needs: quick enough to be built again for each sanitizer.
 // `scripts/test lua` sets this, and keeps what it builds in a place of its own.
-if Context.environment["PERILUNE_PRODUCT"] == "LuaHost" {
+if Context.environment["PERILUNE_PRODUCT"] == "Simulation" {
+    // The recovery model without Lua, lab and command line: what `scripts/soak` builds.
+    let own: Set = [
+        "CLibvirt", "CNBD", "CXXHash", "COpenSSL", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+        "RecoveryEngine", "Simulation", "DriverContract", "SimulationTests",
+    ]
+    package.targets.removeAll { !own.contains($0.name) }
+    package.products.removeAll()
+} else if Context.environment["PERILUNE_PRODUCT"] == "LuaHost" {
     let own: Set = ["CLua", "CLuaShim", "LuaHost", "CLuaYardstick", "luahost-bench", "LuaHostTests"]
     package.targets.removeAll { !own.contains($0.name) }
     package.products.removeAll { $0.name != "LuaHost" }

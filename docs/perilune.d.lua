@@ -231,7 +231,7 @@
 ---@field name string? what reports call it
 ---@field call string|function? "module.function", called with a plan_context; or a function of this script (then run the plan with require("plans").run)
 ---@field command string[]? a program's full path and its arguments; needs --grant exec
----@field host string|perilune.host? host that the command runs on; where the plan is run from if left out
+---@field host string|perilune.host? for hosts whose agents run commands: those of this version do not, and a plan that names one is refused
 ---@field guest string? VM that the command runs in, through its QEMU guest agent
 ---@field manual string? instructions for a person; the run waits until somebody confirms
 ---@field wait perilune.duration? how long to wait
@@ -463,7 +463,7 @@ function vault:policy(options) end
 ---Errors:
 ---- `unknown`: there is none of that name; the hint has the nearest
 ---- `invalid`: it has no host, or the access name is another's
----- `refused`: rule host-in-one-cluster
+---- `refused`: rules host-in-one-cluster, host-in-one-cloud, cloud-needs-a-host, host-holds-vms
 ---
 ---```lua
 ---vault:cluster { name = "west", hosts = { vault:host("b1") }, access_name = "west.example" }
@@ -783,9 +783,10 @@ local server = {}
 ---
 ---Errors:
 ---- `unknown`: there is none of that name; the hint has the nearest
+---- `refused`: rules host-in-one-cloud, cloud-needs-a-host, host-holds-vms
 ---
 ---```lua
----local bronze = vmm:cloud { name = "bronze", hosts = { vault:host("a1") } }
+---local gold = vmm:cloud { name = "gold", hosts = { vault:host("a1") } }
 ---```
 ---@param options perilune.server.cloud.options
 ---@return perilune.cloud cloud the cloud
@@ -1712,6 +1713,9 @@ function vm:points() end
 ---@return perilune.reply reply what the guest answered, whatever the status
 function vm:probe(options) end
 
+---@class (exact) perilune.vm.pause.options
+---@field at? "source"|"target" the side that takes part no longer: health is a warning at the source, critical at the target; if left out: "source"
+
 ---Holds replication back, or the resync that runs; a cycle under way is ended.
 ---
 ---Effect: changes. Since 0.1.
@@ -1725,8 +1729,9 @@ function vm:probe(options) end
 ---```lua
 ---local job = vm:pause()
 ---```
+---@param options? perilune.vm.pause.options
 ---@return perilune.job job what was done
-function vm:pause() end
+function vm:pause(options) end
 
 ---@class (exact) perilune.vm.resync.options
 ---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now
@@ -2159,6 +2164,9 @@ function item:points() end
 ---@return perilune.reply reply what the guest answered, whatever the status
 function item:probe(options) end
 
+---@class (exact) perilune.item.pause.options
+---@field at? "source"|"target" the side that takes part no longer: health is a warning at the source, critical at the target; if left out: "source"
+
 ---Holds replication back, or the resync that runs; a cycle under way is ended.
 ---
 ---Effect: changes. Since 0.1.
@@ -2172,8 +2180,9 @@ function item:probe(options) end
 ---```lua
 ---local job = item:pause()
 ---```
+---@param options? perilune.item.pause.options
 ---@return perilune.job job what was done
-function item:pause() end
+function item:pause(options) end
 
 ---@class (exact) perilune.item.resync.options
 ---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now
@@ -2605,6 +2614,9 @@ function relationship:points() end
 ---@return perilune.reply reply what the guest answered, whatever the status
 function relationship:probe(options) end
 
+---@class (exact) perilune.relationship.pause.options
+---@field at? "source"|"target" the side that takes part no longer: health is a warning at the source, critical at the target; if left out: "source"
+
 ---Holds replication back, or the resync that runs; a cycle under way is ended.
 ---
 ---Effect: changes. Since 0.1.
@@ -2618,8 +2630,9 @@ function relationship:probe(options) end
 ---```lua
 ---local job = relationship:pause()
 ---```
+---@param options? perilune.relationship.pause.options
 ---@return perilune.job job what was done
-function relationship:pause() end
+function relationship:pause(options) end
 
 ---@class (exact) perilune.relationship.resync.options
 ---@field after? perilune.duration how long to put it off, at most 7 days; if left out: now

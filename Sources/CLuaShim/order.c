@@ -112,11 +112,15 @@ bool push_ordered_keys_lenient(lua_State *L, int table, lua_Integer *array_count
         lua_pushnil(L);
         return true;
     }
+    // Each of the three may be huge, so the budgets are looked at after each.
     lua_createtable(L, (int)others, 0);
     int sorted = lua_gettop(L);
+    spend(L, 0);
     lua_createtable(L, (int)others, 0);
     int found = lua_gettop(L);
+    spend(L, 0);
     OrderedKey *entries = lua_newuserdatauv(L, others * sizeof(OrderedKey), 0);
+    spend(L, 0);
     int n = 0, unordered = 0;
     lua_pushnil(L);
     while (lua_next(L, table)) {

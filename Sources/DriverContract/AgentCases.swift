@@ -107,6 +107,70 @@ extension DriverContract {
             for _ in 1...2 { try await maker.forget() }
             try require("the record after it was forgotten", try await owner(), nil)
         },
+        DriverContract("a record that was written is confirmed; one that is forgotten is gone") { site in
+            let maker = try await PointMaker(site)
+            func standing() async throws -> OwnershipStanding? {
+                try await site.receiver.standings().first { $0.relationship == maker.relationship }
+            }
+            try require(
+                "the standing", try await standing(),
+                OwnershipStanding(record: maker.record(epoch: 1, owner: "first"), isConfirmed: true))
+            for _ in 1...2 { try await site.receiver.forgetOwnership(relationship: maker.relationship) }
+            try require("the standing after it was forgotten", try await standing(), nil)
+            try require(
+                "the record after it was forgotten",
+                try await site.receiver.ownership(relationship: maker.relationship), nil)
+            try await maker.forget()
+        },
+        DriverContract("what a guest is told lies in one CD image an epoch, and odd names are refused") { site in
+            let maker = try await PointMaker(site)
+            func seed(epoch: Int, _ files: [String: String]) -> GuestSeed {
+                GuestSeed(relationship: maker.relationship, epoch: epoch, files: files)
+            }
+            let path = try await site.receiver.writeSeed(seed(epoch: 0, ["meta-data": "instance-id: one\n"]))
+            try require(path.hasPrefix(site.targetStore + "/"), "the image lies in the store: \(path)")
+            let again = try await site.receiver.writeSeed(seed(epoch: 0, ["meta-data": "instance-id: two\n"]))
+            try require("the image written again", again, path)
+            let other = try await site.receiver.writeSeed(seed(epoch: 2, ["meta-data": "instance-id: one\n"]))
+            try require(other != path, "each epoch has its own image: \(path)")
+            try await declined(.invalidArgument, "a name that leads elsewhere") {
+                _ = try await site.receiver.writeSeed(seed(epoch: 0, ["../meta-data": ""]))
+            }
+            try await declined(.invalidArgument, "an epoch below 0") {
+                _ = try await site.receiver.writeSeed(seed(epoch: -1, ["meta-data": ""]))
+            }
+            try await maker.forget()
+        },
+        DriverContract("an agent answers what only a program at the host can tell, in the order of the questions") {
+            site in
+            let disk = try await site.disks()[0]
+            let receiver = try await site.receiver.check(AgentCheck())
+            try require("the store", receiver.store.path, site.targetStore)
+            try require("why the store cannot be written", receiver.store.writeFailure, nil)
+            try require(receiver.store.totalBytes >= receiver.store.freeBytes, "\(receiver.store)")
+            let parts = receiver.dataAddress.split(separator: ":")
+            guard let host = parts.first.map(String.init), let port = parts.last.flatMap({ UInt16($0) }) else {
+                throw ContractBroken(what: "\(receiver.dataAddress) is no address")
+            }
+            let answer = try await site.sender.check(
+                AgentCheck(
+                    images: [disk.path, "/nowhere/at-all.qcow2"], programs: ["qemu-img", "a/path"],
+                    endpoints: [
+                        EndpointProbe(host: host, port: port, service: .tcp),
+                        EndpointProbe(host: host, port: 1, service: .tcp, timeoutSeconds: 2),
+                    ]))
+            try require("images", answer.images.map(\.path), [disk.path, "/nowhere/at-all.qcow2"])
+            try require(answer.images[0].version.map { $0 >= 3 } ?? false, "a qcow2 file says so: \(answer.images)")
+            try require(answer.images[1].failure != nil, "a file that is not there: \(answer.images)")
+            try require(answer.programs[0].path != nil && answer.programs[1].path == nil, "\(answer.programs)")
+            try require("what keeps the receiver from being reached", answer.endpoints[0].failure, nil)
+            try require(answer.endpoints[1].failure != nil, "nobody listens at port 1: \(answer.endpoints)")
+            try require(answer.storeID != receiver.storeID, "two stores: \(answer.storeID)")
+            try await declined(.invalidArgument, "more questions than one call takes") {
+                let name = Array(repeating: "qemu-img", count: AgentCheck.programLimit + 1)
+                _ = try await site.sender.check(AgentCheck(programs: name))
+            }
+        },
         DriverContract("an agent says where it is and how much space it has") { site in
             let status = try await site.receiver.status()
             try require("the store", status.store, site.targetStore)

@@ -1,3 +1,5 @@
+import BlockReplication
+import Hypervisors
 package import SiteModel
 
 /// Why the engine did not do what was asked, in words for the person who asked.
@@ -61,6 +63,22 @@ package struct EngineError: Error, Sendable, CustomStringConvertible {
             "\(refusal.operation.rawValue) of \(refusal.object) is refused in state \(refusal.state.rawValue): "
                 + refusal.rule.sentence,
             hint: refusal.rule.hint, rule: refusal.rule.id, object: refusal.object)
+    }
+
+    /// An error of any part in the engine's words; nil for one that is no part's, such as a cancellation.
+    static func translating(_ error: any Error, doing what: String, object: String?) -> EngineError? {
+        switch error {
+        case let error as EngineError: error
+        case let error as HypervisorError:
+            EngineError(
+                error.code == .unreachable ? .unreachable : .failed, "\(what) failed: \(error.message)",
+                hint: error.hint ?? "see to the host, then try again", object: object, cause: error)
+        case let error as ReplicationError:
+            EngineError(
+                error.code == .disconnected ? .unreachable : .failed, "\(what) failed: \(error.message)",
+                hint: error.hint, object: object, cause: error)
+        default: nil
+        }
     }
 
     package var description: String { hint.map { "\(message) (\($0))" } ?? message }

@@ -30,7 +30,7 @@ package final class RecoveryEngine: Sendable {
     ///
     /// - Parameters:
     ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds),
-    ///     `path` (where a carried first copy lies); of a test `network` ("none", "create" or a name), `force` (a
+    ///     `path` (where a carried first copy lies), `at` (the side that pauses: "source" or "target"); of a test `network` ("none", "create" or a name), `force` (a
     ///     reason), `within` (seconds), `scratch` (bytes), `keep` ("true"), `notes`, `host_address` and `dhcp` of the
     ///     network that is made.
     ///   - run: id of the script's run that asks.
@@ -44,6 +44,11 @@ package final class RecoveryEngine: Sendable {
     ) async throws -> Job {
         if let epoch = try await vault.identity()?.supersededBy { throw VaultError.superseded(by: epoch, nil) }
         let relationship = try await relationship(relationshipID)
+        if operation == .pause, let at = arguments["at"], ReplicationSide(rawValue: at) == nil {
+            throw EngineError(
+                .invalid, "pause of \(relationship.name): 'at' is \(FieldCheck.shown(at))",
+                hint: "it is \"source\" or \"target\"; without it, the source", object: relationship.name)
+        }
         if let open = try await openJob(of: relationship), open.operation == operation {
             guard open.arguments == arguments else {
                 throw EngineError(
@@ -56,6 +61,10 @@ package final class RecoveryEngine: Sendable {
             return try await drive(open.id, to: hold)
         }
         try await finishOrphan(of: relationship, before: operation)
+        if operation == .unplannedFailover || operation == .plannedFailover {
+            try await learnOfHostFailovers(
+                at: relationship.owner == relationship.source ? relationship.target : relationship.source)
+        }
         let current = try await self.relationship(relationshipID)
         try await check(operation, on: current, arguments: arguments)
         let job = try await open(operation, on: relationship, arguments: arguments, run: run, hold: hold)
@@ -98,7 +107,13 @@ package final class RecoveryEngine: Sendable {
     package func check(
         _ operation: Operation, on relationship: Relationship, arguments: [String: String] = [:]
     ) async throws {
-        let item = try await item(of: relationship)
+        try await check(operation, on: relationship, item: try await item(of: relationship), arguments: arguments)
+    }
+
+    /// The same for a VM whose item need not be in the vault yet.
+    func check(
+        _ operation: Operation, on relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:]
+    ) async throws {
         let facts = try await facts(for: relationship, item: item, arguments: arguments)
         if let refusal = Guards.check(operation, on: relationship, item: item, facts: facts) {
             throw EngineError(refusal)
@@ -156,7 +171,9 @@ package final class RecoveryEngine: Sendable {
         let (id, now) = (dependencies.identifiers.next(), dependencies.clock.now)
         return try await vault.write { vault in
             guard var current = try vault.object(Relationship.self, id: relationship.id) else {
-                throw EngineError(.unknown, "\(relationship.name) is no longer in the vault")
+                throw EngineError(
+                    .unknown, "\(relationship.name) is no longer in the vault",
+                    hint: "its pair or server was removed meanwhile; protect it anew", object: relationship.name)
             }
             var leftover: String?
             if let active = current.value.activeJob, var other = try vault.object(Job.self, id: active),
@@ -171,7 +188,7 @@ package final class RecoveryEngine: Sendable {
                 other.value.state = .cancelled
                 other.value.endedAt = now
                 other.value.failure = JobFailure(
-                    kind: "cancelled", message: "ended by \(operation.rawValue)", hint: nil)
+                    kind: "cancelled", message: "ended by \(operation.rawValue)", hint: "see: perilune status")
                 try vault.update(other)
                 leftover = other.value.facts["generation"]
             }
@@ -194,6 +211,10 @@ package final class RecoveryEngine: Sendable {
             if operation == .protect { job.facts["firstCopy"] = firstCopy.rawValue }
             job.hold = hold
             try vault.insert(job)
+            // Told by the job that pauses: should it fail, the state says that nothing is paused.
+            if operation == .pause {
+                current.value.pausedAt = arguments["at"].flatMap(ReplicationSide.init(rawValue:)) ?? .source
+            }
             current.value.activeJob = id
             current.value.state = during
             try vault.update(current)
@@ -228,7 +249,11 @@ package final class RecoveryEngine: Sendable {
         let (job, relationship) = try await vault.read { vault in
             guard let job = try vault.object(Job.self, id: jobID)?.value,
                 let relationship = try vault.object(Relationship.self, id: job.relationship)?.value
-            else { throw EngineError(.unknown, "job \(jobID) is gone from the vault") }
+            else {
+                throw EngineError(
+                    .unknown, "job \(jobID) is gone from the vault",
+                    hint: "its VM was removed meanwhile; see: perilune status")
+            }
             return (job, relationship)
         }
         guard job.state.isOpen else {

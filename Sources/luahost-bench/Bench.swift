@@ -2,8 +2,8 @@ internal import Foundation
 
 /// Prints LuaHost's figures: a table, or JSON with `--json`.
 ///
-/// `--markdown FILE` also writes the table there, `--only TEXT` measures those whose name contains it, `--runs N` that
-/// often instead of eleven times. `--check` fails when a figure is worse than its bound against regressions, `--goals`
+/// `--markdown FILE` also writes the table there as the area's section, and leaves the others; `--only TEXT` measures those
+/// whose name contains it, `--runs N` that often instead of eleven times. `--check` fails when a figure is worse than its bound against regressions, `--goals`
 /// when a goal is missed.
 @main
 struct Bench {
@@ -18,22 +18,7 @@ struct Bench {
             print(table(rows.map(\.cells), header: header))
         }
         if let file = value("--markdown", arguments) {
-            let lines = ([header, header.map { _ in "---" }] + rows.map(\.cells)).map {
-                "| " + $0.joined(separator: " | ") + " |"
-            }
-            let text = """
-                # Figures
-
-                Medians of eleven runs taken in turn, release build, made by `scripts/bench`. `MISS` is a goal missed in
-                that run; the bound is where `--check` fails: a quarter or more beyond what is usual, so that noise does
-                not pass it and a change that makes the call or the decoder slower does.
-
-                ## lua
-
-
-                """
-            try (text + lines.joined(separator: "\n") + "\n").write(
-                toFile: file, atomically: true, encoding: .utf8)
+            try write(rows, to: file)
         }
         for row in rows where !row.holds {
             print("worse than its bound: \(row.figure.name), \(row.cells[1]), \(row.cells[3]) against \(row.boundText)")
@@ -47,6 +32,31 @@ struct Bench {
     }
 
     private static let header = ["name", "ours", "peer or limit", "ratio", "goal", "bound", ""]
+
+    private static let section = "lua"
+
+    /// Puts the section in the place of its last one.
+    private static func write(_ rows: [Row], to path: String) throws {
+        let lines = ([header, header.map { _ in "---" }] + rows.map(\.cells)).map {
+            "| " + $0.joined(separator: " | ") + " |"
+        }
+        let own = """
+            ## \(section)
+
+            Medians of eleven runs. `MISS` is a goal missed in that run; the bound is where `--check` fails: a quarter or
+            more beyond what is usual, so that noise does not pass it and a change that makes the call or the decoder
+            slower does.
+
+            \(lines.joined(separator: "\n"))
+
+            """
+        let title = "# Figures\n\nMedians of runs taken in turn, release build. Made by `scripts/bench`.\n"
+        let parts = ((try? String(contentsOfFile: path, encoding: .utf8)) ?? title).components(separatedBy: "\n## ")
+        let others = parts.dropFirst().filter { $0.prefix { $0 != "\n" } != section }
+            .map { "## " + $0.trimmingCharacters(in: .newlines) + "\n" }
+        let whole = [parts[0].trimmingCharacters(in: .newlines) + "\n"] + (others + [own]).sorted()
+        try whole.joined(separator: "\n").write(toFile: path, atomically: true, encoding: .utf8)
+    }
 
     private static func table(_ rows: [[String]], header: [String]) -> String {
         let all = [header] + rows

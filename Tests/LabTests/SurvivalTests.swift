@@ -38,7 +38,12 @@ struct SurvivalTests {
 
             // The vault was away: it still has the VM at site a.
             #expect(try await site.relationship(guest).epoch == 1)
-            #expect(try await site.watch() == [.takenOver(vm: guest.name, host: "host-b")])
+            // Whoever begins a failover in ignorance of the host's learns of it first, and finds that there is nothing to do.
+            let ignorant = await #expect(throws: EngineError.self) {
+                try await site.perform(.unplannedFailover, on: guest, ["source": "declared lost"])
+            }
+            #expect(ignorant?.kind == .refused)
+            #expect(try await site.watch() == [])
             let taken = try await site.relationship(guest)
             #expect(taken.state == .failedOver && taken.owner == site.hostB.id && taken.epoch == 2)
             #expect(taken.failover?.sourceVerdict == .declared)

@@ -16,7 +16,7 @@ import Testing
     enum Budget { case instructions, time }
 
     static func fixture(
-        _ budget: Budget = .instructions, memory: Int = 32 << 20, fuel: UInt64 = 50_000_000
+        _ budget: Budget = .instructions, memory: Int = 32 << 20, fuel: UInt64 = 10_000_000
     ) throws -> Fixture {
         try hosted {
             $0.limits.fuel = budget == .instructions ? fuel : nil
@@ -82,15 +82,24 @@ import Testing
         #expect(Set(HostileCase.all.map(\.number)) == Set(1...25))
     }
 
-    /// The best of several runs counts: the machine may be busy with something else.
     @Test func theEndComesSoonAfterTheDeadline() async throws {
-        var best = Duration.seconds(100)
-        for _ in 1...40 where best >= .milliseconds(50) {
-            let fixture = try Self.fixture(.time)
-            #expect(try await fixture.failure("while true do pcall(string.rep, 'x', 10) end").kind == .deadline)
-            best = await min(best, fixture.state.usage.luaTime - .milliseconds(50))
+        let bound = Duration.milliseconds(50)
+        let best = try await Self.lateness("while true do pcall(string.rep, 'x', 10) end", bound: bound)
+        #expect(best < bound)
+    }
+
+    /// How much longer than until the deadline a script keeps the processor.
+    ///
+    /// Caches are others' as well, so the best of some runs counts, and the first that keeps the bound ends it.
+    static func lateness(_ source: String, bound: Duration) async throws -> Duration {
+        var best = Duration.seconds(1000)
+        for _ in 1...10 where best >= bound {
+            let fixture = try fixture(.time)
+            let start = await fixture.state.processorTime()
+            #expect(try await fixture.failure(source).kind == .deadline)
+            best = await min(best, fixture.state.processorTime() - start - deadline)
         }
-        #expect(best < .milliseconds(50))
+        return best
     }
 
     /// A weak table that is a metatable too, and a limit at each of many places: the soft limit keeps Lua 5.4.4 from
@@ -124,7 +133,9 @@ import Testing
     /// Tables double, also when the budget is nearly used up: Lua must get what it asks for until the script is ended.
     @Test(arguments: [
         "local t = {} for i = 1, 1e9 do t[i] = i end", "local t = {} for i = 1, 1e9 do t[i * 2] = i end",
-        "local t = {} for i = 1, 1e9 do t['k' .. i] = i end", "local function f(...) return f(1, ...) end f()",
+        "local t = {} for i = 1, 1e9 do t['k' .. i] = i end",
+        // Each call copies all arguments: they have to become many in few calls.
+        "local function f(...) return f(" + String(repeating: "1, ", count: 200) + "...) end f()",
         "local s = ('x'):rep(1000000) while true do s = s .. s .. s .. s end",
         "local c <close> = setmetatable({}, { __close = function() local t = {} for i = 1, 1e9 do t[i * 2] = {} end end })"
             + " local t = {} for i = 1, 1e9 do t[i * 2] = i end",
@@ -178,20 +189,13 @@ import Testing
     }
 }
 
-/// How soon after the deadline the end comes; one at a time, as they measure.
+/// How soon after the deadline the end comes, in processor time; one at a time, as they measure.
 @Suite(.serialized) struct PunctualityTests {
     static let timed = HostileCase.all.filter { if case .endedByBudget = $0.verdict { true } else { false } }
 
-    /// The best of some runs counts: other tests keep the machine busy.
     @Test(arguments: timed)
     func theEndComesSoonAfterTheDeadline(_ hostile: HostileCase) async throws {
         let bound = hostile.lateness * HostileTests.patience
-        var best = Duration.seconds(1000)
-        for _ in 1...10 where best >= bound {
-            let fixture = try HostileTests.fixture(.time)
-            #expect(try await fixture.failure(hostile.source).kind == .deadline)
-            best = await min(best, fixture.state.usage.luaTime - HostileTests.deadline)
-        }
-        #expect(best < bound)
+        #expect(try await HostileTests.lateness(hostile.source, bound: bound) < bound)
     }
 }

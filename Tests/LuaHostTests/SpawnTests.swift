@@ -24,6 +24,13 @@ import Testing
                 + "return r[1]:wait() + r[2]:wait() end)", [3]
         ),
         ("local t task.scope(function() t = task.spawn(host.wait, 9) end) return t:wait()", [9]),
+        (
+            // Many wait for one, in the order in which they came; some are cancelled before it ends.
+            "local order = {} task.scope(function() local t = task.spawn(function() for i = 1, 50 do host.wait() end end) "
+                + "for i = 1, 9 do task.spawn(function() pcall(i % 3 == 0 and task.race or pcall, i % 3 == 0 and "
+                + "{ function() t:wait() end, function() host.wait() end } or t.wait, t) order[#order + 1] = i end) end "
+                + "end) return table.concat(order, ' ')", ["3 6 9 1 2 4 5 7 8"]
+        ),
         ("return tostring(task.scope(function() return task.spawn(print) end))", ["<task>"]),
         (
             "local ok, e = pcall(task.spawn, print) return ok, e.message:match('within the function of task.scope')",

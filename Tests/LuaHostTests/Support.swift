@@ -1,3 +1,4 @@
+import Foundation
 import LuaHost
 import Synchronization
 import Testing
@@ -37,6 +38,15 @@ struct Fixture {
         }
         Issue.record("the script was expected to fail: \(source)")
         return LuaError(.host, "no error")
+    }
+}
+
+extension LuaState {
+    /// What the processor has done for the thread of Lua: other load on the machine does not count.
+    func processorTime() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 }
 

@@ -21,14 +21,13 @@ import Testing
             let source = "for i = \(step * 50_000 + 1), \(step * 50_000 + 50_000) do t[i * 2.5] = i end"
             _ = await fixture.state.evaluate(source)
         }
-        let started = ContinuousClock.now
+        let start = await fixture.state.processorTime()
         guard case .failed(let error) = await fixture.state.evaluate("while true do \(loop) end") else {
             Issue.record("the loop has to be ended")
             return
         }
         #expect(error.kind == .deadline)
-        #expect(await fixture.state.usage.luaTime < .seconds(2))
-        #expect(ContinuousClock.now - started < .seconds(20))
+        #expect(await fixture.state.processorTime() - start < .seconds(2))
     }
 
     /// A million keys cost fuel, whichever way they are gone through.
@@ -50,7 +49,8 @@ import Testing
             "local t = {} for i = 1, 5000000 do t[i * 2.5] = i end for k in pairs(t) do end")
         #expect(error.kind == .fuel)
         let used = await fixture.state.usage.fuel
-        #expect(used > 40_000_000 && used < 41_100_000)
+        // What closing may take, and what the largest allocation is charged: 5 million keys of 40 bytes to sort.
+        #expect(used > 40_000_000 && used < 41_100_000 + 5_000_000 * 40 / 32, "\(used)")
     }
 
     /// `next` works the order out once: a walk costs little more for each key when there are ten times as many.

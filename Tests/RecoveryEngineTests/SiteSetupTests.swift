@@ -102,10 +102,10 @@ struct SiteSetupTests {
     }
 
     @Test func pairIsTakenApartOnlyWhenNothingIsProtectedAndMadeAnewAfterThat() async throws {
-        let rig = try await Rig()
+        let rig = try await Rig(thirdHost: true)
         try await rig.protect()
         let (gold, silver, policy) = (try await rig.cloud(), try await rig.cloud("silver"), try await rig.policy())
-        let bronze = try await rig.engine.ensureCloud(name: "bronze", server: gold.server, hosts: ["b"])
+        let bronze = try await rig.engine.ensureCloud(name: "bronze", server: gold.server, hosts: ["c"])
         func pair(_ other: Cloud) async throws {
             try await rig.engine.ensurePair(primary: gold, recovery: other, policy: policy)
         }
@@ -116,11 +116,11 @@ struct SiteSetupTests {
         try await rig.run(.unprotect)
         try await rig.engine.unpair(silver)
         #expect(try await rig.vault.read { try $0.objects(NetworkMapping.self).isEmpty })
-        rig.world.lose("b")
+        rig.world.lose("c")
         try await pair(bronze)
         let made = try await rig.vault.read { try $0.objects(CloudPair.self).map(\.value) }
-        #expect(made.map(\.state) == [.incomplete] && made.map(\.unready) == [["b"]])
-        rig.world.bringBack("b")
+        #expect(made.map(\.state) == [.incomplete] && made.map(\.unready) == [["c"]])
+        rig.world.bringBack("c")
         try await pair(bronze)
         #expect(try await rig.vault.read { try $0.objects(CloudPair.self).map(\.value.state) } == [.paired])
         try await rig.protect()
@@ -229,6 +229,44 @@ struct SiteSetupTests {
         for vm in ["orders", "stock", "files", "mail"] {
             #expect(["b", "c"].contains(try await rig.relationship(vm).target))
         }
+    }
+
+    @Test func aPairedCloudKeepsAHostAndAHostWithReplicatedVMsStays() async throws {
+        let rig = try await Rig(thirdHost: true)
+        let (gold, silver) = (try await rig.cloud(), try await rig.cloud("silver"))
+        func set(_ cloud: Cloud, _ hosts: [String], _ clusters: [String]? = nil) async throws -> EngineError? {
+            do {
+                try await rig.engine.ensureCloud(
+                    name: cloud.name, server: cloud.server, hosts: hosts, clusters: clusters)
+                return nil
+            } catch let error as EngineError { return error }
+        }
+        #expect(try await set(gold, [])?.rule == "cloud-needs-a-host", "though nothing is protected yet")
+        #expect(try await set(silver, ["b", "c"]) == nil)
+        #expect(try await set(silver, ["b"]) == nil, "nothing is at c")
+        #expect(try await set(gold, ["a", "b"])?.rule == "host-in-one-cloud")
+        try await rig.protect()
+        for (cloud, host, hosts) in [(gold, "a", ["c"]), (silver, "b", ["c"])] {
+            let error = try #require(try await set(cloud, hosts))
+            #expect(error.rule == "host-holds-vms" && error.hint?.contains("Unprotect") == true)
+            #expect(error.message.contains("host \(host) still holds VM orders"))
+        }
+        // The hosts of a cluster are the cloud's, too.
+        let west = try await rig.engine.ensureCluster(name: "west", hosts: ["b", "c"], accessName: "west.example")
+        #expect(try await set(silver, [], [west.id]) == nil)
+        let shrunk = try await engineError {
+            try await rig.engine.ensureCluster(name: "west", hosts: ["c"], accessName: "west.example")
+        }
+        #expect(shrunk.rule == "host-holds-vms")
+        let grown = try await engineError {
+            try await rig.engine.ensureCluster(name: "west", hosts: ["a", "b"], accessName: "west.example")
+        }
+        #expect(grown.rule == "host-in-one-cloud")
+        #expect(try await rig.cloud() == gold)
+        try await rig.run(.unprotect)
+        #expect(try await set(silver, ["c"], []) == nil)
+        try await rig.engine.unpair(gold)
+        #expect(try await set(gold, []) == nil)
     }
 
     @Test func aGoalThatThePairsDoNotMeetIsRefused() async throws {

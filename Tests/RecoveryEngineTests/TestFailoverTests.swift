@@ -242,8 +242,24 @@ struct TestFailoverTests {
         rig.world.shutDownInside("orders", at: "a")
         try await rig.run(.cleanUpTest)
         let report = try #require(try await rig.relationship().lastTest)
-        #expect(report.differences == ["the VM was running and is off"] && report.passed)
+        #expect(report.differences == ["the VM was running and is off"] && report.passed && report.unseen == nil)
         #expect(try await events(rig, .warning).contains { $0.contains("production changed") })
+    }
+
+    @Test("A source that did not answer before or after the test is not called unchanged", arguments: [true, false])
+    func notSeen(before: Bool) async throws {
+        let rig = try await rig()
+        if before { rig.world.cutOff("a") }
+        try await rig.run(.testFailover)
+        if before { rig.world.bringBack("a") } else { rig.world.cutOff("a") }
+        let job = try await rig.run(.cleanUpTest)
+        let report = try #require(try await rig.relationship().lastTest)
+        let when = before ? "before the test" : "after the test"
+        #expect(report.differences == [] && report.passed)
+        #expect(report.unseen?.first?.contains("the VM at its source was not seen \(when)") == true)
+        #expect(job.facts["findings"]?.contains("was not seen \(when)") == true)
+        let said = try await events(rig, .warning)
+        #expect(said.contains { $0.contains("is not known") } && !said.contains { $0.contains("production changed") })
     }
 
     @Test("A network that is there under the test's name is left alone, and the test refused")

@@ -18,8 +18,11 @@ struct SiteScriptTests {
 
                 local west = vault:cluster { name = "west", hosts = { vault:host("host-b") }, access_name = "west.example" }
                 assert(vault:cluster("west").access_name == "west.example" and vault:host("host-b").cluster.name == "west")
-                vmm:cloud { name = "bronze", hosts = {}, clusters = { west } }
-                assert(#vmm:cloud("bronze").hosts == 1 and vmm:cloud("bronze").clusters[1].name == "west")
+                vmm:cloud { name = "silver", hosts = {}, clusters = { west } }
+                assert(#vmm:cloud("silver").hosts == 1 and vmm:cloud("silver").clusters[1].name == "west")
+                local ok, e = pcall(vmm.cloud, vmm, { name = "bronze", hosts = { vault:host("host-b") } })
+                assert(not ok and e.rule == "host-in-one-cloud" and e.message:find("cloud silver", 1, true), tostring(e))
+                vmm:cloud { name = "bronze", hosts = {} }
                 assert(gold.pairing == "paired" and #gold.unready == 0 and vmm:cloud("bronze").pairing == "none")
 
                 local lan = vmm:logical_network { name = "lan", isolation = "vlan", clouds = { gold, silver } }

@@ -73,6 +73,18 @@ struct GuardsTests {
             rule: "first-copy-exported", facts: { $0.firstCopyExported = true }),
     ]
 
+    private static func serverDown(
+        _ operation: SiteModel.Operation, in state: ReplicationState, rule: String?, source: Bool? = nil
+    ) -> GuardCase {
+        GuardCase(
+            title: "\(operation.rawValue) while the server's VM is down", operation: operation, state: state,
+            rule: rule,
+            facts: {
+                $0.management = SiteFacts.ManagementVM(running: false, relationship: nil)
+                $0.sourceReachable = source
+            })
+    }
+
     static let managementServer: [GuardCase] = [
         GuardCase(
             title: "the server's VM is down", operation: .unplannedFailover, state: .protected,
@@ -89,6 +101,16 @@ struct GuardsTests {
         GuardCase(
             title: "cycles go on without the server", operation: .sync, state: .protected, rule: nil,
             facts: { $0.management = SiteFacts.ManagementVM(running: false, relationship: nil) }),
+        serverDown(.cleanUpTest, in: .testing, rule: nil), serverDown(.pause, in: .protected, rule: nil),
+        serverDown(.pauseResync, in: .resynchronizing, rule: nil),
+        serverDown(.cancelResync, in: .resynchronizing, rule: nil),
+        serverDown(.cancelFirstCopy, in: .firstCopy, rule: nil),
+        serverDown(.unprotect, in: .protected, rule: nil, source: true),
+        serverDown(.unprotect, in: .protected, rule: "management-server-first", source: false),
+        serverDown(.unprotect, in: .protected, rule: "management-server-first", source: nil),
+        serverDown(.plannedFailover, in: .protected, rule: "management-server-first", source: true),
+        serverDown(.testFailover, in: .protected, rule: "management-server-first", source: true),
+        serverDown(.resume, in: .paused, rule: "management-server-first", source: true),
         GuardCase(
             title: "reverse while the server's VM is committed away", operation: .reverse, state: .committed,
             rule: "management-server-home-first", facts: { $0.management = Sample.management(.committed) }),

@@ -73,6 +73,10 @@ struct NextStepsTests {
         facts.activeOperation = .sync
         let next = Guards.next(for: Sample.relationship(.protected), item: nil, facts: facts)
         #expect(next.summary.contains("sync") && next.summary.contains("perilune replicate"))
+        facts.activeOperation = .plannedFailover
+        facts.activeJobIsHeld = true
+        let held = Guards.next(for: Sample.relationship(.failingOverPlanned), item: nil, facts: facts)
+        #expect(held.summary.contains("run the plan again") && !held.summary.contains("perilune replicate"))
     }
 }
 

@@ -61,6 +61,21 @@ struct SiteRulesTests {
     private static let east = HostCluster(id: "e", name: "east", hosts: ["b"], accessName: "east")
     private static let lan = LogicalNetwork(id: "l", name: "lan", server: "s", clouds: ["silver"])
 
+    /// What cloud gold, which had hosts h and x, is to have.
+    private static func hosts(
+        _ hosts: [String], among clouds: [Cloud] = [], isPaired: Bool = false, replicatedAt host: String? = nil
+    ) -> SetupRefusal? {
+        Guards.checkHosts(
+            of: cloud("gold", hosts: hosts), among: clouds + [cloud("gold", hosts: ["h", "x"])], clusters: [west],
+            isPaired: isPaired, before: ["h", "x"],
+            replicated: host.map { host in
+                [
+                    Relationship(
+                        id: "r", name: "orders", vmUUID: "u", source: host, target: "z", policy: "p", disks: [])
+                ]
+            } ?? [], hostName: { $0 })
+    }
+
     private static func onboard(
         from source: String = "a", to target: String = "b", policy: String = "p"
     ) -> SetupRefusal? {
@@ -132,6 +147,13 @@ struct SiteRulesTests {
             Guards.checkCluster(east, others: [west]) { $0 }
         },
         Case(title: "a cluster as it was", rule: nil) { Guards.checkCluster(west, others: [west]) { $0 } },
+        Case(title: "a host of another cloud's cluster", rule: "host-in-one-cloud") {
+            hosts(["h", "b"], among: [Cloud(id: "silver", name: "silver", server: "s", hosts: [], clusters: ["k"])])
+        },
+        Case(title: "a paired cloud that is emptied", rule: "cloud-needs-a-host") { hosts([], isPaired: true) },
+        Case(title: "a cloud in no pair that is emptied", rule: nil) { hosts([]) },
+        Case(title: "a host with a replicated VM", rule: "host-holds-vms") { hosts(["h"], replicatedAt: "x") },
+        Case(title: "a host without one", rule: nil) { hosts(["h"], replicatedAt: "h") },
         Case(title: "a target of another cloud's logical network", rule: "target-network-not-associated") {
             Guards.checkTarget(network: "dr", of: cloud("bronze"), logical: lan)
         },

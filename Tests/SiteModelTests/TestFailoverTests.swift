@@ -34,6 +34,24 @@ struct TestFailoverTests {
         if let expected = change.expected { #expect(found.first?.contains(expected) == true, "\(found)") }
     }
 
+    @Test(
+        "What was not seen is said, and when",
+        arguments: [
+            ("running", "running", nil), (nil, "running", "not seen before the test:"),
+            ("running", nil, "not seen after the test:"), (nil, nil, "not seen before the test or after it:"),
+        ] as [(String?, String?, String?)])
+    func unseen(power: String?, later: String?, expected: String?) {
+        var (before, after) = (Self.before, Self.before)
+        (before.power, after.power) = (power, later)
+        #expect(before.differences(after: after) == [])
+        #expect(before.unseen(after: after).count == (expected == nil ? 0 : 1))
+        if let expected { #expect(before.unseen(after: after).first?.contains(expected) == true) }
+        after = Self.before
+        after.recorded["a"] = nil
+        #expect(
+            Self.before.unseen(after: after) == ["the ownership that host a has recorded was not seen after the test"])
+    }
+
     private static let now = Timestamp(milliseconds: 1_700_000_000_000)
 
     @Test(

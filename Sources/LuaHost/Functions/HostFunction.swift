@@ -8,6 +8,9 @@ public struct HostFunction: Sendable {
         /// between: for small functions that are called often. A call with numbers takes some tens of nanoseconds.
         case direct(@Sendable (borrowing ArgumentReader, inout ResultWriter) throws(LuaError) -> Void)
         /// Suspends the calling Lua task until it returns; other tasks of the run go on. It must heed task cancellation.
+        ///
+        /// It runs on the Lua thread until its first wait and whenever it goes on, unless
+        /// ``LuaConfiguration/hostExecutor`` says otherwise: it should wait rather than block or compute for long.
         case asynchronous(@Sendable (CallContext, [LuaValue]) async throws -> [LuaValue])
     }
 

@@ -16,10 +16,26 @@ final class HostBridge {
         case scope(ScopeCall)
     }
 
-    struct HostCall: Sendable {
+    /// A class, as it is handed on from place to place.
+    final class HostCall: Sendable {
         let context: CallContext
         let arguments: [LuaValue]
         let body: @Sendable (CallContext, [LuaValue]) async throws -> [LuaValue]
+
+        init(
+            context: CallContext, arguments: [LuaValue],
+            body: @escaping @Sendable (CallContext, [LuaValue]) async throws -> [LuaValue]
+        ) {
+            (self.context, self.arguments, self.body) = (context, arguments, body)
+        }
+
+        func outcome() async -> Result<[LuaValue], LuaError> {
+            do {
+                return .success(try await body(context, arguments))
+            } catch {
+                return .failure(LuaError(wrapping: error))
+            }
+        }
     }
 
     struct ScopeCall {

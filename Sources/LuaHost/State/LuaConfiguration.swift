@@ -57,7 +57,11 @@ public struct LuaConfiguration: Sendable {
     public var onUncaught: (@Sendable (LuaError) async -> Resolution)?
     /// Where Lua runs; nil for a thread of the state's own with a stack of 16 MiB.
     public var executor: (any SerialExecutor)?
-    /// Where asynchronous host functions start; nil for threads that all states share.
+    /// Where asynchronous host functions run between their waits; nil for ``executor``, if it runs tasks too.
+    ///
+    /// By default that is the thread of Lua, while no Lua task runs: a call that waits then wakes no thread but that one.
+    /// What a body computes meanwhile holds Lua up, and Lua holds the body up; bodies that compute for long want
+    /// threads of their own, such as `globalConcurrentExecutor`.
     public var hostExecutor: (any TaskExecutor)?
 
     /// Makes a configuration with no host functions.

@@ -10,6 +10,9 @@ internal import CLuaShim
 public actor LuaState {
     /// Keeps the executor alive; Lua runs nowhere else.
     private nonisolated let executor: any SerialExecutor
+    /// Where asynchronous host functions go on after their waits, unless the configuration names another place; nil for
+    /// Swift's own threads.
+    nonisolated let bodyExecutor: (any TaskExecutor)?
     private nonisolated let cancelFlag: CancelFlag
     let vm: LuaVM
     let scheduler: Scheduler
@@ -24,7 +27,9 @@ public actor LuaState {
     /// - Throws: ``LuaError`` of kind `memory` when the limit is too small for the libraries themselves.
     public init(_ configuration: LuaConfiguration = LuaConfiguration()) throws(LuaError) {
         try configuration.checkGrants()
-        executor = configuration.executor ?? LuaThread()
+        let executor = configuration.executor ?? LuaThread()
+        self.executor = executor
+        bodyExecutor = executor as? any TaskExecutor
         let flag = CancelFlag()
         cancelFlag = flag
         vm = try LuaVM(configuration, cancelFlag: flag)

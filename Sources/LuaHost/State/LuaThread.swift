@@ -3,8 +3,11 @@ internal import Synchronization
 
 /// A thread that runs the jobs of an actor: Lua needs a stack of known size and may be busy for long.
 ///
+/// As a task executor it also runs what tasks do between that actor's turns. All jobs are in one queue, first come, first
+/// served: a task that goes from its own work to the actor and back stays on the thread, and wakes no other.
+///
 /// The thread starts with the first job.
-public final class LuaThread: SerialExecutor {
+public final class LuaThread: SerialExecutor, TaskExecutor {
     private let queue = JobQueue<Job>()
     private let stackSize: Int
     private let isStarted = Atomic<Bool>(false)
@@ -25,9 +28,12 @@ public final class LuaThread: SerialExecutor {
     }
 
     private func start() {
-        Thread.start(named: "lua", stackSize: stackSize) { [queue] in
+        let thread = Thread { [queue] in
             while let job = queue.next() { job.run() }
         }
+        thread.name = "lua"
+        thread.stackSize = stackSize
+        thread.start()
     }
 
     /// A job holds the executor, which thus outlives it even if the job lets the last actor go.
@@ -35,6 +41,11 @@ public final class LuaThread: SerialExecutor {
         let job: UnownedJob
         let executor: LuaThread
 
-        func run() { job.runSynchronously(on: executor.asUnownedSerialExecutor()) }
+        /// A job of no actor counts as one of this thread's actor too, as the two never run at once: so the way from one
+        /// to the other needs no queue.
+        func run() {
+            job.runSynchronously(
+                isolatedTo: executor.asUnownedSerialExecutor(), taskExecutor: executor.asUnownedTaskExecutor())
+        }
     }
 }

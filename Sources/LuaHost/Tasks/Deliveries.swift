@@ -11,9 +11,15 @@ final class Deliveries {
         case timeLimit(ScopeRecord, Duration)
     }
 
-    struct Arrival {
+    /// A class, as events are large and handed on from place to place.
+    final class Arrival {
         let id: DeliveryID
         let event: Event
+
+        init(id: DeliveryID, event: Event) {
+            self.id = id
+            self.event = event
+        }
     }
 
     enum Turn {

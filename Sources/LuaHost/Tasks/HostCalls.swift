@@ -6,18 +6,28 @@ extension LuaState {
         let id = task.id
         let wait = DeliveryID(call.context)
         scheduler.deliveries.await(wait)
-        // Begins on this actor and ends on it: the body alone runs elsewhere, so a wait costs one way there and one back.
-        let handle = Task.immediate(executorPreference: vm.bridge.configuration.hostExecutor ?? HostThreads.shared) {
-            let outcome: Result<[LuaValue], LuaError>
-            do {
-                outcome = .success(try await call.body(call.context, call.arguments))
-            } catch {
-                outcome = .failure(LuaError(wrapping: error))
+        let handle =
+            if let executor = vm.bridge.configuration.hostExecutor {
+                // Begins on this actor and ends on it: the body alone runs elsewhere.
+                Task.immediate(executorPreference: executor) {
+                    let outcome = await call.outcome()
+                    self.arrive(wait, .outcome(outcome, of: call.context, to: id, retry: call))
+                }
+            } else {
+                begin(call, id, wait)
             }
-            self.arrive(wait, .outcome(outcome, of: call.context, to: id, retry: call))
-        }
         task.wait = .host(handle, function: call.context.function)
         if task.isCancelled || scheduler.isEnding { handle.cancel() }
+    }
+
+    /// Runs the body on the thread of Lua: at once until its first wait, afterwards between the turns of this actor.
+    ///
+    /// It begins outside of the actor, so that the body needs no turn of the queue to start.
+    private nonisolated func begin(_ call: HostBridge.HostCall, _ id: Int, _ wait: DeliveryID) -> Task<Void, Never> {
+        Task.immediate(executorPreference: bodyExecutor) {
+            let outcome = await call.outcome()
+            await self.arrive(wait, .outcome(outcome, of: call.context, to: id, retry: call))
+        }
     }
 
     // MARK: errors that nothing would catch

@@ -82,7 +82,7 @@ final class Scheduler {
             if other.isWithin(next) { return true }
             switch next.wait {
             case .scope(let scope): open += scope.branches.values
-            case .branch(let scope, let index): scope.branches[index].map { open.append($0) }
+            case .branch(let scope, let index, _): scope.branches[index].map { open.append($0) }
             case .module(let name): loaders[name].map { open.append($0) }
             case .none, .host, .timer: break
             }
@@ -140,8 +140,7 @@ extension LuaState {
         task.wait = .none
         task.isGuarded = false
         let status = vm.resume(task, step.reply, step.bytes, of: scheduler)
-        let request = vm.bridge.request
-        vm.bridge.request = nil
+        let request = vm.bridge.request.take()
         if status == CLUA_WAITING {
             switch request {
             case .call(let call): start(call, of: task)
@@ -226,8 +225,8 @@ extension LuaState {
         case .scope(let scope):
             close(scope)
             finishIfEnded(scope)
-        case .branch(let scope, _):
-            scope.joiners.removeAll { $0.task === task }
+        case .branch(let scope, let index, let joiner):
+            scope.removeJoiner(joiner, of: index)
             wake(task, .branch, "task:wait")
         case .module:
             scheduler.loadWaiters.removeAll { $0.task === task }

@@ -22,8 +22,9 @@ final class ScopeRecord {
     var isClosing = false
     /// The timer of its time limit.
     var timer: Int?
-    /// Tasks that wait for one branch, in the order in which they came.
-    var joiners: [(index: Int, task: TaskRecord)] = []
+    /// Tasks that wait for one branch: by the branch, then by when they came.
+    private var joiners: [Int: [Int: TaskRecord]] = [:]
+    private var lastJoiner = 0
     /// What it ends with, whatever its branches do: its time limit came first, or a branch could not be had.
     var failure: LuaError?
     /// Whether it waits to have branches started that `task.spawn` added.
@@ -44,6 +45,27 @@ final class ScopeRecord {
 
     /// The public name of what opened it.
     var function: String { mode.function }
+
+    /// Notes a task that waits for a branch, and returns its number among those that do.
+    func addJoiner(_ task: TaskRecord, of index: Int) -> Int {
+        lastJoiner += 1
+        joiners[index, default: [:]][lastJoiner] = task
+        return lastJoiner
+    }
+
+    func removeJoiner(_ number: Int, of index: Int) { joiners[index]?[number] = nil }
+
+    /// Takes those that wait for a branch, in the order in which they came.
+    func takeJoiners(of index: Int) -> [TaskRecord] {
+        guard let waiting = joiners.removeValue(forKey: index) else { return [] }
+        return waiting.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    /// Takes all that wait, in the order in which they came.
+    func takeJoiners() -> [TaskRecord] {
+        defer { joiners = [:] }
+        return joiners.values.flatMap(\.self).sorted { $0.key < $1.key }.map(\.value)
+    }
 
     var isOpen: Bool { mode == CLUA_SCOPE_OPEN && !isClosing }
     var wantsBranch: Bool { !isClosing && next <= count && branches.count < limit }

@@ -49,8 +49,7 @@ extension LuaState {
     func finishIfEnded(_ scope: ScopeRecord) {
         guard scope.isEnded, case .scope(let waiting) = scope.parent.wait, waiting === scope else { return }
         if let timer = scope.timer { dropTimer(timer) }
-        for joiner in scope.joiners { wake(joiner.task, .branch, "task:wait") }
-        scope.joiners = []
+        for joiner in scope.takeJoiners() { wake(joiner, .branch, "task:wait") }
         scheduler.scopes[scope.id] = nil
         var step = Scheduler.Step(task: scope.parent, reply: CLUA_REPLY_SCOPE)
         if let error = scope.failure {
@@ -76,8 +75,7 @@ extension LuaState {
     func branchEnded(_ task: TaskRecord, of scope: ScopeRecord, _ status: CLuaStatus) {
         let index = task.path.components.last ?? 0
         scope.branches[index] = nil
-        for joiner in scope.joiners where joiner.index == index { wake(joiner.task, .branch, "task:wait") }
-        scope.joiners.removeAll { $0.index == index }
+        for joiner in scope.takeJoiners(of: index) { wake(joiner, .branch, "task:wait") }
         let endsScope = scope.mode == CLUA_SCOPE_RACE || scope.mode == CLUA_SCOPE_TIMEOUT
         guard status != CLUA_OK || endsScope else { return fill(scope) }
         if status == CLUA_NO_MEMORY, scope.failure == nil {
@@ -93,7 +91,6 @@ extension LuaState {
             wake(task, .branch, "task:wait")
             return
         }
-        task.wait = .branch(scope, index: index)
-        scope.joiners.append((index, task))
+        task.wait = .branch(scope, index: index, joiner: scope.addJoiner(task, of: index))
     }
 }

@@ -9,8 +9,8 @@ final class TaskRecord {
         case timer(Int)
         /// Waits for the branches of a scope.
         case scope(ScopeRecord)
-        /// Waits for one branch of a scope.
-        case branch(ScopeRecord, index: Int)
+        /// Waits for one branch of a scope, under a number that the scope gave.
+        case branch(ScopeRecord, index: Int, joiner: Int)
         /// Waits until another task has loaded a module.
         case module(String)
     }

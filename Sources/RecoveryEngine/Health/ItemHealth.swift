@@ -71,7 +71,8 @@ extension ItemHealth {
         _ = statistics?.roll(to: window, at: now, counted: relationship.state.isCopied ? frequency : nil)
         let facts = HealthFacts(
             name: relationship.name, state: relationship.state, now: now, frequency: frequency, newestPoint: newest,
-            failedOverAt: relationship.failover?.at, statistics: statistics)
+            failedOverAt: relationship.failover?.at, statistics: statistics,
+            pausedAt: relationship.pausedAt ?? .source)
         let judgement = HealthJudgement(facts)
         if facts.isCopied, let missed = statistics?.missed(by: now, frequency: frequency) {
             statistics?.counts.missed = missed

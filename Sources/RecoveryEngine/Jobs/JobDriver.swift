@@ -265,6 +265,8 @@ actor JobDriver {
         // Asked before the world is put back: whoever has the job now decides what becomes of the VM.
         try await lease.require()
         await giveUp()
+        // To put the world back takes its time, and may say something of its own.
+        let ended = self.now
         let state = TransitionTable.afterFailure(of: operation, from: job.origin)
         let dependencies = dependencies
         try await record { job, relationship, vault in
@@ -272,22 +274,22 @@ actor JobDriver {
             job.state = .failed
             job.failure = what
             job.failures = (job.failures ?? []) + [what]
-            job.endedAt = now
+            job.endedAt = ended
             // What a test has left and could not be cleaned up is still a test: it is cleaned up by the next.
             relationship.state = operation == .testFailover && relationship.test != nil ? .testing : state
             relationship.activeJob = nil
             relationship.lastError = what.message
-            if operation.copies, let finding = relationship.note(what, at: now) {
+            if operation.copies, let finding = relationship.note(what, at: ended) {
                 try vault.append(
                     Event(
-                        at: now, severity: .critical, object: relationship.id,
+                        at: ended, severity: .critical, object: relationship.id,
                         text:
                             "replication of \(name) has stopped (now \(relationship.state.rawValue)): \(what.message)",
                         code: finding.rawValue, topic: .vm, causes: what.causes, recommendation: what.hint))
             }
             try vault.append(
                 Event(
-                    at: now, severity: .warning, object: relationship.id,
+                    at: ended, severity: .warning, object: relationship.id,
                     text: "\(operation.rawValue) of \(name) failed: \(what.message)", code: "job-failed", topic: .job,
                     causes: what.causes, recommendation: what.hint))
         }

@@ -120,38 +120,24 @@ struct PlanActions: Sendable {
     private func perform(
         _ action: PlanAction, _ step: String, _ place: String, _ group: PlanGroup
     ) async throws -> Outcome {
+        if let lacking = powers.lacking(for: action.work) { throw lacking }
         switch action.work {
         case .function(let module, let function):
-            guard let functions = powers.functions else { throw Self.missing("call a Lua function") }
+            let context = try await context(place, group)
             return Outcome(
-                output: try await functions.call(module: module, function: function, context(place, group)).text)
+                output: try await powers.functions?.call(module: module, function: function, context).text)
         case .inline(let run, let number):
-            guard let functions = powers.functions else { throw Self.missing("call a Lua function") }
-            return Outcome(output: try await functions.call(inline: number, of: run, context(place, group)).text)
-        case .command(let name, let argv):
-            guard let commands = powers.commands else {
-                throw ActionFailure(
-                    "this run may not run commands", hint: "grant it the power: --grant exec")
-            }
-            var host: Host?
-            if let name {
-                host = try await engine.vault.read { try $0.object(Host.self, named: name, parent: nil)?.value }
-                if host == nil {
-                    throw ActionFailure("the vault has no host '\(name)'", hint: "register it")
-                }
-            }
-            return try Self.checked(try await commands.run(argv, on: host, timeout: action.timeout))
+            let context = try await context(place, group)
+            return Outcome(output: try await powers.functions?.call(inline: number, of: run, context).text)
+        case .command(_, let argv):
+            guard let commands = powers.commands else { return Outcome() }
+            return try Self.checked(try await commands.run(argv, timeout: action.timeout))
         case .guestCommand(let vm, let argv): return try await inGuest(vm, argv, action.timeout)
         case .manual(let instructions):
             return try await confirmation(action, instructions, step, group)
         case .check(let vm, let host, let port, let path): return try await check(vm, host, port, path)
         case .wait: return Outcome()
         }
-    }
-
-    private static func missing(_ what: String) -> ActionFailure {
-        ActionFailure(
-            "this run has nothing to \(what) with", hint: "run the plan from a script or the command line")
     }
 
     private static func checked(_ output: ActionOutput) throws -> Outcome {
@@ -165,9 +151,6 @@ struct PlanActions: Sendable {
     }
 
     private func inGuest(_ vm: String, _ argv: [String], _ timeout: Double) async throws -> Outcome {
-        guard powers.commands != nil else {
-            throw ActionFailure("this run may not run commands", hint: "grant it the power: --grant exec")
-        }
         let place = try await self.place(of: vm)
         guard let guests = try await engine.hosts.hypervisor(place.host) as? any GuestCommands else {
             throw ActionFailure(

@@ -4,7 +4,7 @@ package import SiteModel
 ///
 /// Each is there only where the run was given it; an action whose power is missing fails and says so.
 package struct PlanPowers: Sendable {
-    /// Runs commands on hosts: the power `exec`.
+    /// Runs commands: the power `exec`.
     package var commands: (any ActionRunner)?
     package var functions: (any PlanFunctions)?
     /// Asks a person; without one a manual action waits until it is confirmed from elsewhere.
@@ -19,13 +19,43 @@ package struct PlanPowers: Sendable {
     }
 }
 
-/// Runs commands on hosts.
+extension PlanPowers {
+    /// Why an action cannot even begin with what this run was given, or with this version; nil when it can.
+    func lacking(for work: PlanWork) -> ActionFailure? {
+        switch work {
+        case .command(let host?, _):
+            ActionFailure(
+                "it runs a command on host \(host), and agents run no commands in this version",
+                hint: PlanProblem.withoutHost(host))
+        case .command, .guestCommand:
+            commands == nil
+                ? ActionFailure("this run may not run commands", hint: "grant it the power: --grant exec") : nil
+        case .function:
+            functions == nil ? Self.noFunctions : nil
+        case .inline(let run, let number):
+            if let functions { functions.problem(inline: number, of: run) } else { Self.noFunctions }
+        case .manual, .wait, .check:
+            nil
+        }
+    }
+
+    private static let noFunctions = ActionFailure(
+        "this run has nothing to call a Lua function with", hint: "run the plan from a script or the command line")
+}
+
+extension PlanProblem {
+    /// What to do instead of naming a host for a command.
+    static func withoutHost(_ host: String) -> String {
+        "leave 'host' out and let the command go there itself, as command = { \"/usr/bin/ssh\", \"\(host)\", ... }"
+    }
+}
+
+/// Runs commands on the machine that the engine runs on.
 package protocol ActionRunner: Sendable {
-    /// Runs a program with its arguments, which no shell reads, and returns all that it said; without a host it runs
-    /// where the engine does.
+    /// Runs a program with its arguments, which no shell reads, and returns all that it said.
     ///
     /// Ends the program when the calling task is cancelled; `timeout` in seconds is the latest that this can be.
-    func run(_ argv: [String], on host: Host?, timeout: Double) async throws -> ActionOutput
+    func run(_ argv: [String], timeout: Double) async throws -> ActionOutput
 }
 
 /// Calls Lua functions.
@@ -34,6 +64,12 @@ package protocol PlanFunctions: Sendable {
     func call(module: String, function: String, _ context: PlanActionContext) async throws -> ActionOutput
     /// Calls a function that a script handed over with its plan, if that script is the one that runs.
     func call(inline number: UInt64, of run: String, _ context: PlanActionContext) async throws -> ActionOutput
+    /// Why that function cannot be called by this run; nil when it can.
+    func problem(inline number: UInt64, of run: String) -> ActionFailure?
+}
+
+extension PlanFunctions {
+    package func problem(inline number: UInt64, of run: String) -> ActionFailure? { nil }
 }
 
 /// Asks a person to do something and to say so.

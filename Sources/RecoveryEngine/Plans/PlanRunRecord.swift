@@ -131,7 +131,9 @@ actor PlanRunRecord {
         run = try await dependencies.vault.write { vault in
             try vault.require(held, now: now)
             guard var present = try vault.object(PlanRun.self, id: id) else {
-                throw EngineError(.failed, "the record of the plan's run is gone from the vault")
+                throw EngineError(
+                    .failed, "the record of the plan's run is gone from the vault",
+                    hint: "the plan was removed meanwhile; its VMs stand as perilune status shows")
             }
             change(&present.value)
             let written = try vault.update(present).value

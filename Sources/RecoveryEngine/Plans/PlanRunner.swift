@@ -79,11 +79,12 @@ struct PlanRunner: Sendable {
         if let group, await !record.isStopped { try await actions.run(group.after, "after", of: group) }
     }
 
-    /// Asks the rules about every VM before the first one is touched.
+    /// Asks the rules about every VM, and whether each action can begin, before the first VM is touched.
     private func checkBeforehand() async throws {
         guard operation == .planned else { return }
         try await record.enter("checks")
         try await checkOtherPlans()
+        await checkPowers()
         try await forEach(plan.vms, limit: limit) { vm in
             guard let item = try await engine.item(vm, group: ""), item.moving == nil, !item.isOver(direction) else {
                 return
@@ -92,6 +93,25 @@ struct PlanRunner: Sendable {
                 try await engine.check(.plannedFailover, on: item.relationship)
             } catch let error as EngineError {
                 await fail(vm, JobFailure(kind: error.kind.rawValue, message: error.message, hint: error.hint))
+            }
+        }
+    }
+
+    /// Refuses to begin where an action that stops the run when it fails cannot even be tried: its VMs would be off at
+    /// both sides by then.
+    private func checkPowers() async {
+        for group in plan.groups {
+            for (place, list) in [("before", group.before), ("after", group.after)] {
+                for (index, action) in list.enumerated()
+                where action.isCritical && action.applies(to: operation, direction) {
+                    guard let lacking = actions.powers.lacking(for: action.work) else { continue }
+                    if await record.isDone(PlanStepName.action(group.name, place, index + 1)) { continue }
+                    await record.fail(
+                        JobFailure(
+                            kind: "refused",
+                            message: "action '\(action.name)' of group \"\(group.name)\" cannot be done: "
+                                + lacking.message, hint: lacking.hint))
+                }
             }
         }
     }

@@ -110,7 +110,9 @@ extension RecoveryEngine {
             let (run, steps) = try await vault.write { vault in
                 try vault.require(lease, now: now)
                 guard var present = try vault.object(PlanRun.self, id: last.id) else {
-                    throw EngineError(.failed, "the record of the plan's run is gone from the vault")
+                    throw EngineError(
+                        .failed, "the record of the plan's run is gone from the vault",
+                        hint: "the plan was removed meanwhile; its VMs stand as perilune status shows")
                 }
                 present.value.state = .running
                 present.value.failure = nil

@@ -120,7 +120,8 @@ extension RecoveryEngine {
                 ?? (known.isEmpty ? "it has none yet" : "it has: \(known.joined(separator: ", "))"), object: name)
     }
 
-    /// Refuses VMs that are no protected items of the plan's pair of servers, and hosts that are not registered.
+    /// Refuses VMs that are no protected items of the plan's pair of servers, and commands on hosts: a run would stop at
+    /// them when its VMs are off.
     private static func checkNames(
         of plan: RecoveryPlan, source: Server, target: Server, _ vault: any VaultReader
     ) throws {
@@ -153,14 +154,12 @@ extension RecoveryEngine {
                 }
             }
             for action in group.before + group.after {
-                guard case .command(let host?, _) = action.work,
-                    try vault.object(Host.self, named: host, parent: nil) == nil
-                else { continue }
-                let known = try vault.objects(Host.self).map(\.value.name)
+                guard case .command(let host?, _) = action.work else { continue }
                 throw EngineError(
-                    .unknown, "plan \(plan.name), group \"\(group.name)\": the vault has no host '\(host)'",
-                    hint: Nearest.suggestion(for: host, among: known).map { "did you mean '\($0)'?" }
-                        ?? "it has: \(known.joined(separator: ", "))", object: host)
+                    .invalid,
+                    "plan \(plan.name), group \"\(group.name)\": action '\(action.name)' runs a command on host "
+                        + "'\(host)', and agents run no commands in this version",
+                    hint: PlanProblem.withoutHost(host), object: plan.name)
             }
         }
     }

@@ -43,7 +43,7 @@ extension ReferenceRules {
                 + "placed anew each time."),
         ReferenceRule(
             10, "A server is taken away in an order: protection, mappings, policies, then the server.",
-            rules: ["unregister-in-order", "unprotect-before-unpairing", "still-in-use"],
+            rules: ["unregister-in-order", "unprotect-before-unpairing", "still-in-use", "host-holds-vms"],
             here: "`server:unregister` names what is left, in that order, and leaves nothing behind."),
     ]
 

@@ -36,8 +36,10 @@ extension RecoveryEngine {
             facts.policyExists = try vault.object(Policy.self, id: relationship.policy) != nil
             facts.sites = Dictionary(
                 try vault.objects(Host.self).map { ($0.value.id, $0.value.site) }, uniquingKeysWith: { a, _ in a })
-            facts.activeOperation = try relationship.activeJob.flatMap { id in
-                try vault.object(Job.self, id: id).flatMap { $0.value.state.isOpen ? $0.value.operation : nil }
+            let job = try relationship.activeJob.flatMap { try vault.object(Job.self, id: $0)?.value }
+            if let job, job.state.isOpen {
+                facts.activeOperation = job.operation
+                facts.activeJobIsHeld = job.isHeld
             }
             if let point = arguments["point"], point != "latest" {
                 facts.chosenPointExists = try vault.objects(RecoveryPoint.self, parent: relationship.id)

@@ -18,7 +18,9 @@ struct HostVisit: Sendable {
         if relationship.state == .unprotected { return try await seeUnseenCopy(relationship, domain) }
         let isFormerOwner = relationship.owner != host.id
         guard relationship.activeJob == nil else {
-            guard isFormerOwner, let domain, domain.power.isActive else { return }
+            guard isFormerOwner, let domain, domain.power.isActive,
+                standing?.record?.epoch ?? 0 <= relationship.epoch
+            else { return }
             return try await seeFormerOwner(relationship, standing, domain)
         }
         if let record = standing?.record, record.epoch > relationship.epoch {
@@ -236,9 +238,6 @@ struct HostVisit: Sendable {
 }
 
 extension Relationship {
-    /// A failover has made the target the owner, and nothing has led away from that since.
-    var targetHasClaimed: Bool { failover != nil && owner == target }
-
     /// Takes in a failover that the target made by itself.
     mutating func takeOver(_ record: OwnershipRecord, _ claim: HostClaim, _ images: [BootImage]) {
         if failover == nil {

@@ -11,6 +11,14 @@ extension RecoveryEngine {
     package func protect(
         vm name: String, in cloud: Cloud, options: ProtectOptions = ProtectOptions(), run: String? = nil
     ) async throws -> ProtectedItem {
+        do { return try await beginProtection(of: name, in: cloud, options, run) } catch {
+            throw EngineError.translating(error, doing: "protect of \(name)", object: name) ?? error
+        }
+    }
+
+    private func beginProtection(
+        of name: String, in cloud: Cloud, _ options: ProtectOptions, _ run: String?
+    ) async throws -> ProtectedItem {
         let pair = try await vault.read { vault in
             try vault.objects(CloudPair.self).map(\.value).first { $0.primary == cloud.id }
         }
@@ -45,6 +53,8 @@ extension RecoveryEngine {
         relationship.firstCopy = firstCopy
         let item = ProtectedItem(
             id: itemID, name: name, cloud: cloud.id, pair: pair.id, relationship: relationship.id)
+        // Before anything is written: what a rule forbids leaves no item behind.
+        try await check(.protect, on: relationship, item: item)
         try await insert(relationship, item)
         try await perform(.protect, on: relationship.id, run: run)
         return item
@@ -69,6 +79,7 @@ extension RecoveryEngine {
     ) async throws {
         let relationship = try await relationship(item.relationship)
         guard relationship.state == .unprotected, relationship.activeJob == nil else { return }
+        try await check(.protect, on: relationship, item: item)
         var chosen: (disks: [ReplicatedDisk], excluded: [String])?
         // Without a word about disks the choice of last time holds, if the VM still has those disks.
         let again =
@@ -86,7 +97,8 @@ extension RecoveryEngine {
             else { return }
             let before = stored.value
             stored.value.firstCopy = firstCopy
-            if let selection, Set(selection.disks.map(\.target)) != Set(before.disks.map(\.target)) {
+            // Disks that were grown meanwhile are other disks: no point of theirs is left.
+            if let selection, Self.shape(selection.disks) != Self.shape(before.disks) {
                 stored.value.disks = selection.disks
             }
             if let selection { stored.value.excludedDisks = selection.excluded.isEmpty ? nil : selection.excluded }
@@ -94,11 +106,26 @@ extension RecoveryEngine {
         }
     }
 
+    private static func shape(_ disks: [ReplicatedDisk]) -> [String: UInt64] {
+        Dictionary(disks.map { ($0.target, $0.size) }, uniquingKeysWith: { first, _ in first })
+    }
+
     /// Replicates a VM from one host to another below the vault's clouds: how a management server's own VM is replicated.
     @discardableResult
     package func replicate(
         vm name: String, from source: Host, to target: Host, policy: Policy, networks: [String: String],
         options: ProtectOptions = ProtectOptions(), run: String? = nil
+    ) async throws -> Relationship {
+        do {
+            return try await beginReplication(of: name, from: source, to: target, policy, networks, options, run)
+        } catch {
+            throw EngineError.translating(error, doing: "replication of \(name)", object: name) ?? error
+        }
+    }
+
+    private func beginReplication(
+        of name: String, from source: Host, to target: Host, _ policy: Policy, _ networks: [String: String],
+        _ options: ProtectOptions, _ run: String?
     ) async throws -> Relationship {
         guard source.id != target.id else {
             throw EngineError(
@@ -118,6 +145,7 @@ extension RecoveryEngine {
         relationship.networks = networks
         relationship.excludedDisks = excluded.isEmpty ? nil : excluded
         relationship.firstCopy = try plannedFirstCopy(of: name, options, policy)
+        try await check(.protect, on: relationship, item: nil)
         try await insert(relationship, nil)
         try await perform(.protect, on: relationship.id, run: run)
         return try await self.relationship(relationship.id)
@@ -170,7 +198,9 @@ extension RecoveryEngine {
     ) throws -> (disks: [ReplicatedDisk], excluded: [String]) {
         let writable = domain.disks.filter { !$0.isReadOnly }
         guard !writable.isEmpty else {
-            throw EngineError(.invalid, "\(domain.name) has no disk to replicate", object: domain.name)
+            throw EngineError(
+                .invalid, "\(domain.name) has no disk to replicate",
+                hint: "give it a writable disk in a qcow2 file; read-only ones are not replicated", object: domain.name)
         }
         let choice: (taken: [String], left: [String])
         switch DiskChoice.choose(of: writable.map(\.target), only: options.disks, excluding: options.exclude) {

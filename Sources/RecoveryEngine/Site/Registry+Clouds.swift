@@ -25,11 +25,38 @@ extension RecoveryEngine {
             if let refusal = Guards.checkCluster(wanted, others: others, hostName: { names[$0] ?? $0 }) {
                 throw Self.refused(refusal)
             }
+            for cloud in try vault.objects(Cloud.self).map(\.value)
+            where cloud.clusters?.contains(wanted.id) ?? false {
+                try Self.checkHosts(of: cloud, with: wanted, vault)
+            }
         } adopt: {
             $0.id = $1.id
         }
     }
 
+    /// Refuses hosts that a cloud cannot have or cannot lose; `cluster` is one that is about to be kept.
+    private static func checkHosts(
+        of wanted: Cloud, with cluster: HostCluster? = nil, _ vault: any VaultReader
+    ) throws {
+        let names = Dictionary(
+            try vault.objects(Host.self).map { ($0.value.id, $0.value.name) }, uniquingKeysWith: { a, _ in a })
+        let present = try vault.objects(HostCluster.self).map(\.value)
+        let clusters = present.filter { $0.id != cluster?.id } + [cluster].compactMap { $0 }
+        let pairs = try vault.objects(CloudPair.self).map(\.value).filter { $0.joins(wanted.id) }
+        let items = try vault.objects(ProtectedItem.self).map(\.value)
+            .filter { item in pairs.contains { $0.id == item.pair } }
+        let refusal = Guards.checkHosts(
+            of: wanted, among: try vault.objects(Cloud.self).map(\.value), clusters: clusters, isPaired: !pairs.isEmpty,
+            before: try vault.object(Cloud.self, id: wanted.id)?.value.allHosts(in: present) ?? [],
+            replicated: try items.compactMap { try vault.object(Relationship.self, id: $0.relationship)?.value }
+                .filter { $0.state != .unprotected },
+            hostName: { names[$0] ?? $0 })
+        if let refusal { throw refused(refusal) }
+    }
+
+    /// Makes a cloud of hosts, or gives it the hosts named.
+    ///
+    /// - Throws: `EngineError` of kind `refused` (rules host-in-one-cloud, cloud-needs-a-host, host-holds-vms).
     @discardableResult
     package func ensureCloud(
         name: String, server: String, hosts: [String], clusters: [String]? = nil
@@ -37,7 +64,9 @@ extension RecoveryEngine {
         let wanted = Cloud(
             id: dependencies.identifiers.next(), name: name, server: server, hosts: hosts, clusters: clusters)
         try Self.check(wanted, "cloud '\(name)'")
-        return try await ensure(wanted) {
+        return try await ensure(wanted) { wanted, vault in
+            try Self.checkHosts(of: wanted, vault)
+        } adopt: {
             $0.id = $1.id
             if clusters == nil { $0.clusters = $1.clusters }
         }

@@ -20,7 +20,7 @@ package enum WatchNews: Sendable, Hashable {
 ///
 /// A host that comes back, after a boot or a partition, knows nothing of what happened meanwhile. So it is told; what it owns
 /// still is confirmed and started, what it owns no more is kept from running. A VM with an operation under way is left to it,
-/// but for a former owner that returns running: nothing looks at it again once its failover has taken ownership over.
+/// but for one thing: a copy that runs on an ownership that has ended is suspended, however long the operation waits.
 ///
 /// Repeating a look does nothing; several processes may look at once.
 package struct SiteWatch: Sendable {
@@ -49,7 +49,7 @@ package struct SiteWatch: Sendable {
         let (hosts, relationships) = try await engine.vault.read { vault in
             (
                 try vault.objects(Host.self).map(\.value),
-                try vault.objects(Relationship.self).map(\.value).filter(Self.isWatched)
+                try vault.objects(Relationship.self).map(\.value).filter { try Self.isWatched($0, vault) }
             )
         }
         // A host that is silent holds up nobody but itself.
@@ -61,9 +61,13 @@ package struct SiteWatch: Sendable {
         }
     }
 
-    private static func isWatched(_ relationship: Relationship) -> Bool {
-        if relationship.state == .unprotected { return relationship.activeJob == nil && relationship.unseenCopy != nil }
-        return relationship.activeJob == nil || relationship.targetHasClaimed
+    /// An undo takes the ownership back before it ends the VM that it takes it from: that copy is its own business.
+    private static func isWatched(_ relationship: Relationship, _ vault: any VaultReader) throws -> Bool {
+        guard relationship.state != .unprotected else {
+            return relationship.activeJob == nil && relationship.unseenCopy != nil
+        }
+        guard let job = relationship.activeJob else { return true }
+        return try vault.object(Job.self, id: job)?.value.operation != .undo
     }
 
     private func look(at host: Host, _ relationships: [Relationship]) async throws {

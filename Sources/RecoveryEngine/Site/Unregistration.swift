@@ -38,10 +38,18 @@ extension RecoveryEngine {
     static func steps(toUnregister server: Server, _ vault: any VaultReader) throws -> [UnregistrationStep] {
         let clouds = try vault.objects(Cloud.self, parent: server.id).map(\.value)
         let names = Dictionary(clouds.map { ($0.id, $0.name) }, uniquingKeysWith: { a, _ in a })
+        let pairs = try vault.objects(CloudPair.self).map(\.value).filter { pair in
+            names.keys.contains { pair.joins($0) }
+        }
+        // A pair is in the way whichever of its clouds is the server's, and so are the VMs of both.
         let protected = try vault.objects(ProtectedItem.self).map(\.value).filter { item in
-            guard names[item.cloud] != nil else { return false }
+            guard names[item.cloud] != nil || pairs.contains(where: { $0.id == item.pair }) else { return false }
             let relationship = try vault.object(Relationship.self, id: item.relationship)?.value
             return relationship.map { $0.state != .unprotected } ?? false
+        }
+        func call(of cloud: Cloud?) throws -> String {
+            let owner = try cloud.flatMap { try vault.object(Server.self, id: $0.server)?.value.name } ?? "?"
+            return "vault:server(\"\(owner)\"):cloud(\"\(cloud?.name ?? "?")\")"
         }
         var steps = try vault.objects(RecoveryPlan.self).map(\.value)
             .filter { [$0.source, $0.target].contains(server.id) }
@@ -53,24 +61,25 @@ extension RecoveryEngine {
         steps += try vault.objects(NetworkMapping.self).map(\.value).filter {
             names[$0.sourceCloud] != nil || names[$0.targetCloud] != nil
         }.map { mapping in
-            let cloud = try vault.object(Cloud.self, id: mapping.sourceCloud)?.value.name ?? "?"
+            let cloud = try call(of: vault.object(Cloud.self, id: mapping.sourceCloud)?.value)
             return UnregistrationStep(
                 action: .removeNetworkMapping, name: mapping.name,
-                call: "server:cloud(\"\(cloud)\"):unmap_network(\"\(mapping.name)\")")
+                call: "\(cloud):unmap_network(\"\(mapping.name)\")")
         }
         let classes = Set(try vault.objects(StorageClass.self, parent: server.id).map(\.value.id))
         steps += try vault.objects(StorageMapping.self).map(\.value).filter {
             classes.contains($0.source) || classes.contains($0.target)
-        }.map {
-            UnregistrationStep(
-                action: .removeStorageMapping, name: $0.name, call: "server:storage_class(\"\($0.name)\"):unmap()")
-        }
-        steps += try vault.objects(CloudPair.self).map(\.value).filter { pair in
-            names.keys.contains { pair.joins($0) }
-        }.map { pair in
-            let cloud = names[pair.primary] ?? names[pair.recovery] ?? "?"
+        }.map { mapping in
+            let owner =
+                try vault.object(StorageClass.self, id: mapping.source)
+                .flatMap { try vault.object(Server.self, id: $0.value.server)?.value.name } ?? "?"
             return UnregistrationStep(
-                action: .unpair, name: pair.name, call: "server:cloud(\"\(cloud)\"):unpair()")
+                action: .removeStorageMapping, name: mapping.name,
+                call: "vault:server(\"\(owner)\"):storage_class(\"\(mapping.name)\"):unmap()")
+        }
+        steps += try pairs.map { pair in
+            let cloud = try call(of: vault.object(Cloud.self, id: pair.primary)?.value)
+            return UnregistrationStep(action: .unpair, name: pair.name, call: "\(cloud):unpair()")
         }
         if let own = server.managementVM,
             let relationship = try vault.object(Relationship.self, named: own, parent: nil)?.value,

@@ -46,7 +46,8 @@ extension JobDriver {
                     Event(
                         at: now, severity: .warning, object: relationship.id,
                         text: "\(store.name) did not answer when \(relationship.name) was unprotected: "
-                            + "its points stay below \(folder) until removed by hand"))
+                            + "its points stay below \(folder) until it is protected again, or they are removed by hand"
+                    ))
             }
             if let exported = relationship.firstCopy?.exported {
                 try vault.append(
@@ -56,7 +57,8 @@ extension JobDriver {
                             + exported.folder, code: "export-orphaned", topic: .vm))
             }
             relationship.firstCopy = nil
-            relationship.keptReplica = keeps ? true : nil
+            // What could not be removed is in the way of other points: a new first copy begins by removing it.
+            relationship.keptReplica = keeps || forgetful == nil ? true : nil
             relationship.newestGeneration = nil
             relationship.checkpoint = nil
             relationship.failover = nil

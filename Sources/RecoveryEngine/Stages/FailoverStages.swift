@@ -283,6 +283,8 @@ extension JobDriver {
     private func quietSource() async throws {
         let source = relationship.source
         guard let hypervisor = try await hosts.reachableHypervisor(source) else { return }
+        // Its own host lets nobody start it once it knows of the new ownership.
+        try await recordOwnershipAtHosts([source], required: false)
         let found: Domain?
         do {
             found = try await hypervisor.domain(uuid: relationship.vmUUID)
@@ -325,8 +327,11 @@ extension JobDriver {
     /// Stops the failed-over VM and throws its overlay away: the points under it are as they were.
     func withdraw() async throws {
         let hypervisor = try await hosts.hypervisor(relationship.target)
-        try await hypervisor.destroy(uuid: relationship.vmUUID)
-        try await hypervisor.undefine(uuid: relationship.vmUUID)
+        // An engine that died here may have undefined it already.
+        if try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
+            try await hypervisor.destroy(uuid: relationship.vmUUID)
+            try await hypervisor.undefine(uuid: relationship.vmUUID)
+        }
         // Once ownership has gone back, the images are those of the epoch before.
         let epoch = fact("epoch").flatMap(Int.init).map { $0 - 1 } ?? relationship.epoch
         try await hosts.agent(relationship.target).discardBootImages(relationship: relationship.id, epoch: epoch)

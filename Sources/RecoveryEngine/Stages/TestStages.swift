@@ -17,7 +17,9 @@ extension JobDriver {
     func prepareTest() async throws {
         if let known = fact("testUUID"), relationship.test?.vmUUID == known { return }
         guard let generation = fact("chosen") else {
-            throw EngineError(.failed, "job \(jobID) has lost its chosen point", object: relationship.name)
+            throw EngineError(
+                .failed, "job \(jobID) has lost its chosen point", hint: "begin the test again",
+                object: relationship.name)
         }
         let agent = try await hosts.agent(relationship.target)
         try await checkScratch(free: agent.status().freeBytes)
@@ -105,7 +107,8 @@ extension JobDriver {
         // A job of an older version has no stage before this one.
         if relationship.test == nil { try await prepareTest() }
         guard let test = relationship.test else {
-            throw EngineError(.failed, "job \(jobID) has lost its test", object: relationship.name)
+            throw EngineError(
+                .failed, "job \(jobID) has lost its test", hint: "begin the test again", object: relationship.name)
         }
         let hypervisor = try await hosts.hypervisor(relationship.target)
         let agent = try await hosts.agent(relationship.target)
@@ -161,7 +164,9 @@ extension JobDriver {
 
     /// Compares production with what it was, and puts the report in the place of the test.
     private func reportTest(_ test: TestRecord) async throws {
-        let differences = try await test.before?.differences(after: productionFacts()) ?? []
+        let after = try await productionFacts()
+        let differences = test.before?.differences(after: after) ?? []
+        let unseen = test.before?.unseen(after: after) ?? []
         let isCleanUp = job.operation == .cleanUpTest
         let end = isCleanUp ? argument("end").flatMap(TestEnd.init(rawValue:)) ?? .command : .failed
         let notes = [test.notes, argument("notes")].compactMap { $0 }.joined(separator: "\n")
@@ -170,13 +175,23 @@ extension JobDriver {
             // A record of an older version is of a test that had come up.
             let passed = isCleanUp && test.isUp ?? true
             relationship.test = nil
-            relationship.lastTest = TestReport(
+            var report = TestReport(
                 vmName: test.vmName, point: test.point, startedAt: test.startedAt, endedAt: now, end: end,
                 passed: passed, differences: differences, notes: notes.isEmpty ? nil : notes)
+            report.unseen = unseen.isEmpty ? nil : unseen
+            relationship.lastTest = report
             if passed { relationship.lastTestFailoverAt = now }
             job.facts["passed"] = "\(passed)"
+            Self.add(differences + unseen, to: &job)
+            if !unseen.isEmpty {
+                try vault.append(
+                    Event(
+                        at: now, severity: .warning, object: relationship.id,
+                        text: "whether the test of \(relationship.name) changed production is not known: "
+                            + unseen.joined(separator: "; "),
+                        recommendation: "Look at the VM when its hosts answer again; perilune status shows it."))
+            }
             guard !differences.isEmpty else { return }
-            Self.add(differences, to: &job)
             try vault.append(
                 Event(
                     at: now, severity: .warning, object: relationship.id,

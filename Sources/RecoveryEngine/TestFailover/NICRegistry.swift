@@ -43,7 +43,9 @@ extension RecoveryEngine {
         let mac = try await hardwareAddress(name, of: relationship)
         return try await vault.write { vault in
             guard var found = try vault.object(Relationship.self, id: relationshipID) else {
-                throw EngineError(.unknown, "\(relationship.name) is no longer in the vault")
+                throw EngineError(
+                    .unknown, "\(relationship.name) is no longer in the vault",
+                    hint: "its pair or server was removed meanwhile; protect it anew", object: relationship.name)
             }
             var all = found.value.nicSettings ?? []
             var settings = all.first { $0.mac == mac } ?? NICSettings(mac: mac)

@@ -22,7 +22,8 @@ enum ClusterObject {
         errors: [
             ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest"),
             ErrorDeclaration("invalid", "it has no host, or the access name is another's"),
-            ErrorDeclaration("refused", "rule host-in-one-cluster"),
+            ErrorDeclaration(
+                "refused", "rules host-in-one-cluster, host-in-one-cloud, cloud-needs-a-host, host-holds-vms"),
         ],
         effect: .changes,
         example: "vault:cluster { name = \"west\", hosts = { vault:host(\"b1\") }, access_name = \"west.example\" }",

@@ -40,7 +40,8 @@ enum PlanRecords {
             optional("command", .list(.text), "a program's full path and its arguments; needs --grant exec"),
             optional(
                 "host", .either([.text, .object("host")]),
-                "host that the command runs on; where the plan is run from if left out"),
+                "for hosts whose agents run commands: those of this version do not, and a plan that names one is refused"
+            ),
             optional("guest", .text, "VM that the command runs in, through its QEMU guest agent"),
             optional("manual", .text, "instructions for a person; the run waits until somebody confirms"),
             optional("wait", .duration, "how long to wait"),

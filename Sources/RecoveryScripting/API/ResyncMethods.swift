@@ -10,11 +10,18 @@ enum ResyncMethods {
     private static func pause(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
             "pause", "Holds replication back, or the resync that runs; a cycle under way is ended.",
+            named: [
+                .optional(
+                    "at", .choice(ReplicationSide.allCases.map(\.rawValue)),
+                    "the side that takes part no longer: health is a warning at the source, critical at the target",
+                    otherwise: "\"source\"")
+            ],
             results: [ResultDeclaration("job", .record("job"), "what was done")], errors: Operations.errors,
             effect: .changes, example: "local job = \(type):pause()",
             .waiting { call in
                 let state = try await call.session.relationship(of: call.receiver).state
-                return try await Operations.perform(state == .resynchronizing ? .pauseResync : .pause, call)
+                guard state != .resynchronizing else { return try await Operations.perform(.pauseResync, call) }
+                return try await Operations.perform(.pause, call, Operations.engineArguments(call, from: ["at"]))
             })
     }
 

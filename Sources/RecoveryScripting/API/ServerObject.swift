@@ -70,9 +70,13 @@ enum ServerObject {
         ],
         lookup: .required("name", .text, "name of a cloud of this server", names: .cloud),
         results: [ResultDeclaration("cloud", .object("cloud"), "the cloud")],
-        errors: [ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")],
+        errors: [
+            ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest"),
+            ErrorDeclaration("refused", "rules host-in-one-cloud, cloud-needs-a-host, host-holds-vms"),
+        ],
         effect: .changes,
-        example: "local bronze = vmm:cloud { name = \"bronze\", hosts = { vault:host(\"a1\") } }",
+        example: "silver:remove()\nlocal bronze = vmm:cloud { name = \"bronze\", hosts = { vault:host(\"b1\") } }",
+        in: .unpaired,
         .waiting { call in
             let (session, name) = (call.session, call.arguments.text("name"))
             let server = try await session.server(call.receiver)

@@ -34,10 +34,7 @@ final class PlanCalls: Sendable {
         mutating func ask(_ pending: Pending, _ answer: CheckedContinuation<String, any Error>) -> Asked {
             if gone.remove(pending.id) != nil { return .refused(CancellationError()) }
             guard isServing else {
-                return .refused(
-                    EngineError(
-                        .failed, "the script does not serve its functions while the plan runs",
-                        hint: "run it with require(\"plans\").run(plan, ...), or name a module's function"))
+                return .refused(PlanCalls.notServed)
             }
             answers[pending.id] = answer
             guard let first = servers.keys.min(), let server = servers.removeValue(forKey: first) else {
@@ -49,6 +46,13 @@ final class PlanCalls: Sendable {
     }
 
     private let state = Mutex(State())
+
+    static let notServed = ActionFailure(
+        "the script does not serve its functions while the plan runs",
+        hint: "run it with require(\"plans\").run(plan, ...), or name a module's function")
+
+    /// Whether the script is ready to serve.
+    var isServed: Bool { state.withLock { $0.isServing } }
 
     // MARK: The side of the plan's run
 

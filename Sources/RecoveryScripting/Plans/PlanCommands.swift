@@ -6,13 +6,7 @@ import SiteModel
 struct PlanCommands: ActionRunner {
     let clock: any EngineClock
 
-    func run(_ argv: [String], on host: SiteModel.Host?, timeout: Double) async throws -> ActionOutput {
-        if let host {
-            throw ActionFailure(
-                "the agent of host \(host.name) runs no commands in this version",
-                hint: "leave 'host' out and let the command go there itself, as "
-                    + "{ \"/usr/bin/ssh\", \"\(host.name)\", ... }")
-        }
+    func run(_ argv: [String], timeout: Double) async throws -> ActionOutput {
         let program = ProgramRun(
             arguments: argv, environment: ExecFunction.environment, folder: nil,
             outputLimit: PlanLimits.outputBytes / 2, timeout: timeout, clock: clock)

@@ -53,11 +53,16 @@ struct ScriptPlanPowers: PlanFunctions {
     }
 
     func call(inline number: UInt64, of run: String, _ context: PlanActionContext) async throws -> ActionOutput {
-        guard run == session.run else {
-            throw ActionFailure(
+        if let problem = problem(inline: number, of: run) { throw problem }
+        return ActionOutput(try await session.planCalls.call(number, context))
+    }
+
+    func problem(inline number: UInt64, of run: String) -> ActionFailure? {
+        if run != session.run {
+            return ActionFailure(
                 "the function belongs to another script's run, which made the plan",
                 hint: "run that script again, or put the function into a module: call = \"module.function\"")
         }
-        return ActionOutput(try await session.planCalls.call(number, context))
+        return session.planCalls.isServed ? nil : PlanCalls.notServed
     }
 }

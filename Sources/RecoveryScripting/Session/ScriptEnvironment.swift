@@ -15,7 +15,8 @@ enum ScriptEnvironment {
         configuration.limits = options.limits
         configuration.clock = EngineLuaClock(clock: context.engine.dependencies.clock)
         // An engine that is kept to one executor, as a simulated one is, keeps its scripts there too.
-        configuration.hostExecutor = context.engine.dependencies.executor
+        // Not the thread of Lua: what the engine computes for one VM must not hold up what the script does for another.
+        configuration.hostExecutor = context.engine.dependencies.executor ?? globalConcurrentExecutor
         configuration.executor = context.engine.dependencies.executor as? any SerialExecutor
         configuration.seed = seed(of: context.run)
         configuration.resolver = FileModuleResolver(searching: options.moduleFolders)

@@ -40,10 +40,11 @@ extension World {
     /// One call to a host: takes its time, meets what befalls it, does its work at one instant, and is noted.
     func call<Result: Sendable>(
         _ callee: Callee, _ name: String, at host: String, about subject: String, seconds: Double,
-        _ body: (inout WorldState, Timestamp) throws -> Result
+        by life: EngineLife? = nil, _ body: (inout WorldState, Timestamp) throws -> Result
     ) async throws -> Result {
         // Its whole name is made when somebody asks for it: most calls meet no fault and are not noted.
         var call: String { "\(callee.rawValue).\(name)" }
+        try life?.begin()
         let fault = change { state -> Fault.Effect? in
             guard !state.faults.isEmpty, state.hosts[host]?.answers == true else { return nil }
             return state.fault(call, subject, at: host)
@@ -52,8 +53,9 @@ extension World {
         if case .slow(let factor)? = fault { wait *= factor }
         if case .hangs(let limit)? = fault { wait = limit }
         await clock.pass(seconds: wait)
+        if life?.isOver == true { throw EngineDied() }
         let now = clock.now
-        return try change { state in
+        let result = try change { state in
             do {
                 guard state.hosts[host]?.answers == true else { throw callee.unreachable(host) }
                 switch fault {
@@ -70,6 +72,8 @@ extension World {
                 throw error
             }
         }
+        try life?.hear()
+        return result
     }
 }
 

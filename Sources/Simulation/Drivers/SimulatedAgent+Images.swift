@@ -50,6 +50,7 @@ extension SimulatedAgent {
                 state.hosts[host]?.remove(path)
             }
             state.hosts[host]?.stores[relationship]?.boots[epoch] = nil
+            state.hosts[host]?.removeSeeds(of: relationship) { $0 == epoch }
         }
     }
 

@@ -134,13 +134,14 @@ extension SimulatedAgent {
         try await act("forget", relationship) { state, _ in
             defer { state.dropDraft(relationship, at: host) }
             guard let store = state.hosts[host]?.stores[relationship], let current = state.hosts[host] else {
-                state.hosts[host]?.ownership[relationship] = nil
+                state.hosts[host]?.forgetRecord(relationship)
                 return
             }
             let prefix = "\(current.store)/points/\(relationship)/"
             let outside = store.adopted.values.filter { !$0.hasPrefix(prefix) }
             let isStoodOn = outside.contains { current.chain($0).contains { $0.hasPrefix(prefix) } }
-            let open = store.boots.values.flatMap(\.images).compactMap(\.chain.first?.path).sorted().first {
+            let own = store.adopted.values.filter { $0.hasPrefix(prefix) }
+            let open = (store.boots.values.flatMap(\.images).compactMap(\.chain.first?.path) + own).sorted().first {
                 current.isOpen($0)
             }
             if isStoodOn || open != nil {
@@ -154,7 +155,7 @@ extension SimulatedAgent {
             }
             state.dropDraft(relationship, at: host)
             state.hosts[host]?.stores[relationship] = nil
-            state.hosts[host]?.ownership[relationship] = nil
+            state.hosts[host]?.forgetRecord(relationship)
         }
     }
 }

@@ -42,7 +42,10 @@ extension SimulatedAgent {
         let scanned = loads.reduce(0) { $0 + $1.scanned }
         do {
             try await carry(request, to: target, bytes: total, scanned: scanned, progress)
-            try await act("send-point-end", ticket.relationship) { state, now in
+            // The agents finish what they have begun, whether or not anybody waits for it.
+            var agents = self
+            agents.life = nil
+            try await agents.act("send-point-end", ticket.relationship) { state, now in
                 for disk in request.disks { try state.checkSource(disk, at: host) }
                 try state.checkPath(from: host, to: target)
                 try state.deliver(loads, for: ticket, at: target)
@@ -55,6 +58,7 @@ extension SimulatedAgent {
             }
             throw error
         }
+        if life?.isOver == true { throw EngineDied() }
         progress(TransferProgress(done: total, total: total, bytesPerSecond: 0))
         return TransferSummary(
             bytes: total, scanned: scanned, seconds: world.clock.now.seconds(since: began),

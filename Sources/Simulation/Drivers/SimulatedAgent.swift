@@ -6,10 +6,13 @@ package import SiteModel
 package struct SimulatedAgent: Agent {
     let world: World
     let host: String
+    /// The engine that asks; nil for a caller that does not die.
+    var life: EngineLife?
 
-    package init(world: World, host: String) {
+    package init(world: World, host: String, life: EngineLife? = nil) {
         self.world = world
         self.host = host
+        self.life = life
     }
 
     func act<Result: Sendable>(
@@ -17,7 +20,9 @@ package struct SimulatedAgent: Agent {
         _ body: (inout WorldState, Timestamp) throws -> Result
     ) async throws -> Result {
         try await world.call(
-            .agent, name, at: host, about: relationship, seconds: seconds ?? world.look { $0.speeds(host).look }, body)
+            .agent, name, at: host, about: relationship, seconds: seconds ?? world.look { $0.speeds(host).look },
+            by: life,
+            body)
     }
 
     /// Changes a relationship's store, which must be there.
@@ -72,6 +77,8 @@ package struct SimulatedAgent: Agent {
                 }
             }
             state.hosts[host]?.ownership[record.relationship] = record
+            // Whoever writes a record knows: it holds until the host's next boot.
+            state.hosts[host]?.confirmed.insert(record.relationship)
             if let store = state.hosts[host]?.stores[record.relationship], store.epoch <= record.epoch {
                 state.hosts[host]?.stores[record.relationship]?.epoch = record.epoch
                 state.hosts[host]?.stores[record.relationship]?.owner = record.owner

@@ -6,19 +6,21 @@ package import SiteModel
 /// Opens the hosts of a world by their URI.
 package struct SimulatedConnections: Connections {
     package let world: World
+    let life: EngineLife?
 
-    package init(world: World) {
+    package init(world: World, life: EngineLife? = nil) {
         self.world = world
+        self.life = life
     }
 
     package static func uri(_ host: String) -> String { "simulated:///" + host }
 
     package func hypervisor(of host: SiteModel.Host) async throws -> any Hypervisor {
-        SimulatedHypervisor(world: world, host: try name(host))
+        SimulatedHypervisor(world: world, host: try name(host), life: life)
     }
 
     package func agent(of host: SiteModel.Host) async throws -> any Agent {
-        SimulatedAgent(world: world, host: try name(host))
+        SimulatedAgent(world: world, host: try name(host), life: life)
     }
 
     /// The world's host of that URI; the vault's id of it is what ownership records say.
@@ -40,15 +42,18 @@ package struct SimulatedConnections: Connections {
 /// Ends a host of the world, or fails to.
 package struct SimulatedFencing: Fencing {
     package let world: World
+    let life: EngineLife?
 
-    package init(world: World) {
+    package init(world: World, life: EngineLife? = nil) {
         self.world = world
+        self.life = life
     }
 
     package func fence(_ host: SiteModel.Host) async -> SourceVerdict {
         let name = host.uri.hasPrefix("simulated:///") ? String(host.uri.dropFirst(13)) : host.name
         let seconds = world.look { $0.hosts[name]?.speeds.fence ?? 0 }
         await world.clock.pass(seconds: seconds)
+        if life?.isOver == true { return .unknown }
         return world.change { state in
             let behaviour = state.hosts[name]?.fence ?? .fails
             switch behaviour {

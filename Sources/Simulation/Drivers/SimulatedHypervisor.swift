@@ -5,10 +5,13 @@ internal import SiteModel
 package struct SimulatedHypervisor: Hypervisor {
     let world: World
     let host: String
+    /// The engine that asks; nil for a caller that does not die.
+    var life: EngineLife?
 
-    package init(world: World, host: String) {
+    package init(world: World, host: String, life: EngineLife? = nil) {
         self.world = world
         self.host = host
+        self.life = life
     }
 
     // MARK: Calls
@@ -17,7 +20,8 @@ package struct SimulatedHypervisor: Hypervisor {
         _ name: String, _ subject: String = "", _ body: (SimulatedHost) throws -> Result
     ) async throws -> Result {
         try await world.call(
-            .hypervisor, name, at: host, about: subject, seconds: world.look { $0.speeds(host).look }
+            .hypervisor, name, at: host, about: subject, seconds: world.look { $0.speeds(host).look },
+            by: life
         ) { state, _ in
             guard let host = state.hosts[host] else { throw unknown(subject) }
             return try body(host)
@@ -39,7 +43,7 @@ package struct SimulatedHypervisor: Hypervisor {
     ) async throws -> Result {
         try await world.call(
             .hypervisor, name, at: host, about: uuid,
-            seconds: world.look { $0.speeds(host)[keyPath: seconds] } * times, body)
+            seconds: world.look { $0.speeds(host)[keyPath: seconds] } * times, by: life, body)
     }
 
     /// Changes a VM that must be there.
@@ -69,7 +73,7 @@ package struct SimulatedHypervisor: Hypervisor {
         }
     }
 
-    private static func hostUUID(_ name: String) -> String {
+    static func hostUUID(_ name: String) -> String {
         var chance = SplitMix(seed: SplitMix.seed(name, 0))
         return chance.uuid()
     }

@@ -49,9 +49,15 @@ package struct SimulatedHost: Sendable {
     package private(set) var files: [String: SimulatedFile] = [:]
     package private(set) var allocated: UInt64 = 0
     package var stores: [String: SimulatedStore] = [:]
+    /// What guests are told at boot, by path of the CD image.
+    package var seeds: [String: GuestSeed] = [:]
+    /// Programs that are not installed.
+    package var missingPrograms: Set<String> = []
     /// Open backups by the VM's UUID.
     package var backups: [String: SimulatedBackup] = [:]
     package var ownership: [String: OwnershipRecord] = [:]
+    /// Relationships whose record was confirmed since the host's last boot.
+    package var confirmed: Set<String> = []
     /// The vault's id of this host, once an engine has connected to it.
     package var vaultID: String?
     /// Transfers under way from or to this host.
@@ -75,6 +81,9 @@ package struct SimulatedHost: Sendable {
         let used = allocated + ballast + scratch
         return used < capacity ? capacity - used : 0
     }
+
+    /// Networks that were made for tests.
+    package var madeNetworkNames: [String] { madeNetworks.keys.sorted() }
 
     // MARK: Files, with the space that they take
 
@@ -121,6 +130,24 @@ package struct SimulatedHost: Sendable {
         domains.values.contains { domain in
             domain.power.isActive && domain.disks.contains { $0.path.map { chain($0).contains(path) } ?? false }
         }
+    }
+
+    /// Whether a copy of a VM is active here; one that was suspended because another host owns the VM by now is at rest.
+    func writes(_ uuid: String) -> Bool {
+        guard let power = domains[uuid]?.power, power.isActive else { return false }
+        guard power == .paused, let record = ownership.values.first(where: { $0.vmUUID == uuid }) else { return true }
+        return record.owner == vaultID
+    }
+
+    /// What libvirt's hook answers before a start: no, at a host whose record names another owner, or that nobody has
+    /// confirmed since its boot.
+    func refusesStart(_ uuid: String) -> Bool {
+        guard let record = ownership.values.first(where: { $0.vmUUID == uuid }) else {
+            return domains[uuid]?.stored?.ownership != nil
+        }
+        let mark = domains[uuid]?.stored?.ownership
+        let isOther = mark.map { $0.epoch != record.epoch || $0.owner != record.owner } ?? false
+        return record.owner != vaultID || isOther || !confirmed.contains(record.relationship)
     }
 
     /// Whether a VM that is active writes the file.

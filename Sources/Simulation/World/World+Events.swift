@@ -24,12 +24,23 @@ extension World {
         for host in hosts(of: site) { restore(host: host) }
     }
 
+    ///
+    /// A VM that ran on behind a partition while it was failed over on the operator's word now runs twice, until somebody who
+    /// knows has looked: `checkAlone` asks after that.
     package func restore(host: String) {
         change { state in
             state.hosts[host]?.isUp = true
             state.hosts[host]?.isCutOff = false
-            for uuid in state.hosts[host]?.domains.keys.sorted() ?? []
-            where state.hosts[host]?.domains[uuid]?.power.isActive == true { state.checkAlone(uuid, at: host) }
+        }
+    }
+
+    /// Notes every VM that runs at two places which are both in contact.
+    package func checkAlone() {
+        change { state in
+            for host in state.hosts.keys.sorted() {
+                for uuid in state.hosts[host]?.domains.keys.sorted() ?? []
+                where state.hosts[host]?.domains[uuid]?.power.isActive == true { state.checkAlone(uuid, at: host) }
+            }
         }
     }
 
@@ -75,13 +86,27 @@ extension World {
         }
     }
 
-    /// Somebody starts the VM at the host, past the engine.
-    package func startByHand(_ vm: String, at host: String) throws {
+    /// Somebody starts the VM at the host, past the engine; false when it does not start.
+    ///
+    /// With `hook` libvirt asks the host's record first, as it does where the hook is installed.
+    @discardableResult
+    package func startByHand(_ vm: String, at host: String, hook: Bool = false) throws -> Bool {
         try change { state in
             let uuid = try state.uuid(of: vm, at: host)
-            guard state.hosts[host]?.domains[uuid]?.power.isActive == false else { return }
+            guard let current = state.hosts[host], current.domains[uuid]?.power.isActive == false else { return false }
+            if hook, current.refusesStart(uuid) { return false }
             state.open(uuid, at: host, clock.now)
             state.run(uuid, at: host, clock.now)
+            return true
+        }
+    }
+
+    /// A disk of the VM gets another size, as by an operator's hand.
+    package func resize(_ vm: String, disk: String = "vda", at host: String, to size: UInt64) throws {
+        try change { state in
+            let uuid = try state.uuid(of: vm, at: host)
+            guard let path = state.hosts[host]?.domains[uuid]?.path(of: disk) else { return }
+            state.hosts[host]?.change(path) { $0.size = size }
         }
     }
 

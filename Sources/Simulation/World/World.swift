@@ -33,12 +33,16 @@ package final class World: Sendable {
     // MARK: For an engine
 
     /// What an engine needs to work in this world; a vault in memory unless one is given.
+    ///
+    /// `life` is the engine's own: when it is ended, the engine has died.
     package func dependencies(
         vault: any Vault = MemoryVault(), holder: String = "simulated", leaseLifetime: Double = 15,
-        observer: @escaping @Sendable (Job, String) -> Void = { _, _ in }
+        life: EngineLife? = nil, observer: @escaping @Sendable (Job, String) -> Void = { _, _ in }
     ) -> EngineDependencies {
         EngineDependencies(
-            vault: vault, connections: SimulatedConnections(world: self), fencing: SimulatedFencing(world: self),
+            vault: life.map { MortalVault(vault, life: $0) } ?? vault,
+            connections: SimulatedConnections(world: self, life: life),
+            fencing: SimulatedFencing(world: self, life: life),
             clock: clock, identifiers: identifiers, holder: holder, leaseLifetime: leaseLifetime, executor: executor,
             observer: observer)
     }

@@ -141,6 +141,7 @@ extension WorldState {
         endGuests(host, now)
         for uuid in hosts[host]?.domains.keys.sorted() ?? [] { hosts[host]?.domains[uuid]?.power = .off }
         hosts[host]?.isUp = false
+        hosts[host]?.confirmed = []
         for relationship in hosts[host]?.stores.keys.sorted() ?? [] { dropDraft(relationship, at: host) }
     }
 
@@ -160,7 +161,7 @@ extension WorldState {
     /// Notes a VM that runs at two places which are both in contact.
     mutating func checkAlone(_ uuid: String, at host: String) {
         guard hosts[host]?.answers == true else { return }
-        let places = hosts.values.filter { $0.answers && $0.domains[uuid]?.power.isActive == true }.map(\.name).sorted()
+        let places = hosts.values.filter { $0.answers && $0.writes(uuid) }.map(\.name).sorted()
         if places.count > 1 {
             violate("\(hosts[host]?.domains[uuid]?.name ?? uuid) is active at \(places.joined(separator: " and "))")
         }

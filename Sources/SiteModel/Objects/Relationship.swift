@@ -66,6 +66,10 @@ package struct Relationship: SiteObject {
     package var trouble: ReplicationTrouble?
     /// Copies that failed since the last one that did not, failures of the sites' reachability aside.
     package var failuresInARow: Int?
+    /// On which side replication was last paused; nil means the source.
+    ///
+    /// It says something in state `paused` only.
+    package var pausedAt: ReplicationSide?
     /// When a resync that was put off begins.
     package var resyncAt: Timestamp?
     /// What the last test came to, passed or not; nil before the first.

@@ -99,7 +99,7 @@ package struct PlanReader {
             let count = named.isEmpty ? "says nothing to do" : "says \(named.joined(separator: " and "))"
             throw PlanProblem(
                 path, "\(count); an action has exactly one of \(Self.works.joined(separator: ", "))",
-                hint: "as { manual = \"...\" }, { wait = \"30s\" } or { host = \"a1\", command = { \"/bin/true\" } }")
+                hint: "as { manual = \"...\" }, { wait = \"30s\" } or { command = { \"/bin/true\" } }")
         }
         let work = try self.work(word, table, at: path)
         for place in ["guest", "host"] where word != "command" && table[place] != nil {
@@ -167,7 +167,7 @@ package struct PlanReader {
         default:
             throw PlanProblem(
                 path, "a command runs at one place, and both 'host' and 'guest' are given",
-                hint: "host = the name of a registered host, guest = the name of a VM with a QEMU guest agent")
+                hint: "take guest, the name of a VM with a QEMU guest agent, and leave host out")
         }
     }
 

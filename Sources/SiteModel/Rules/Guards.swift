@@ -80,15 +80,28 @@ package enum Guards {
 
     /// Rules 31 and 32.
     ///
-    /// Cycles are the hosts' own work and go on without the management server.
+    /// Cycles are the hosts' own work and go on without the management server; so does what ends a test or a copy.
     private static func managementServer(
         _ operation: Operation, _ relationship: Relationship, _ item: ProtectedItem?, _ facts: SiteFacts
     ) -> Rule? {
-        guard item != nil, let management = facts.management, operation != .sync else { return nil }
+        guard item != nil, let management = facts.management, !goesOnAlone(operation, relationship, facts) else {
+            return nil
+        }
         if management.running != true { return RuleBook.managementServerFirst }
         guard operation == .reverse, let own = management.relationship else { return nil }
         let returnsHome = facts.site(of: relationship.standby) == facts.site(of: own.home)
         return returnsHome && !own.isSettledAtHome ? RuleBook.managementServerHomeFirst : nil
+    }
+
+    /// Whether an operation asks nothing of the management server: it starts no VM, and no order of recovery is at stake.
+    private static func goesOnAlone(_ operation: Operation, _ relationship: Relationship, _ facts: SiteFacts) -> Bool {
+        switch operation {
+        case .sync, .cleanUpTest, .pause, .pauseResync, .cancelResync, .cancelFirstCopy: true
+        // It removes the points: only while the VM's own disks are there, for the points may be its last copy.
+        case .unprotect:
+            (relationship.owner == relationship.source ? facts.sourceReachable : facts.targetReachable) == true
+        default: false
+        }
     }
 
     private static func reachability(_ operation: Operation, _ facts: SiteFacts) -> Rule? {

@@ -10,7 +10,8 @@ extension RuleBook {
     package static let managementServerFirst = Rule(
         id: "management-server-first",
         sentence:
-            "The management server's own VM must be seen running before any operation on the VMs it manages.",
+            "The management server's own VM must be seen running before any operation on the VMs it manages, except those "
+            + "that end a test or a copy; unprotecting a VM is one while its owner answers.",
         source: "site-recovery 2.4 rule 31",
         hint: "Fail over the management server's VM first, check that it runs, then repeat this operation.")
 

@@ -3,7 +3,8 @@
 extension RuleBook {
     static let site: [Rule] = [
         registrationKeyNeeded, registrationKeyRefused, activeNodeFirst, oneVersionOnAllNodes, clusterRoleName,
-        versionNotUsable, goalOfTheVault, cloudNeedsAHost, clusterNeedsOneName, targetNetworkNotAssociated,
+        versionNotUsable, goalOfTheVault, cloudNeedsAHost, hostInOneCloud, hostHoldsVMs,
+        clusterNeedsOneName, targetNetworkNotAssociated,
         unprotectBeforeUnpairing, unpairBeforePairingAnew, stillInUse, unregisterInOrder, vaultNotEmpty,
     ]
 
@@ -51,9 +52,22 @@ extension RuleBook {
 
     package static let cloudNeedsAHost = Rule(
         id: "cloud-needs-a-host",
-        sentence: "A cloud is paired only when it has a host.",
+        sentence: "A cloud is paired only when it has a host, and keeps one as long as it is paired.",
         source: "site-recovery 1.4",
-        hint: "Add a host or a host cluster to the cloud.")
+        hint: "Give the cloud a host or a host cluster; one that is to be emptied is taken out of its pair first.")
+
+    package static let hostInOneCloud = Rule(
+        id: "host-in-one-cloud",
+        sentence: "A host is in one cloud at most.",
+        source: "site-recovery 1.4",
+        hint: "Take the host out of the other cloud first: name the hosts that that one keeps.")
+
+    package static let hostHoldsVMs = Rule(
+        id: "host-holds-vms",
+        sentence:
+            "A host leaves a cloud only when no replicated VM of the cloud's pair runs there or has its points there.",
+        source: "site-recovery 2.4 rule 10",
+        hint: "Unprotect the VM that the message names first, or leave its host in the cloud.")
 
     package static let clusterNeedsOneName = Rule(
         id: "host-in-one-cluster",

@@ -33,6 +33,8 @@ package struct SiteFacts: Hashable, Sendable {
     package var firstCopyExported: Bool
     /// Operation of the job that has the VM, if one has.
     package var activeOperation: Operation?
+    /// That job is held before one of its stages by a plan, and waits to be let go on.
+    package var activeJobIsHeld = false
     /// What is known of the network that a test names; nil when it names none.
     package var testNetwork: TestNetworkFacts?
 

@@ -76,6 +76,32 @@ extension Guards {
         return nil
     }
 
+    /// The refusal of what a cloud's hosts are to be, or nil when it may have them.
+    ///
+    /// `clouds` and `clusters` are the vault's as they are to be, `before` the hosts that the cloud had; `replicated` are
+    /// the relationships of its pair that are not unprotected.
+    package static func checkHosts(
+        of cloud: Cloud, among clouds: [Cloud], clusters: [HostCluster], isPaired: Bool, before: [String],
+        replicated: [Relationship], hostName: (String) -> String
+    ) -> SetupRefusal? {
+        let hosts = Set(cloud.allHosts(in: clusters))
+        for other in clouds where other.id != cloud.id {
+            if let host = other.allHosts(in: clusters).first(where: hosts.contains) {
+                return SetupRefusal(
+                    RuleBook.hostInOneCloud, cloud.name, "host \(hostName(host)) is in cloud \(other.name)")
+            }
+        }
+        if isPaired, hosts.isEmpty { return SetupRefusal(RuleBook.cloudNeedsAHost, cloud.name, "it is paired") }
+        for host in before where !hosts.contains(host) {
+            let held = replicated.filter { [$0.source, $0.target].contains(host) }.map(\.name)
+            guard !held.isEmpty else { continue }
+            return SetupRefusal(
+                RuleBook.hostHoldsVMs, cloud.name,
+                "host \(hostName(host)) still holds VM \(listed(held.sorted()))")
+        }
+        return nil
+    }
+
     /// The refusal to take a pair apart, or nil when it may be; `items` are those of its VMs that are protected.
     package static func checkUnpairing(_ pair: CloudPair, protected items: [String]) -> SetupRefusal? {
         guard !items.isEmpty else { return nil }

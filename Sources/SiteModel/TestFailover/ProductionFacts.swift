@@ -32,7 +32,7 @@ package struct ProductionFacts: Codable, Hashable, Sendable {
     /// What is not as it was, each as one sentence.
     ///
     /// Replication goes on during a test: newer points are expected, and older ones may have been dropped for them.
-    /// What was not seen before or is not seen after is no difference.
+    /// What was not seen before or is not seen after is no difference, and no proof that there is none: see `unseen`.
     package func differences(after: ProductionFacts) -> [String] {
         var found: [String] = []
         if owner != after.owner { found.append("the owner was \(owner) and is \(after.owner)") }
@@ -55,6 +55,30 @@ package struct ProductionFacts: Codable, Hashable, Sendable {
         }
         if let newest = points.max(), (after.points.max() ?? 0) < newest {
             found.append("the recovery points ended at \(newest) and end at \(after.points.max() ?? 0)")
+        }
+        return found
+    }
+
+    /// What could not be compared, because it was not seen before or is not seen after, each as one sentence.
+    package func unseen(after: ProductionFacts) -> [String] {
+        func when(_ before: Bool, _ after: Bool) -> String? {
+            switch (before, after) {
+            case (true, true): nil
+            case (false, true): "before the test"
+            case (true, false): "after the test"
+            case (false, false): "before the test or after it"
+            }
+        }
+        var found: [String] = []
+        if let when = when(power != nil, after.power != nil) {
+            found.append("the VM at its source was not seen \(when): its power, autostart and disks were not compared")
+        } else if tracksChanges != nil, after.tracksChanges == nil {
+            found.append("whether the source tracks what changes was not seen after the test")
+        }
+        for host in Set(recorded.keys).union(after.recorded.keys).sorted() {
+            if let when = when(recorded[host] != nil, after.recorded[host] != nil) {
+                found.append("the ownership that host \(host) has recorded was not seen \(when)")
+            }
         }
         return found
     }

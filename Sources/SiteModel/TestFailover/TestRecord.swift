@@ -107,6 +107,8 @@ package struct TestReport: Codable, Hashable, Sendable {
     package var passed: Bool
     /// What of production was not as before, each as one sentence; empty when nothing.
     package var differences: [String]
+    /// What of production could not be compared, each as one sentence; nil when all was seen.
+    package var unseen: [String]?
     package var notes: String?
 
     package init(

@@ -4,10 +4,13 @@ internal import Foundation
 ///
 /// A transaction writes in place and notes what was there, so that it can be undone.
 final class MemoryRows: RowWriter {
+    let keepsValues: Bool
     private var objects: [String: [String: ObjectRow]] = [:]
+    /// Ids by kind and parent.
+    private var children: [String: [String: Set<String>]] = [:]
+    /// Ids of what has not ended, by kind.
+    private var open: [String: Set<String>] = [:]
     private var names: [NameKey: String] = [:]
-    /// Ids by what they are under, so that a few under one parent are found among very many.
-    private var children: [ParentKey: Set<String>] = [:]
     /// By number, without those that were removed.
     private var events: [EventRow] = []
     private var lastEvent = 0
@@ -25,15 +28,10 @@ final class MemoryRows: RowWriter {
         var name: String
     }
 
-    private struct ParentKey: Hashable {
-        var kind: String
-        var parent: String
-    }
-
     private struct EventRow {
         var number: Int
         var object: String?
-        var body: Data
+        var body: Body
     }
 
     /// What a write replaced.
@@ -42,6 +40,10 @@ final class MemoryRows: RowWriter {
         case event
         case eventsRemoved([EventRow])
         case lease(String, LeaseRow?)
+    }
+
+    init(keepsValues: Bool) {
+        self.keepsValues = keepsValues
     }
 
     func begin() { undo = [] }
@@ -63,16 +65,21 @@ final class MemoryRows: RowWriter {
     /// Puts a row in the place of what is there, and keeps the names in step.
     private func set(_ row: ObjectRow?, kind: String, id: String) {
         if let old = objects[kind]?[id] {
+            let staysInPlace = row?.parent == old.parent && row?.name == old.name
+            objects[kind]?[id] = row
+            open[kind]?.remove(id)
+            if row?.openSince != nil { open[kind, default: []].insert(id) }
+            if staysInPlace { return }
             names[NameKey(kind: kind, parent: old.parent, name: old.name)] = nil
-            let key = ParentKey(kind: kind, parent: old.parent)
-            children[key]?.remove(id)
-            if children[key]?.isEmpty == true { children[key] = nil }
+            children[kind]?[old.parent]?.remove(id)
+            if children[kind]?[old.parent]?.isEmpty == true { children[kind]?[old.parent] = nil }
+        } else {
+            objects[kind, default: [:]][id] = row
+            if row?.openSince != nil { open[kind, default: []].insert(id) }
         }
-        objects[kind, default: [:]][id] = row
-        if let row {
-            names[NameKey(kind: kind, parent: row.parent, name: row.name)] = id
-            children[ParentKey(kind: kind, parent: row.parent), default: []].insert(id)
-        }
+        guard let row else { return }
+        names[NameKey(kind: kind, parent: row.parent, name: row.name)] = id
+        children[kind, default: [:]][row.parent, default: []].insert(id)
     }
 
     private func change(_ row: ObjectRow?, kind: String, id: String) {
@@ -95,7 +102,7 @@ extension MemoryRows {
 
     func remove(kind: String, id: String) { change(nil, kind: kind, id: id) }
 
-    func appendEvent(about object: String?, body: Data) {
+    func appendEvent(about object: String?, body: Body) {
         undo.append(.event)
         lastEvent += 1
         events.append(EventRow(number: lastEvent, object: object, body: body))
@@ -127,28 +134,26 @@ extension MemoryRows {
 
     func documents(kind: String, parent: String?) -> [Document] {
         let all = objects[kind] ?? [:]
-        let wanted = parent.map { parent in
-            (children[ParentKey(kind: kind, parent: parent)] ?? []).compactMap { all[$0] }
-        }
-        return (wanted ?? Array(all.values)).sorted(by: Self.isBefore).map(Self.document)
+        guard let parent else { return all.values.sorted(by: Self.isBefore).map(Self.document) }
+        return (children[kind]?[parent] ?? []).compactMap { all[$0] }.sorted(by: Self.isBefore).map(Self.document)
     }
 
     func parents(kind: String) -> [String] {
-        children.keys.filter { $0.kind == kind }.map(\.parent).sorted(by: SortKey.precedes)
+        (children[kind] ?? [:]).keys.sorted(by: SortKey.precedes)
     }
 
     func openDocuments(kind: String) -> [Document] {
-        (objects[kind] ?? [:]).values
+        (open[kind] ?? []).compactMap { objects[kind]?[$0] }
             .compactMap { row in row.openSince.map { (since: $0, row: row) } }
             .sorted { ($0.since, $0.row.id) < ($1.since, $1.row.id) }
             .map { Self.document($0.row) }
     }
 
-    func eventBodies(about object: String?, limit: Int) -> [Data] {
+    func eventBodies(about object: String?, limit: Int) -> [Body] {
         events.reversed().lazy.filter { object == nil || $0.object == object }.prefix(limit).map(\.body)
     }
 
-    func eventBodies(after number: Int, limit: Int) -> [(number: Int, body: Data)] {
+    func eventBodies(after number: Int, limit: Int) -> [(number: Int, body: Body)] {
         // The first whose number is greater, by halves.
         var (low, high) = (0, events.count)
         while low < high {

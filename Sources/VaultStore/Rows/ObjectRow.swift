@@ -2,7 +2,7 @@ internal import Foundation
 internal import SiteModel
 
 /// An object as both vaults keep it: its JSON document, and beside it what is searched for.
-struct ObjectRow: Hashable {
+struct ObjectRow {
     var kind: String
     var id: String
     /// The name as it is compared.
@@ -13,14 +13,23 @@ struct ObjectRow: Hashable {
     /// Start of a job that has not ended, in milliseconds; nil for everything else.
     var openSince: Int64?
     var revision: Int
-    var body: Data
+    var body: Body
+}
+
+/// What is kept of a value: its document, or the value itself where nothing outlives the process.
+enum Body {
+    case document(Data)
+    case value(any Sendable)
+
+    /// The document; empty where the value is kept.
+    var data: Data { if case .document(let data) = self { data } else { Data() } }
 }
 
 /// What reading needs of a row.
 struct Document {
     var id: String
     var revision: Int
-    var body: Data
+    var body: Body
 }
 
 /// A lease as both vaults keep it.
@@ -52,28 +61,36 @@ enum Codec {
         return decoder
     }()
 
-    static func row<Object: SiteObject>(_ object: Object, revision: Int) throws -> ObjectRow {
+    static func row<Object: SiteObject>(
+        _ object: Object, revision: Int, keepingValue: Bool
+    ) throws -> ObjectRow {
         let job = object as? Job
         return ObjectRow(
             kind: Object.kind, id: object.id, name: SortKey.canonical(object.name), parent: object.parent ?? "",
             sortKey: SortKey.key(object.name),
             openSince: job.flatMap { $0.state.isOpen ? $0.startedAt.milliseconds : nil },
-            revision: revision, body: try encoder.encode(object))
+            revision: revision, body: keepingValue ? .value(object) : .document(try encoder.encode(object)))
     }
 
     static func object<Object: SiteObject>(_ type: Object.Type, from document: Document) throws -> Stored<Object> {
+        if case .value(let value) = document.body, let object = value as? Object {
+            return Stored(value: object, revision: document.revision)
+        }
         do {
-            return Stored(value: try decoder.decode(type, from: document.body), revision: document.revision)
+            return Stored(value: try decoder.decode(type, from: document.body.data), revision: document.revision)
         } catch {
             throw damaged("the \(Object.kind) \(document.id)", error)
         }
     }
 
-    static func document(of event: Event) throws -> Data { try encoder.encode(event) }
+    static func body(of event: Event, keepingValue: Bool) throws -> Body {
+        keepingValue ? .value(event) : .document(try encoder.encode(event))
+    }
 
-    static func event(from body: Data) throws -> Event {
+    static func event(from body: Body) throws -> Event {
+        if case .value(let value) = body, let event = value as? Event { return event }
         do {
-            return try decoder.decode(Event.self, from: body)
+            return try decoder.decode(Event.self, from: body.data)
         } catch {
             throw damaged("an event", error)
         }

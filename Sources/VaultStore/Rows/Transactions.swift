@@ -10,7 +10,7 @@ struct WriteTransaction<Rows: RowWriter>: RowBackedReader, VaultWriter {
     let rows: Rows
 
     func insert<Object: SiteObject>(_ object: Object) throws -> Stored<Object> {
-        let row = try Codec.row(object, revision: 1)
+        let row = try Codec.row(object, revision: 1, keepingValue: rows.keepsValues)
         if try rows.document(kind: row.kind, id: row.id) != nil {
             throw VaultError(.duplicate, "A \(Object.kind) with the id \(row.id) is already in the vault.")
         }
@@ -21,7 +21,7 @@ struct WriteTransaction<Rows: RowWriter>: RowBackedReader, VaultWriter {
 
     func update<Object: SiteObject>(_ object: Stored<Object>) throws -> Stored<Object> {
         try refuseStale(object)
-        let row = try Codec.row(object.value, revision: object.revision + 1)
+        let row = try Codec.row(object.value, revision: object.revision + 1, keepingValue: rows.keepsValues)
         try refuseTakenName(of: row, name: object.value.name)
         try rows.replace(row)
         return Stored(value: object.value, revision: row.revision)
@@ -33,7 +33,7 @@ struct WriteTransaction<Rows: RowWriter>: RowBackedReader, VaultWriter {
     }
 
     func append(_ event: Event) throws {
-        try rows.appendEvent(about: event.object, body: Codec.document(of: event))
+        try rows.appendEvent(about: event.object, body: Codec.body(of: event, keepingValue: rows.keepsValues))
     }
 
     func removeEvents(_ numbers: [Int]) throws {

@@ -5,9 +5,10 @@ internal import SiteModel
 /// The rows of a vault on disk, within one transaction of GRDB.
 struct SQLiteRows: RowWriter {
     let database: Database
+    var keepsValues: Bool { false }
 
     private static func document(_ row: Row) -> Document {
-        Document(id: row[0], revision: row[1], body: row[2])
+        Document(id: row[0], revision: row[1], body: .document(row[2]))
     }
 
     private func documents(_ sql: String, _ arguments: StatementArguments) throws -> [Document] {
@@ -57,21 +58,22 @@ struct SQLiteRows: RowWriter {
             """, [kind])
     }
 
-    func eventBodies(about object: String?, limit: Int) throws -> [Data] {
+    func eventBodies(about object: String?, limit: Int) throws -> [Body] {
         guard let object else {
             return try Data.fetchAll(
                 database.cachedStatement(sql: "SELECT body FROM event ORDER BY number DESC LIMIT ?"), arguments: [limit]
-            )
+            ).map(Body.document)
         }
         return try Data.fetchAll(
             database.cachedStatement(sql: "SELECT body FROM event WHERE object = ? ORDER BY number DESC LIMIT ?"),
-            arguments: [object, limit])
+            arguments: [object, limit]
+        ).map(Body.document)
     }
 
-    func eventBodies(after number: Int, limit: Int) throws -> [(number: Int, body: Data)] {
+    func eventBodies(after number: Int, limit: Int) throws -> [(number: Int, body: Body)] {
         let statement = try database.cachedStatement(
             sql: "SELECT number, body FROM event WHERE number > ? ORDER BY number LIMIT ?")
-        return try Row.fetchAll(statement, arguments: [number, limit]).map { (number: $0[0], body: $0[1]) }
+        return try Row.fetchAll(statement, arguments: [number, limit]).map { (number: $0[0], body: .document($0[1])) }
     }
 
     func lastEventNumber() throws -> Int {
@@ -102,7 +104,7 @@ struct SQLiteRows: RowWriter {
             INSERT INTO object (kind, id, parent, name, sort_key, open_since, revision, body, changed)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT number FROM change))
             """,
-            [row.kind, row.id, row.parent, row.name, row.sortKey, row.openSince, row.revision, text(row.body)])
+            [row.kind, row.id, row.parent, row.name, row.sortKey, row.openSince, row.revision, text(row.body.data)])
     }
 
     func replace(_ row: ObjectRow) throws {
@@ -113,7 +115,7 @@ struct SQLiteRows: RowWriter {
             changed = (SELECT number FROM change)
             WHERE kind = ? AND id = ?
             """,
-            [row.parent, row.name, row.sortKey, row.openSince, row.revision, text(row.body), row.kind, row.id])
+            [row.parent, row.name, row.sortKey, row.openSince, row.revision, text(row.body.data), row.kind, row.id])
     }
 
     func remove(kind: String, id: String) throws {
@@ -123,8 +125,8 @@ struct SQLiteRows: RowWriter {
 
     private func countChange() throws { try execute("UPDATE change SET number = number + 1", []) }
 
-    func appendEvent(about object: String?, body: Data) throws {
-        try execute("INSERT INTO event (object, body) VALUES (?, ?)", [object, text(body)])
+    func appendEvent(about object: String?, body: Body) throws {
+        try execute("INSERT INTO event (object, body) VALUES (?, ?)", [object, text(body.data)])
     }
 
     func removeEvents(_ numbers: [Int]) throws {

@@ -39,7 +39,9 @@ struct VaultOpening {
     private var missing: VaultError {
         VaultError(
             .notFound, "There is no vault at \(path).",
-            hint: "Check the path (--vault, PERILUNE_VAULT), or make one: perilune vault create --vault \(path)")
+            hint: "Check the path (--vault, PERILUNE_VAULT), or make one: perilune vault create --vault \(path). "
+                + "If it was lost with its site: perilune vault promote where it was shipped to, or perilune vault rebuild; "
+                + "perilune host failover starts a VM without any.")
     }
 
     private func prepareFolder() throws(VaultError) {

@@ -55,8 +55,12 @@ enum StatusText {
         guard !rows.isEmpty else { return "no VM is replicated yet" }
         let warnings = rows.flatMap { row in
             row.runsWithoutOwnership.filter { !isSuspended(row.relationship, at: $0) }.map {
-                "WARNING: \(row.relationship.name) runs at \($0.name) too, which does not own it: "
-                    + "two copies are being written"
+                row.runsAtOwner == true
+                    ? "WARNING: \(row.relationship.name) runs at \($0.name) too, which does not own it: "
+                        + "two copies are being written"
+                    : "WARNING: \(row.relationship.name) runs at \($0.name), which does not own it as far as this vault knows. "
+                        + "If perilune host failover started it there, perilune replicate takes that over; "
+                        + "if its owner runs too, two copies are being written"
             }
         }
         let healths = Dictionary(

@@ -94,7 +94,9 @@ struct VaultCommand: AsyncParsableCommand {
                 if outcome.openJobs > 0 {
                     Terminal.say("  \(outcome.openJobs) open jobs were left; perilune replicate takes them up")
                 }
-                Terminal.say("next: export PERILUNE_VAULT=\(path); perilune vault ship --to PLACE; perilune status")
+                Terminal.say(
+                    "next: export PERILUNE_VAULT=\(path); perilune replicate (takes over what "
+                        + "hosts did meanwhile); perilune vault ship --to PLACE; perilune status")
             }
         }
     }

@@ -116,6 +116,28 @@ struct HealthTests {
         #expect(back.health == .normal && back.statistics?.counts.missed == 0, "\(back.errors.map(\.message))")
     }
 
+    @Test("Paused at the target is critical, at the source a warning; the last pause counts, and resume ends both")
+    func pausedAt() async throws {
+        let rig = try await Rig()
+        try await rig.protect()
+        for (arguments, code, level) in [
+            (["at": "target"], "paused-at-target", ReplicationHealth.critical), ([:], "paused", .warning),
+            (["at": "source"], "paused", .warning),
+        ] {
+            try await rig.cycle()
+            try await rig.run(.pause, "orders", arguments)
+            let paused = try await health(rig)
+            #expect(paused.errors.map(\.code) == [code] && paused.health == level, "\(arguments)")
+            try await rig.engine.watchHealth()
+            #expect(try await codes(rig).last { $0.hasPrefix("health-") } == "health-\(level.rawValue)")
+            try await rig.run(.resume)
+            #expect(try await health(rig).health == .normal)
+        }
+        let wrong = try await engineError { try await rig.run(.pause, "orders", ["at": "both"]) }
+        #expect(wrong.kind == .invalid && wrong.hint?.contains("target") == true)
+        #expect(try await rig.relationship().state == .protected)
+    }
+
     @Test("What waits to be sent is the hypervisor's word, or not known")
     func pending() async throws {
         let rig = try await Rig()

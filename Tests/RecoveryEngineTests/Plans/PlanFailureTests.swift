@@ -40,6 +40,21 @@ struct PlanFailureTests {
         #expect(rig.rig.world.violations == [])
     }
 
+    @Test("A VM that a stopped plan holds is said to wait for that plan, and goes on by its own operation, too")
+    func heldIsSaid() async throws {
+        let rig = try await PlanRig()
+        let plan = try await rig.plan(PlanRig.tiers(before: ["front": [rig.command("bad")]]))
+        let actions = FakeActions(log: rig.log)
+        actions.fail("bad", times: 1)
+        #expect(try await rig.run(.planned, plan, actions: actions).run.state == .stopped)
+        let held = try await rig.rig.relationship("web")
+        let next = try await rig.rig.engine.next(on: held)
+        #expect(next.summary.contains("run the plan again"), "\(next.summary)")
+        #expect(try await rig.rig.engine.recoverOpenJobs().isEmpty, "an engine that starts leaves it held")
+        try await rig.rig.run(.plannedFailover, "web")
+        #expect(rig.running(at: "b") == PlanRig.vms)
+    }
+
     @Test("An unplanned run goes on past a VM that fails, reports it, and makes good for it when run again")
     func unplannedGoesOn() async throws {
         let rig = try await PlanRig()
@@ -189,6 +204,50 @@ struct PlanFailureTests {
         let again = try await rig.run(.test, plan)
         #expect(again.actions.map(\.state) == [.done, .done, .failed])
         #expect(again.actions.last?.detail == "the host of web offers no way to run commands in a guest")
+    }
+
+    static let works: [(PlanWork, says: String, hint: String)] = [
+        (.command(host: nil, argv: ["/bin/true"]), "may not run commands", "--grant exec"),
+        (.guestCommand(vm: "web", argv: ["/bin/true"]), "may not run commands", "--grant exec"),
+        (.function(module: "m", function: "f"), "nothing to call a Lua function with", "from a script"),
+        (.inline(run: "r", number: 1), "nothing to call a Lua function with", "from a script"),
+    ]
+
+    @Test(
+        "A planned failover without the powers that its actions need is refused while all VMs still run",
+        arguments: works)
+    func powersBeforehand(_ work: PlanWork, says: String, hint: String) async throws {
+        let rig = try await PlanRig()
+        let plan = try await rig.plan(PlanRig.tiers(before: ["front": [PlanAction(name: "x", work: work)]]))
+        let report = try await rig.engine().run(plan, PlanRunOptions(.planned), powers: PlanPowers())
+        #expect(report.run.state == .stopped && report.run.failure?.kind == "refused")
+        #expect(report.run.failure?.message.contains(says) == true && report.run.failure?.hint?.contains(hint) == true)
+        #expect(rig.log.all == [] && rig.running(at: "a") == PlanRig.vms)
+    }
+
+    @Test("A plan of an older vault with a command on a host is refused beforehand; a warning or another kind is not")
+    func commandOnHost() async throws {
+        let rig = try await PlanRig()
+        var plan = try await rig.plan(PlanRig.tiers(before: ["front": [rig.command("x")]]))
+        func keep(_ change: (inout PlanAction) -> Void) async throws {
+            var action = rig.command("x") { $0.work = .command(host: "b", argv: ["/bin/true"]) }
+            change(&action)
+            plan.groups = PlanRig.tiers(before: ["front": [action]])
+            let wanted = plan
+            try await rig.rig.vault.write { vault in
+                guard var kept = try vault.object(RecoveryPlan.self, id: wanted.id) else { return }
+                kept.value = wanted
+                try vault.update(kept)
+            }
+        }
+        try await keep { _ in }
+        let report = try await rig.run(.planned, plan)
+        #expect(report.run.failure?.message.contains("agents run no commands") == true)
+        #expect(report.run.failure?.hint?.contains("/usr/bin/ssh") == true)
+        #expect(rig.running(at: "a") == PlanRig.vms)
+        try await keep { $0.isCritical = false }
+        #expect(try await rig.run(.planned, plan).run.state == .succeeded)
+        #expect(rig.running(at: "b") == PlanRig.vms)
     }
 
     @Test("A function is told of the run and its VMs")

@@ -29,12 +29,15 @@ struct PlanKeepingTests {
             what: "a VM that is not protected", groups: [PlanGroup(name: "x", vms: ["wbe"])], kind: .unknown,
             says: "plan shop, group \"x\": wbe is not a protected item", hint: "did you mean 'web'?"),
         Case(
-            what: "an unknown host",
+            what: "a command on a host",
             groups: [
                 PlanGroup(
                     name: "x", vms: ["web"],
                     before: [PlanAction(name: "c", work: .command(host: "c", argv: ["/bin/true"]))])
-            ], kind: .unknown, says: "plan shop, group \"x\": the vault has no host 'c'"),
+            ], kind: .invalid,
+            says: "plan shop, group \"x\": action 'c' runs a command on host 'c', and agents run no commands in this "
+                + "version",
+            hint: "leave 'host' out and let the command go there itself, as command = { \"/usr/bin/ssh\", \"c\", ... }"),
         Case(
             what: "a circle",
             groups: [PlanGroup(name: "x", vms: ["web"], dependsOn: ["y"]), PlanGroup(name: "y", vms: ["db"])],

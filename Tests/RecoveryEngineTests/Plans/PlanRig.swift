@@ -57,10 +57,10 @@ final class FakeActions: ActionRunner, PlanFunctions, PlanPrompt {
         }
     }
 
-    func run(_ argv: [String], on host: Host?, timeout: Double) async throws -> ActionOutput {
+    func run(_ argv: [String], timeout: Double) async throws -> ActionOutput {
         let word = argv.last ?? ""
         return try await act(word)
-            ? ActionOutput("one\n\(word) broke", status: 3) : ActionOutput("\(word) on \(host?.name ?? "here")")
+            ? ActionOutput("one\n\(word) broke", status: 3) : ActionOutput("\(word) is done")
     }
 
     func call(module: String, function: String, _ context: PlanActionContext) async throws -> ActionOutput {
@@ -102,7 +102,7 @@ struct PlanRig: Sendable {
     }
 
     func command(_ word: String, _ change: (inout PlanAction) -> Void = { _ in }) -> PlanAction {
-        var action = PlanAction(name: word, work: .command(host: "a", argv: ["/bin/\(word)", word]))
+        var action = PlanAction(name: word, work: .command(host: nil, argv: ["/bin/\(word)", word]))
         change(&action)
         return action
     }

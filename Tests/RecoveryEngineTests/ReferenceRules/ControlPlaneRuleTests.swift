@@ -29,6 +29,26 @@ struct ControlPlaneRuleTests {
         #expect(rig.world.power("orders", at: "b") == .running)
     }
 
+    @Test(
+        "rule 31: a test is cleaned up while the management server's VM is down, and what only ends copying may be done"
+    )
+    func cleanUpWithoutServer() async throws {
+        let rig = try await rig()
+        try await rig.cycle()
+        try await rig.run(.testFailover, "orders", ["within": "60", "keep": "true"])
+        rig.world.shutDownInside("vmm01", at: "a")
+        #expect(try await engineError { try await rig.run(.unplannedFailover) }.rule != nil)
+        rig.clock.advance(seconds: 61)
+        #expect(try await rig.engine("starts").recoverOpenJobs().map(\.job.operation) == [.cleanUpTest])
+        #expect(try await rig.relationship().state == .protected)
+        #expect(
+            try await engineError { try await rig.run(.plannedFailover) }.rule == "management-server-first")
+        try await rig.run(.pause)
+        #expect(try await engineError { try await rig.run(.resume) }.rule == "management-server-first")
+        try await rig.run(.unprotect)
+        #expect(try await rig.relationship().state == .unprotected)
+    }
+
     @Test("rule 32: the management server is back home and protected before workloads are reversed")
     func homeFirst() async throws {
         let rig = try await rig()

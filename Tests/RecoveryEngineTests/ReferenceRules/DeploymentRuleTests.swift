@@ -17,10 +17,10 @@ struct DeploymentRuleTests {
 
     @Test("rule 1: a step that is taken too early is refused with the step that is missing")
     func order() async throws {
-        let rig = try await Rig()
+        let rig = try await Rig(thirdHost: true)
         let server = try await server(rig).id
         let empty = try await rig.engine.ensureCloud(name: "empty", server: server, hosts: [])
-        let full = try await rig.engine.ensureCloud(name: "full", server: server, hosts: ["a"])
+        let full = try await rig.engine.ensureCloud(name: "full", server: server, hosts: ["c"])
         let policy = try await rig.policy()
         #expect(
             try await engineError { try await rig.engine.protect(vm: "orders", in: full) }.rule == "pair-required")
@@ -39,8 +39,8 @@ struct DeploymentRuleTests {
 
     @Test("rule 2: one server needs two clouds")
     func twoClouds() async throws {
-        let rig = try await Rig()
-        let lone = try await rig.engine.ensureCloud(name: "lone", server: try await server(rig).id, hosts: ["a"])
+        let rig = try await Rig(thirdHost: true)
+        let lone = try await rig.engine.ensureCloud(name: "lone", server: try await server(rig).id, hosts: ["c"])
         let policy = try await rig.policy()
         let error = try await engineError {
             try await rig.engine.ensurePair(primary: lone, recovery: lone, policy: policy)
@@ -142,6 +142,31 @@ struct DeploymentRuleTests {
         try await rig.cycle()
         #expect(rig.world.domain("orders", at: "b") == nil)
         #expect(try await rig.points().isEmpty == false)
+    }
+
+    @Test("rule 10: the recovery server's steps begin with the VMs that are replicated to its clouds")
+    func unregistrationOfTheRecoveryServer() async throws {
+        let rig = try await Rig(thirdHost: true)
+        let other = try await rig.engine.ensureServer(name: "vmm2", managementVM: nil)
+        rig.world.change { _ = $0.hosts["c"]?.networks.insert("prod-b") }
+        try await rig.engine.unpair(rig.cloud())
+        let bronze = try await rig.engine.ensureCloud(name: "bronze", server: other.id, hosts: ["c"])
+        try await rig.engine.ensurePair(primary: rig.cloud(), recovery: bronze, policy: rig.policy())
+        try await rig.engine.ensureNetworkMapping(
+            cloud: rig.cloud(), network: "prod-a", targetCloud: bronze, targetNetwork: "prod-b")
+        try await rig.protect()
+        func left() async throws -> [UnregistrationStep] { try await rig.engine.unregistrationSteps(of: other) }
+        #expect(
+            try await left().map(\.call) == [
+                "vault:replicated(\"orders\"):unprotect()",
+                "vault:server(\"vmm\"):cloud(\"gold\"):unmap_network(\"prod-a\")",
+                "vault:server(\"vmm\"):cloud(\"gold\"):unpair()",
+            ])
+        try await rig.run(.unprotect)
+        try await rig.engine.removeNetworkMapping(cloud: rig.cloud(), network: "prod-a")
+        try await rig.engine.unpair(rig.cloud())
+        #expect(try await left().isEmpty)
+        try await rig.engine.unregister(other)
     }
 
     @Test("rule 10: a server goes in order, and neither the vault nor a host holds anything of it afterwards")

@@ -1,0 +1,136 @@
+package import BlockReplication
+internal import Hypervisors
+internal import SiteModel
+
+/// What an agent knows of its host: the records of ownership, what guests are told, and how the host is.
+extension SimulatedAgent {
+    // MARK: Ownership
+
+    package func standings() async throws -> [OwnershipStanding] {
+        try await act("standings", "") { state, _ in
+            guard let current = state.hosts[host] else { return [] }
+            return current.ownership.values.sorted { $0.relationship < $1.relationship }.map {
+                OwnershipStanding(record: $0, isConfirmed: current.confirmed.contains($0.relationship))
+            }
+        }
+    }
+
+    package func forgetOwnership(relationship: String) async throws {
+        try await act("forget-ownership", relationship) { state, _ in
+            state.hosts[host]?.ownership[relationship] = nil
+            state.hosts[host]?.confirmed.remove(relationship)
+        }
+    }
+
+    // MARK: What guests are told
+
+    package func writeSeed(_ seed: GuestSeed) async throws -> String {
+        guard seed.epoch >= 0 else {
+            throw ReplicationError(.invalidArgument, "an epoch is 0 or more", hint: "0 is a test's")
+        }
+        // The same image as a real agent's: what has no place in one is refused here too.
+        let size = UInt64(try SeedImage.bytes(seed.files).count)
+        return try await act("write-seed", seed.relationship) { state, now in
+            guard state.hosts[host]?.freeBytes ?? 0 >= size else {
+                throw ReplicationError(
+                    .io, "the address data cannot be written at \(host)", hint: "look at the store's space and rights")
+            }
+            if seed.epoch > 0 {
+                state.hosts[host]?.removeSeeds(of: seed.relationship) { $0 > 0 && $0 < seed.epoch }
+            }
+            let path = "\(state.hosts[host]?.store ?? "")/seeds/\(seed.relationship)-e\(seed.epoch).iso"
+            let stamp = WriteStamp(version: state.nextVersion(), at: now)
+            let file = SimulatedFile(
+                size: size, format: "raw", extents: VersionedExtents(whole: size, stamp: stamp))
+            state.hosts[host]?.put(file, at: path)
+            state.hosts[host]?.seeds[path] = seed
+            return path
+        }
+    }
+
+    // MARK: The host
+
+    package func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
+        guard request.images.count <= AgentCheck.imageLimit, request.programs.count <= AgentCheck.programLimit,
+            request.endpoints.count <= AgentCheck.endpointLimit
+        else {
+            throw ReplicationError(
+                .invalidArgument, "too many questions in one check", hint: "ask in several calls")
+        }
+        return try await act("check", "") { state, now in
+            guard let current = state.hosts[host] else { throw noStore("") }
+            let store = FolderFacts(
+                path: current.store, freeBytes: current.freeBytes, totalBytes: current.capacity, fileSystem: "ext4",
+                writeFailure: current.freeBytes < 4096 ? "No space left on device" : nil)
+            return AgentCheckAnswer(
+                time: now, dataAddress: current.address, storeID: SimulatedHypervisor.hostUUID(host), store: store,
+                images: request.images.map { current.imageFacts($0) },
+                programs: request.programs.map { ProgramFacts(name: $0, path: current.path(ofProgram: $0)) },
+                endpoints: request.endpoints.map { state.outcome(of: $0, from: current) })
+        }
+    }
+}
+
+extension SimulatedHost {
+    fileprivate func imageFacts(_ path: String) -> ImageFacts {
+        guard path.hasPrefix("/") else { return ImageFacts(path: path, version: nil, failure: "no absolute path") }
+        guard let file = files[path] else {
+            return ImageFacts(path: path, version: nil, failure: "\(path) does not exist")
+        }
+        guard file.format == "qcow2" else {
+            return ImageFacts(path: path, version: nil, failure: "\(path) is no qcow2 file")
+        }
+        return ImageFacts(path: path, version: 3, allocatedBytes: file.extents.byteCount)
+    }
+
+    fileprivate func path(ofProgram name: String) -> String? {
+        let isName = !name.isEmpty && !name.contains("/") && !missingPrograms.contains(name)
+        return isName ? "/usr/bin/\(name)" : nil
+    }
+
+    /// Removes all that is kept of a relationship beside its points.
+    mutating func forgetRecord(_ relationship: String) {
+        ownership[relationship] = nil
+        confirmed.remove(relationship)
+        removeSeeds(of: relationship) { _ in true }
+    }
+
+    /// Removes the CD images of a relationship, by their epoch.
+    mutating func removeSeeds(of relationship: String, where matches: (Int) -> Bool) {
+        for (path, seed) in seeds where seed.relationship == relationship && matches(seed.epoch) {
+            remove(path)
+            seeds[path] = nil
+        }
+    }
+}
+
+extension WorldState {
+    /// What a connection to an endpoint comes to: of all that there is in the world, only agents listen.
+    fileprivate func outcome(of probe: EndpointProbe, from source: SimulatedHost) -> EndpointOutcome {
+        let what = "\(probe.host):\(probe.port)"
+        guard probe.timeoutSeconds > 0, !probe.host.isEmpty else {
+            return EndpointOutcome(failure: EndpointFailure(.invalid, "\(what) cannot be tried"))
+        }
+        guard let peer = hosts.values.first(where: { $0.name == probe.host }) else {
+            return EndpointOutcome(failure: EndpointFailure(.nameUnknown, "no number is known for \(probe.host)"))
+        }
+        let link = link(source.site, peer.site)
+        let isApart = source.site != peer.site && (link.isCut || source.isCutOff || peer.isCutOff)
+        guard peer.isUp, !isApart else {
+            return EndpointOutcome(
+                addresses: [peer.name], seconds: probe.timeoutSeconds,
+                failure: EndpointFailure(.timedOut, "nothing came back from \(what)"))
+        }
+        guard peer.address == what else {
+            return EndpointOutcome(
+                addresses: [peer.name], seconds: 2 * link.latency,
+                failure: EndpointFailure(.refused, "nothing listens at \(what)"))
+        }
+        guard probe.service != .tls else {
+            return EndpointOutcome(
+                addresses: [peer.name], connectedTo: peer.name, seconds: 2 * link.latency,
+                failure: EndpointFailure(.notTLS, "\(what) is no TLS server"))
+        }
+        return EndpointOutcome(addresses: [peer.name], connectedTo: peer.name, seconds: 2 * link.latency)
+    }
+}
