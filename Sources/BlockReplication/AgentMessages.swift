@@ -64,15 +64,39 @@ package struct HostClaim: Codable, Hashable, Sendable {
     }
 }
 
-/// One record of a host, and whether it counts there now.
+/// One record of a host, and whether it counts there now; or what keeps it from being read.
 package struct OwnershipStanding: Codable, Hashable, Sendable {
-    package var record: OwnershipRecord
+    /// Nil when it cannot be read.
+    package var record: OwnershipRecord?
     /// Whether somebody who knows has said since the host's last boot that the record still holds.
     package var isConfirmed: Bool
+    /// Why there is no record; nil when there is one.
+    package var fault: UnreadableRecord?
 
     package init(record: OwnershipRecord, isConfirmed: Bool) {
         self.record = record
         self.isConfirmed = isConfirmed
+    }
+
+    package init(fault: UnreadableRecord) {
+        self.isConfirmed = false
+        self.fault = fault
+    }
+
+    /// The relationship that the record is of, readable or not.
+    package var relationship: String? { record?.relationship ?? fault?.relationship }
+}
+
+/// A host's record that is there and cannot be read: nothing may be concluded from it.
+package struct UnreadableRecord: Codable, Hashable, Sendable {
+    package var relationship: String
+    package var message: String
+    package var hint: String
+
+    package init(relationship: String, message: String, hint: String) {
+        self.relationship = relationship
+        self.message = message
+        self.hint = hint
     }
 }
 

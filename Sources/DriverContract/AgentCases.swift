@@ -110,7 +110,7 @@ extension DriverContract {
         DriverContract("a record that was written is confirmed; one that is forgotten is gone") { site in
             let maker = try await PointMaker(site)
             func standing() async throws -> OwnershipStanding? {
-                try await site.receiver.standings().first { $0.record.relationship == maker.relationship }
+                try await site.receiver.standings().first { $0.relationship == maker.relationship }
             }
             try require(
                 "the standing", try await standing(),

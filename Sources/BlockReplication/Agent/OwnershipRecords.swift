@@ -55,10 +55,17 @@ package final class OwnershipRecords: Sendable {
         return record
     }
 
-    /// Every record, with whether it was confirmed since the last boot; one that cannot be read is an error.
+    /// Every record, with whether it was confirmed since the last boot.
+    ///
+    /// One that cannot be read is named with its fault: it must not hide the others.
     package func standings() throws -> [OwnershipStanding] {
         try relationships().compactMap { relationship in
-            try read(relationship).map { OwnershipStanding(record: $0, isConfirmed: isConfirmed($0)) }
+            do {
+                return try read(relationship).map { OwnershipStanding(record: $0, isConfirmed: isConfirmed($0)) }
+            } catch let error as ReplicationError {
+                return OwnershipStanding(
+                    fault: UnreadableRecord(relationship: relationship, message: error.message, hint: error.hint))
+            }
         }
     }
 
@@ -116,9 +123,9 @@ package final class OwnershipRecords: Sendable {
     package static func confirmAlone(store: String, runtime: String, at now: Timestamp) throws -> [OwnershipRecord] {
         let records = try OwnershipRecords(store: store, runtime: runtime)
         return try records.writing.withLock { _ in
-            try records.standings().filter { $0.record.owner == $0.record.host }.map { standing in
-                guard !standing.isConfirmed else { return standing.record }
-                var record = standing.record
+            try records.standings().compactMap { standing in
+                guard var record = standing.record, record.owner == record.host else { return nil }
+                guard !standing.isConfirmed else { return record }
                 record.startedAlone = now
                 try records.put(record)
                 try records.confirm(record)

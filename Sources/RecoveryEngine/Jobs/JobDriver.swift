@@ -128,6 +128,27 @@ actor JobDriver {
         dependencies.observer(job, relationship.name)
     }
 
+    /// Takes the job and its relationship as the vault has them: a write whose answer was lost has happened all the same.
+    private func reread() async throws {
+        do {
+            try await lease.require()
+        } catch is Superseded {
+            // The lease is ours and the job has ended: which way is read below.
+        }
+        let (jobID, relationshipID) = (jobID, relationship.id)
+        let stored = try await dependencies.vault.read { vault in
+            guard let job = try vault.object(Job.self, id: jobID),
+                let relationship = try vault.object(Relationship.self, id: relationshipID)
+            else { throw EngineError(.failed, "job \(jobID) is gone from the vault") }
+            return (job: job.value, relationship: relationship.value, revision: job.revision)
+        }
+        guard stored.job.state.isOpen || stored.job.state == .succeeded else {
+            await lease.drop()
+            throw Superseded()
+        }
+        (job, relationship, revision) = stored
+    }
+
     func fact(_ name: String) -> String? { job.facts[name] }
 
     func setFact(_ name: String, _ value: String?) async throws {
@@ -200,12 +221,17 @@ actor JobDriver {
     }
 
     /// Gives a job up, or leaves it open where it can only be driven on, and tells the caller which.
+    ///
+    /// Does nothing where only the answer was lost and the job has succeeded.
     private func fail(_ error: any Error) async throws {
         if notOurs(error) != nil {
             await lease.drop()
             throw error
         }
-        let stage = job.stages.first { $0.state == .begun }.flatMap { StageName(rawValue: $0.name) }
+        try await reread()
+        if job.state == .succeeded { return await lease.drop() }
+        // Between two stages it stands before the next one, and after the last it is all but done.
+        let stage = (job.stages.first { $0.state != .done } ?? job.stages.last).flatMap { StageName(rawValue: $0.name) }
         let mustGoOn =
             stage.map {
                 StagePlan.isFinal($0, in: job.operation, claimed: job.facts["epoch"] != nil)

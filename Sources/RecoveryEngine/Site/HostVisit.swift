@@ -8,30 +8,35 @@ struct HostVisit: Sendable {
     let engine: RecoveryEngine
     let host: Host
     let hypervisor: any Hypervisor
-    let agent: any Agent
+    /// Nil when it does not answer, and the hypervisor does.
+    let agent: (any Agent)?
     let report: @Sendable (WatchNews) -> Void
 
     private var now: Timestamp { engine.dependencies.clock.now }
 
     func see(_ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?) async throws {
-        if relationship.activeJob != nil {
-            guard let domain, relationship.owner != host.id, Self.writes(domain),
-                standing?.record.epoch ?? 0 <= relationship.epoch
+        if relationship.state == .unprotected { return try await seeUnseenCopy(relationship, domain) }
+        let isFormerOwner = relationship.owner != host.id
+        guard relationship.activeJob == nil else {
+            guard isFormerOwner, let domain, domain.power.isActive,
+                standing?.record?.epoch ?? 0 <= relationship.epoch
             else { return }
             return try await seeFormerOwner(relationship, standing, domain)
         }
         if let record = standing?.record, record.epoch > relationship.epoch {
-            try await hostIsAhead(relationship, record)
-        } else if relationship.owner == host.id {
-            try await seeOwner(relationship, standing, domain)
-        } else if let domain, relationship.failover != nil || domain.power.isActive {
+            return try await hostIsAhead(relationship, record)
+        }
+        if isFormerOwner, let domain, relationship.failover != nil || domain.power.isActive {
             try await seeFormerOwner(relationship, standing, domain)
-        } else if standing.map({ $0.record.host == nil || !$0.isConfirmed }) ?? false {
-            try await agent.recordOwnership(record(of: relationship))
+        } else if !isFormerOwner {
+            try await seeOwner(relationship, standing, domain)
+        } else if let agent, let record = standing?.record, record.host == nil || standing?.isConfirmed != true {
+            try await agent.recordOwnership(self.record(of: relationship))
+        }
+        if let fault = standing?.fault {
+            report(.trouble(vm: relationship.name, "\(host.name): \(fault.message); \(fault.hint)"))
         }
     }
-
-    private static func writes(_ domain: Domain) -> Bool { domain.power == .running || domain.power == .shuttingDown }
 
     private func record(of relationship: Relationship) -> OwnershipRecord {
         OwnershipRecord(
@@ -48,10 +53,10 @@ struct HostVisit: Sendable {
     private func seeOwner(
         _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?
     ) async throws {
-        guard let domain, let standing else { return }
+        guard let domain, let agent, let standing, let known = standing.record else { return }
         let wasAway = !standing.isConfirmed
-        if wasAway || standing.record.startedAlone != nil || standing.record.claim != nil {
-            if let at = standing.record.startedAlone {
+        if wasAway || known.startedAlone != nil || known.claim != nil {
+            if let at = known.startedAlone {
                 try await note(
                     relationship, .warning,
                     "\(relationship.name) was started at \(host.name) on the operator's word alone "
@@ -85,68 +90,93 @@ struct HostVisit: Sendable {
     private func seeFormerOwner(
         _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain
     ) async throws {
-        let isCurrent = standing?.record.epoch == relationship.epoch && standing?.isConfirmed == true
-        let mustStop = Self.writes(domain)
-        let isKnown = relationship.formerCopy?.host == host.id
+        let isCurrent = standing?.record?.epoch == relationship.epoch && standing?.isConfirmed == true
+        let known = relationship.formerCopy.flatMap { $0.host == host.id ? $0.state : nil }
+        let state: FormerCopy.State = domain.power.isActive ? .suspended : .stopped
+        let isToBeStopped = domain.power.mayWrite || (domain.power.isActive && known != .suspended)
         // A host that took part in the failover knows, and keeps its copy off: no news.
-        guard !isCurrent || mustStop || domain.autostart || (domain.power.isActive && !isKnown) else { return }
-        let epoch = standing?.record.epoch ?? relationship.epoch - 1
-        // Refused when another operation has moved the ownership on since the vault was read.
-        if !isCurrent { try await agent.recordOwnership(record(of: relationship)) }
-        if domain.autostart { try await hypervisor.setAutostart(uuid: domain.uuid, false) }
-        var state = FormerCopy.State.stopped
-        if domain.power.isActive {
-            guard try await stillSo(relationship) else { return }
-            if mustStop { try await hypervisor.suspend(uuid: domain.uuid) }
-            try await hypervisor.setLinks(uuid: domain.uuid, up: false)
-            state = .suspended
+        guard !isCurrent || isToBeStopped || domain.autostart else { return }
+        guard try await !hasLaterMark(relationship, standing, domain) else { return }
+        var untold: ReplicationError?
+        if !isCurrent, let agent {
+            do {
+                try await agent.recordOwnership(record(of: relationship))
+            } catch let error as ReplicationError where error.code != .staleEpoch {
+                // Refused by epoch when another operation has moved the ownership on; anything else holds nothing up here.
+                untold = error
+            }
         }
-        guard !isKnown || relationship.formerCopy?.state != state else { return }
-        try await tell(relationship, FormerCopy(host: host.id, state: state, epoch: epoch, at: now))
+        if domain.autostart { try await hypervisor.setAutostart(uuid: domain.uuid, false) }
+        if isToBeStopped {
+            guard try await stillSo(relationship) else { return }
+            try await hypervisor.quiet(domain)
+        }
+        if known != state {
+            let epoch = standing?.record?.epoch ?? relationship.epoch - 1
+            try await tell(relationship, FormerCopy(host: host.id, state: state, epoch: epoch, at: now))
+        }
+        if !isCurrent { try await mark(relationship, domain) }
+        if let untold { throw untold }
     }
 
-    /// Keeps what was found with the relationship, and raises the alert in the same instant: once, whoever looks.
+    /// Whether the VM's definition here is of a later ownership than the vault knows, where no record can be read: then the
+    /// vault is what is behind.
+    private func hasLaterMark(
+        _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain
+    ) async throws -> Bool {
+        guard standing?.record == nil, let mark = try? await hypervisor.ownership(uuid: domain.uuid) else {
+            return false
+        }
+        guard mark.epoch > relationship.epoch else { return false }
+        try await vaultIsBehind(relationship, epoch: mark.epoch)
+        return true
+    }
+
+    private func mark(_ relationship: Relationship, _ domain: Domain) async throws {
+        guard try await hypervisor.ownership(uuid: domain.uuid) != mark(of: relationship) else { return }
+        try await hypervisor.setOwnership(uuid: domain.uuid, mark(of: relationship))
+    }
+
     private func tell(_ relationship: Relationship, _ found: FormerCopy) async throws {
-        let (name, host, now) = (relationship.name, host, now)
-        let text =
-            switch found.state {
-            case .suspended:
-                "\(name) came back running at \(host.name), which owned it until epoch \(found.epoch); "
-                    + "it was suspended, its links set down, its disks kept. Save what it holds if you need it, then end "
-                    + "it there (virsh destroy)"
-            case .stopped:
-                "\(host.name) came back with its former copy of \(name), off: nothing is replicated from it, "
-                    + "and it is kept from starting"
-            }
+        let hostName = host.name
         let isNew = try await engine.vault.write { vault in
             guard var stored = try vault.object(Relationship.self, id: relationship.id),
                 stored.value.activeJob == relationship.activeJob, stored.value.epoch == relationship.epoch,
-                stored.value.formerCopy?.host != found.host || stored.value.formerCopy?.state != found.state
+                try found.note(in: &stored.value, hostName: hostName, vault)
             else { return false }
-            let before = stored.value.formerCopy
-            stored.value.formerCopy = found
             try vault.update(stored)
-            // One that was suspended and has been ended since is no news.
-            guard before?.host != found.host || found.state == .suspended else { return true }
-            try vault.append(
-                Event(
-                    at: now, severity: found.state == .suspended ? .critical : .warning, object: relationship.id,
-                    text: text))
             return true
         }
-        if isNew { report(.formerCopy(vm: name, host: host.name, found.state)) }
+        if isNew { report(.formerCopy(vm: relationship.name, host: host.name, found.state)) }
+    }
+
+    /// Protection has ended with this host's copy only declared lost; it is looked at once, and then nobody's business here.
+    ///
+    /// It keeps its mark and loses its record, as after any end of protection: libvirt's hook does not start it like that.
+    private func seeUnseenCopy(_ relationship: Relationship, _ domain: Domain?) async throws {
+        guard relationship.unseenCopy == host.id else { return }
+        if let domain {
+            guard try await !hasLaterMark(relationship, nil, domain) else { return }
+            guard try await stillSo(relationship) else { return }
+            if domain.autostart { try await hypervisor.setAutostart(uuid: domain.uuid, false) }
+            if domain.power.isActive { try await hypervisor.quiet(domain) }
+            try await mark(relationship, domain)
+            try await tell(
+                relationship,
+                FormerCopy(
+                    host: host.id, state: domain.power.isActive ? .suspended : .stopped, epoch: relationship.epoch - 1,
+                    at: now))
+        }
+        guard let agent else { return }
+        try await agent.forgetOwnership(relationship: relationship.id)
+        try await keep(relationship) { $0.unseenCopy = nil }
     }
 
     // MARK: A host that knows more than the vault
 
     private func hostIsAhead(_ relationship: Relationship, _ record: OwnershipRecord) async throws {
-        guard record.owner == host.id, let claim = record.claim else {
-            let text =
-                "\(host.name) has \(relationship.name) at epoch \(record.epoch) and this vault at epoch "
-                + "\(relationship.epoch): the vault is behind its hosts, do not go on from it before that is understood"
-            guard relationship.lastError != text else { return }
-            try await keep(relationship) { $0.lastError = text }
-            return try await note(relationship, .critical, text)
+        guard record.owner == host.id, let claim = record.claim, let agent else {
+            return try await vaultIsBehind(relationship, epoch: record.epoch)
         }
         let images = try await agent.createBootImages(
             relationship: relationship.id, generation: claim.generation, epoch: record.epoch)
@@ -167,6 +197,15 @@ struct HostVisit: Sendable {
         if taken { report(.takenOver(vm: relationship.name, host: host.name)) }
     }
 
+    private func vaultIsBehind(_ relationship: Relationship, epoch: Int) async throws {
+        let text =
+            "\(host.name) has \(relationship.name) at epoch \(epoch) and this vault at epoch "
+            + "\(relationship.epoch): the vault is behind its hosts, do not go on from it before that is understood"
+        guard relationship.lastError != text else { return }
+        try await keep(relationship) { $0.lastError = text }
+        try await note(relationship, .critical, text)
+    }
+
     // MARK: The record
 
     /// Whether the vault still says what this look began with: an operation may have begun since.
@@ -183,7 +222,7 @@ struct HostVisit: Sendable {
     ) async throws {
         try await engine.vault.write { vault in
             guard var stored = try vault.object(Relationship.self, id: relationship.id),
-                stored.value.activeJob == nil, stored.value.epoch == relationship.epoch
+                stored.value.activeJob == relationship.activeJob, stored.value.epoch == relationship.epoch
             else { return }
             change(&stored.value)
             try vault.update(stored)

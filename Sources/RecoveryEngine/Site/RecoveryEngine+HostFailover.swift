@@ -10,14 +10,15 @@ extension RecoveryEngine {
     /// of the vault when its workloads are failed over. A host that does not answer has nothing to tell.
     func learnOfHostFailovers(at target: String) async throws {
         guard let agent = try await hosts.reachableAgent(target) else { return }
-        let claims = try await agent.standings().filter { $0.record.claim != nil }
+        let claims = try await agent.standings().filter { $0.record?.claim != nil }
         guard !claims.isEmpty, let hypervisor = try await hosts.reachableHypervisor(target) else { return }
         let (host, domains) = (try await hosts.host(target), try await hypervisor.domains())
         let visit = HostVisit(engine: self, host: host, hypervisor: hypervisor, agent: agent) { _ in }
         for standing in claims {
-            let id = standing.record.relationship
+            guard let record = standing.record else { continue }
+            let id = record.relationship
             let found = try await vault.read { try $0.object(Relationship.self, id: id)?.value }
-            guard let relationship = found, relationship.activeJob == nil, relationship.epoch < standing.record.epoch
+            guard let relationship = found, relationship.activeJob == nil, relationship.epoch < record.epoch
             else { continue }
             try await visit.see(relationship, standing, domains.first { $0.uuid == relationship.vmUUID })
         }

@@ -19,8 +19,8 @@ package enum WatchNews: Sendable, Hashable {
 /// Keeps the hosts' idea of who owns which VM and the vault's in step.
 ///
 /// A host that comes back, after a boot or a partition, knows nothing of what happened meanwhile. So it is told; what it owns
-/// still is confirmed and started, what it owns no more is kept from running. A VM with an operation under way is left to it, but for one thing: a copy
-/// that runs on an ownership that has ended is suspended, however long the operation waits.
+/// still is confirmed and started, what it owns no more is kept from running. A VM with an operation under way is left to it,
+/// but for one thing: a copy that runs on an ownership that has ended is suspended, however long the operation waits.
 ///
 /// Repeating a look does nothing; several processes may look at once.
 package struct SiteWatch: Sendable {
@@ -63,23 +63,25 @@ package struct SiteWatch: Sendable {
 
     /// An undo takes the ownership back before it ends the VM that it takes it from: that copy is its own business.
     private static func isWatched(_ relationship: Relationship, _ vault: any VaultReader) throws -> Bool {
-        guard relationship.state != .unprotected else { return false }
+        guard relationship.state != .unprotected else {
+            return relationship.activeJob == nil && relationship.unseenCopy != nil
+        }
         guard let job = relationship.activeJob else { return true }
         return try vault.object(Job.self, id: job)?.value.operation != .undo
     }
 
     private func look(at host: Host, _ relationships: [Relationship]) async throws {
-        guard let hypervisor = try await engine.hosts.reachableHypervisor(host.id),
-            let agent = try await engine.hosts.reachableAgent(host.id)
-        else { return }
+        guard let hypervisor = try await engine.hosts.reachableHypervisor(host.id) else { return }
+        // Without its agent little can be learned of a host, and yet a copy that must not run can be kept from it.
+        let agent = try await engine.hosts.reachableAgent(host.id)
         let visit = HostVisit(engine: engine, host: host, hypervisor: hypervisor, agent: agent, report: report)
         do {
-            let standings = try await agent.standings()
+            let standings = try await agent?.standings() ?? []
             let domains = try await hypervisor.domains()
             for relationship in relationships {
                 do {
                     try await visit.see(
-                        relationship, standings.first { $0.record.relationship == relationship.id },
+                        relationship, standings.first { $0.relationship == relationship.id },
                         domains.first { $0.uuid == relationship.vmUUID })
                 } catch let error where !(error is VaultError) && !(error is CancellationError) {
                     report(.trouble(vm: relationship.name, JobDriver.describe(error).message))

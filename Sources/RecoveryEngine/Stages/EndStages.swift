@@ -28,6 +28,7 @@ extension JobDriver {
         let keeps = policy.map { !$0.deleteReplica } ?? false
         let forgetful = keeps ? nil : try await hosts.reachableAgent(other)
         try await forgetful?.forget(relationship: relationship.id)
+        let unseen = try await formerOwnerIsUnseen(other) ? other : nil
         try await settleStandby(at: other)
         let store = try await hosts.host(other)
         let now = now
@@ -62,9 +63,22 @@ extension JobDriver {
             relationship.checkpoint = nil
             relationship.failover = nil
             (relationship.autostart, relationship.formerCopy) = (nil, nil)
+            relationship.unseenCopy = unseen
             // Where it runs now is where it would be protected from again.
             if relationship.owner == relationship.target { swap(&relationship.source, &relationship.target) }
             for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
+        }
+    }
+
+    /// Whether the former owner was declared lost and cannot be seen to be off: it may return running after protection has
+    /// ended, and is watched for.
+    private func formerOwnerIsUnseen(_ other: String) async throws -> Bool {
+        guard relationship.failover?.sourceVerdict == .declared, other == relationship.source else { return false }
+        guard let hypervisor = try await hosts.reachableHypervisor(other) else { return true }
+        do {
+            return try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive ?? false
+        } catch is HypervisorError {
+            return true
         }
     }
 
@@ -74,6 +88,7 @@ extension JobDriver {
         if job.operation == .plannedFailover || job.operation == .unplannedFailover, fact("ran") != nil {
             // Its guest was shut down for nothing: it runs on at the source.
             do {
+                try await checkSourceOwns()
                 try await hosts.hypervisor(relationship.source).start(uuid: relationship.vmUUID, paused: false)
             } catch {
                 let (now, name, what) = (now, relationship.name, Self.describe(error).message)
@@ -87,5 +102,14 @@ extension JobDriver {
             }
         }
         if job.operation == .testFailover { try? await removeTest() }
+    }
+
+    private func checkSourceOwns() async throws {
+        do {
+            try await checkOwnership(of: relationship.source)
+        } catch is ReplicationError {
+            // An agent that is away is no reason to leave the guest off: in the vault its source owns it, and libvirt's hook
+            // there reads the same record.
+        }
     }
 }

@@ -39,9 +39,35 @@ extension JobDriver {
             // The hypervisor answers: ending the VM there is proof, and better than anybody's word.
             try await endAtSource(hypervisor)
             return .proven
-        } catch is HypervisorError {
-            return otherwise
+        } catch let error as HypervisorError {
+            return try await verdict(of: hypervisor, after: error, otherwise)
         }
+    }
+
+    /// What is known of a source where the VM could not be ended.
+    ///
+    /// Whoever declared it lost could not see it either; its hypervisor can, and what it says counts.
+    private func verdict(
+        of hypervisor: any Hypervisor, after error: HypervisorError, _ otherwise: SourceVerdict
+    ) async throws -> SourceVerdict {
+        let seen: Domain?
+        do {
+            seen = try await hypervisor.domain(uuid: relationship.vmUUID)
+        } catch is HypervisorError {
+            guard try await hosts.reachableHypervisor(relationship.source) != nil else { return otherwise }
+            throw stillThere("its hypervisor answers and does not say whether the VM runs", error)
+        }
+        guard let seen else { return otherwise }
+        guard seen.power.isActive else { return .proven }
+        throw stillThere("the VM could not be ended there and is \(seen.power.rawValue)", error)
+    }
+
+    private func stillThere(_ what: String, _ error: HypervisorError) -> EngineError {
+        EngineError(
+            .sourceNotDown, "the source of \(relationship.name) is not down: \(what) (\(error.message))",
+            hint: "end the VM there, or its whole host (source = \"fence\", or by hand), and repeat: "
+                + "a source that answers is not taken for lost on anybody's word",
+            rule: "source-must-be-down", object: relationship.name, cause: error)
     }
 
     private func endAtSource(_ hypervisor: any Hypervisor) async throws {
@@ -240,7 +266,7 @@ extension JobDriver {
             throw EngineError(.failed, "\(relationship.name) is not defined at the target", object: relationship.name)
         }
         if domain.power != .running {
-            try await holdSource()
+            try await quietSource()
             try await hypervisor.start(uuid: uuid, paused: true)
             if try await !hypervisor.checkpoints(uuid: uuid).contains(checkpoint) {
                 try await hypervisor.createCheckpoint(
@@ -251,29 +277,30 @@ extension JobDriver {
         try await record { _, relationship, _ in relationship.checkpoint = checkpoint }
     }
 
-    /// The last look at the source before the VM runs at the target.
+    /// The last look at the source before the VM runs at its new owner: since the claim it may have come back, running.
     ///
-    /// Its own host lets nobody start it once it knows of the new ownership. Between the vault's word and that, somebody may have
-    /// started it, or a site that was declared lost came back with it: such a copy is held still, with its disks as they are.
-    private func holdSource() async throws {
-        guard let hypervisor = try await hosts.reachableHypervisor(relationship.source) else { return }
-        try await recordOwnershipAtHosts([relationship.source], required: false)
-        let uuid = relationship.vmUUID
-        guard let power = (try? await hypervisor.domain(uuid: uuid))??.power, [.running, .shuttingDown].contains(power)
-        else { return }
-        try await hypervisor.suspend(uuid: uuid)
-        try await hypervisor.setLinks(uuid: uuid, up: false)
-        let (now, name, host) = (now, relationship.name, try await hosts.host(relationship.source).name)
-        try await record { _, relationship, vault in
-            relationship.formerCopy = FormerCopy(
-                host: relationship.source, state: .suspended, epoch: relationship.epoch - 1, at: now)
-            try vault.append(
-                Event(
-                    at: now, severity: .critical, object: relationship.id,
-                    text:
-                        "\(name) was started at \(host) after its ownership had gone over; it was suspended, its links set "
-                        + "down, its disks kept. Save what it holds if you need it, then end it there (virsh destroy)"))
+    /// Not one that does not answer: what was found out about it, or declared, stands.
+    private func quietSource() async throws {
+        let source = relationship.source
+        guard let hypervisor = try await hosts.reachableHypervisor(source) else { return }
+        // Its own host lets nobody start it once it knows of the new ownership.
+        try await recordOwnershipAtHosts([source], required: false)
+        let found: Domain?
+        do {
+            found = try await hypervisor.domain(uuid: relationship.vmUUID)
+        } catch let error as HypervisorError {
+            guard relationship.failover?.sourceVerdict != .proven,
+                try await hosts.reachableHypervisor(source) != nil
+            else { return }
+            throw stillThere("its hypervisor answers and does not say whether the VM runs", error)
         }
+        guard let domain = found, domain.power.isActive else { return }
+        try await hypervisor.quiet(domain)
+        let (name, copy) = (
+            try await hosts.host(source).name,
+            FormerCopy(host: source, state: .suspended, epoch: relationship.epoch - 1, at: now)
+        )
+        try await record { _, relationship, vault in _ = try copy.note(in: &relationship, hostName: name, vault) }
     }
 
     /// Looks whether the VM runs on.
@@ -323,9 +350,8 @@ extension JobDriver {
     func startSource() async throws {
         try await checkOwnership(of: relationship.source)
         let hypervisor = try await hosts.hypervisor(relationship.source)
-        if relationship.formerCopy?.state == .suspended {
-            try await hypervisor.setLinks(uuid: relationship.vmUUID, up: true)
-        }
+        // Whoever suspended this copy set its links down, and a boot of its host leaves no other trace of that.
+        try await hypervisor.setLinks(uuid: relationship.vmUUID, up: true)
         try await hypervisor.start(uuid: relationship.vmUUID, paused: false)
         try await record { _, relationship, _ in relationship.formerCopy = nil }
     }

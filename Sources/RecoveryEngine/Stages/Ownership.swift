@@ -47,7 +47,19 @@ extension JobDriver {
         let record = OwnershipRecord(
             relationship: relationship.id, vmUUID: relationship.vmUUID, owner: relationship.owner,
             epoch: relationship.epoch, host: id)
-        try await hosts.agent(id).recordOwnership(record)
+        var untold: ReplicationError?
+        do {
+            try await hosts.agent(id).recordOwnership(record)
+        } catch let error as ReplicationError where ![.staleEpoch, .invalidArgument].contains(error.code) {
+            // libvirt may answer where the agent does not, and its hook refuses a definition of another epoch than the record's.
+            untold = error
+        }
+        try await mark(record, at: id)
+        if let untold { throw untold }
+    }
+
+    /// Writes the ownership into the VM's definition at a host, where there is one.
+    private func mark(_ record: OwnershipRecord, at id: String) async throws {
         if let hypervisor = try await hosts.reachableHypervisor(id),
             try await hypervisor.domain(uuid: relationship.vmUUID) != nil
         {
@@ -65,7 +77,13 @@ extension JobDriver {
     ) async throws {
         if fact("epoch") == nil {
             // A copy of the vault that was superseded must not raise an epoch: the new owner's agent knows.
-            _ = try await hosts.reachableAgent(owner)
+            // One that does not answer could not take what follows: ownership stays where it is.
+            guard try await hosts.reachableAgent(owner) != nil else {
+                throw EngineError(
+                    .unreachable,
+                    "the agent of \(try await hosts.host(owner).name), which is to own \(relationship.name), is away",
+                    hint: "start it there and repeat; ownership has not changed", object: relationship.name)
+            }
             try await record { job, relationship, _ in
                 relationship.epoch += 1
                 relationship.owner = owner

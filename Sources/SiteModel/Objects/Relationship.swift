@@ -45,6 +45,9 @@ package struct Relationship: SiteObject {
     package var ranAtOwner: Bool?
     /// How the former owner's copy was found when its host came back after a failover; nil while it has not.
     package var formerCopy: FormerCopy?
+    /// The host of a copy that was only declared lost, when protection ended with nobody having seen it since; nil
+    /// otherwise, and as soon as it was found off or has been suspended.
+    package var unseenCopy: String?
     /// Writable disks of the VM that were left out: they do not exist at the target in any form.
     package var excludedDisks: [String]?
     /// How the first copy is made, until it is whole.

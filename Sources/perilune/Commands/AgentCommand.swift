@@ -116,6 +116,10 @@ struct AgentCommand: AsyncParsableCommand {
                 _ = try await hypervisor.information()
                 let owned = try OwnershipRecords.confirmAlone(
                     store: places.store, runtime: places.runtime, at: SystemClock().now)
+                let records = OwnershipRecords(reading: places.store, runtime: places.runtime)
+                for fault in try records.standings().compactMap(\.fault) {
+                    Terminal.complain("\(fault.message): left alone; \(fault.hint)")
+                }
                 guard !owned.isEmpty else { return Terminal.say("this host owns no protected VM") }
                 for record in owned {
                     guard let domain = try await hypervisor.domain(uuid: record.vmUUID) else {

@@ -40,18 +40,37 @@ struct FakeAgent: Agent {
     // MARK: Ownership
 
     func recordOwnership(_ record: OwnershipRecord) async throws {
-        try await act("record-ownership", record.relationship) { store, _ in
+        try await act("record-ownership", record.relationship) { store, state in
+            if state.hosts[host]?.damagedRecords.contains(record.relationship) == true {
+                throw ReplicationError(.damaged, "the record cannot be read", hint: "remove it")
+            }
             if let present = store.ownership {
                 guard record.epoch > present.epoch || record == present else {
                     throw ReplicationError(.staleEpoch, "epoch \(record.epoch) is over", hint: "look at the vault")
                 }
             }
             store.ownership = record
+            state.hosts[host]?.unconfirmed.remove(record.relationship)
         }
     }
 
     func ownership(relationship: String) async throws -> OwnershipRecord? {
         try look { $0.stores[relationship]?.ownership }
+    }
+
+    func standings() async throws -> [OwnershipStanding] {
+        try look { host in
+            host.stores.sorted { $0.key < $1.key }.compactMap { relationship, store in
+                if host.damagedRecords.contains(relationship) {
+                    return OwnershipStanding(
+                        fault: UnreadableRecord(
+                            relationship: relationship, message: "the record cannot be read", hint: "remove it"))
+                }
+                return store.ownership.map {
+                    OwnershipStanding(record: $0, isConfirmed: !host.unconfirmed.contains(relationship))
+                }
+            }
+        }
     }
 
     func forgetOwnership(relationship: String) async throws {

@@ -193,23 +193,32 @@ struct FakeHypervisor: Hypervisor {
     }
 
     func suspend(uuid: String) async throws {
-        try await act("suspend", uuid: uuid) { if $0.power == .running { $0.power = .paused } }
+        try await act("suspend", uuid: uuid) { state, domain in
+            try state.checkEnds(host)
+            if domain.power == .running { domain.power = .paused }
+        }
     }
 
     func shutDown(uuid: String, limit: Duration) async throws -> Bool {
         try await act("shut-down") { state in
             guard let domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
             if domain.ignoresShutdown && domain.power.isActive { return false }
+            try state.checkEnds(host)
             state.end(uuid, at: host, clean: true)
             return true
         }
     }
 
     func destroy(uuid: String) async throws {
-        try await act("destroy") { $0.end(uuid, at: host, clean: false) }
+        try await act("destroy") { state in
+            try state.checkEnds(host)
+            state.end(uuid, at: host, clean: false)
+        }
     }
 
-    func setLinks(uuid: String, up: Bool) async throws { try await act("set-links") { _ in } }
+    func setLinks(uuid: String, up: Bool) async throws {
+        try await act("set-links", uuid: uuid) { $0.linksAreUp = up }
+    }
 
     // MARK: Changed blocks
 
@@ -304,6 +313,11 @@ extension WorldState {
             throw HypervisorError(.failed, "libvirt of \(id) cannot say", hint: "look at its log")
         }
         return host
+    }
+
+    func checkEnds(_ host: String) throws {
+        guard hosts[host]?.endsFail == true else { return }
+        throw HypervisorError(.busy, "QEMU does not let go of its disks", hint: "look at its log")
     }
 
     mutating func addCheckpoint(_ name: String, to vm: String, at host: String) throws {

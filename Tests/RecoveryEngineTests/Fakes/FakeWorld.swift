@@ -197,6 +197,12 @@ struct FakeHost: Sendable {
     var ailments: Set<Ailment> = []
     /// Starting any VM fails.
     var startsFail = false
+    /// No VM can be ended, and none suspended.
+    var endsFail = false
+    /// Relationships whose ownership record cannot be read.
+    var damagedRecords: Set<String> = []
+    /// Relationships whose record nobody has confirmed since the host's boot.
+    var unconfirmed: Set<String> = []
     /// Guests power themselves off as soon as they run.
     var guestsPowerOff = false
     /// Disks whose chain cannot be folded.
@@ -243,6 +249,10 @@ struct FakeDomain: Sendable {
     var checkpoints: [String] = []
     var backup: FakeBackup?
     var ignoresShutdown = false
+    var linksAreUp = true
+
+    /// Whether it writes, or could at any moment: a copy that was suspended with its links down does not.
+    var isAlive: Bool { power.isActive && (power != .paused || linksAreUp) }
 
     init(definition: DomainDefinition, power: PowerState, autostart: Bool = false) {
         self.definition = definition
@@ -413,7 +423,7 @@ struct WorldState: Sendable {
     mutating func checkInvariants() {
         var active: [String: [String]] = [:]
         for (id, host) in hosts where host.isReachable {
-            for (vm, domain) in host.domains where domain.power.isActive {
+            for (vm, domain) in host.domains where domain.isAlive {
                 active[vm, default: []].append(id)
                 let record = host.stores.values.compactMap(\.ownership).first { $0.vmUUID == vm }
                 if domain.autostart, record != nil { violate("\(domain.definition.name) starts by itself at \(id)") }

@@ -20,6 +20,8 @@ final class Fuse: Sendable {
         case loseAnswer(Int)
         /// The effect happens, and the engine is suspended before it hears of it.
         case suspendAfterEffect(Int)
+        /// The write happens, and the engine is told that it did not.
+        case loseWriteAnswer(Int)
         /// Something happens in the world right after the write, or after the first effect of that name.
         case runAfterWrite(Int)
         case runAfterEffect(String)
@@ -101,6 +103,10 @@ final class Fuse: Sendable {
             if state.mode == .runAfterWrite(state.writes) {
                 state.wentOff = true
                 return true
+            }
+            if state.mode == .loseWriteAnswer(state.writes) {
+                state.wentOff = true
+                throw HypervisorError(.failed, "no answer to write \(state.writes)", hint: "this is the test's doing")
             }
             guard state.mode == .dieAfterWrite(state.writes) else { return false }
             state.isDead = true
