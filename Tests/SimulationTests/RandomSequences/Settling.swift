@@ -32,7 +32,7 @@ extension Play {
     /// Does what an operator would do who knows no more than what the engine says comes next.
     private func settle(_ vm: String) async throws {
         var way: [String] = []
-        for _ in 1...12 {
+        for _ in 1...16 {
             guard let relationship = try await relationship(vm) else { return }
             // A copy that came back running on an ownership that has ended: an operator saves what it holds and ends it.
             for host in site.hosts where host != relationship.owner { try? world.kill(vm, at: host) }
@@ -56,7 +56,11 @@ extension Play {
                 continue
             }
             let steps = try await engine.next(on: relationship).steps.map(\.operation)
-            guard let step = steps.first(where: { $0 != .unprotect }) ?? steps.first else {
+            // What was tried twice does not help; then the hint of a disk that was resized holds: protect the VM anew.
+            let useful = steps.first { step in
+                step != .unprotect && way.filter { $0 == step.rawValue }.count < 2
+            }
+            guard let step = useful ?? steps.first(where: { $0 == .unprotect }) ?? steps.first else {
                 throw Broken("nothing comes next for \(vm), which is \(relationship.state.rawValue) (\(way))")
             }
             way.append(step.rawValue)
