@@ -50,7 +50,7 @@ struct ReadinessTests {
     func testDriver() async throws {
         let host = try LibvirtHypervisor(uri: "test:///default")
         let capabilities = try await host.capabilities()
-        #expect(capabilities.activeNetworks == ["default"])
+        #expect(capabilities.activeNetworks.contains("default"))
         let domain = try #require(try await host.domain(named: "test"))
         #expect(try await host.readiness(uuid: domain.uuid) == GuestReadiness(agent: .absent, snapshots: 0))
         await #expect(throws: HypervisorError.self) {
