@@ -132,6 +132,21 @@ import Testing
             ])
     }
 
+    /// All timers are due at once: the time limit's arrival outlives its scope, and the branch that opened the scope.
+    @Test func aTimeLimitMayArriveAfterTheBranchThatSetItHasEnded() async throws {
+        let fixture = try hosted()
+        async let results = fixture.run(
+            """
+            return #task.all {
+                function() task.timeout(2, function() task.sleep(1) end) return 1 end,
+                function() task.sleep(100) return 2 end,
+            }
+            """)
+        await fixture.clock.sleepers(atLeast: 1)
+        fixture.clock.advance(by: .seconds(200))
+        #expect(try await results == [2])
+    }
+
     @Test func theEndOfARunIsTold() async throws {
         let tape = DeliveryTape()
         let fixture = try Fixture { $0.deliveryOrder = tape }

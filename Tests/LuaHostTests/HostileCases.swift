@@ -386,6 +386,13 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
             24, "1,000,000 tasks",
             "local t = {} for i = 1, 1e6 do t[i] = i end task.map(t, function() host.wait() end)", .fails(.size)),
         .init(
+            24, "tasks within tasks without end", "local function f() task.all { f } end f()",
+            .failsSaying("tasks within tasks are more than 200 deep")),
+        .init(
+            24, "tasks spawned within tasks without end",
+            "local function f() task.scope(function() task.spawn(f) end) end f()",
+            .failsSaying("tasks within tasks are more than 200 deep")),
+        .init(
             24, "a list that changes while its tasks start",
             """
             local t = { 1, 2, 3 }

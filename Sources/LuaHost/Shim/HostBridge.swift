@@ -240,6 +240,9 @@ final class HostBridge {
         let wanted = ScopeCall(
             id: call.scope, mode: call.mode, count: Int(call.count), limit: Int(call.limit),
             ordinal: Int(call.ordinal), duration: duration, position: engine.flatMap(currentPosition))
+        guard current.path.components.count < 2 * Self.deepestTask else {
+            return fail(tooDeep(wanted.function, at: wanted.position), nil)
+        }
         guard hasRoom(for: wanted.atOnce, beside: scheduler) else {
             return fail(tooManyTasks(wanted.function, hint: wanted.hintAgainstMany, at: wanted.position), nil)
         }
@@ -251,6 +254,15 @@ final class HostBridge {
     /// Whether that many tasks may come to those that are alive and those that were spawned since the task went on.
     private func hasRoom(for count: Int, beside scheduler: Scheduler) -> Bool {
         scheduler.tasks.count + unstarted + count <= configuration.limits.tasks
+    }
+
+    /// How deep tasks may start tasks within them: each knows its whole path, two numbers a level, and ends what is within.
+    private static let deepestTask = 200
+
+    private func tooDeep(_ function: String, at position: SourcePosition?) -> LuaError {
+        LuaError(
+            .size, "\(function): tasks within tasks are more than \(Self.deepestTask) deep",
+            hint: "a function that starts tasks which call it again needs an end", where: position)
     }
 
     func tooManyTasks(_ function: String, hint: String, at position: SourcePosition?) -> LuaError {

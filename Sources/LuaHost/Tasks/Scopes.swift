@@ -63,6 +63,8 @@ extension LuaState {
     }
 
     func timeLimitReached(_ scope: ScopeRecord, _ duration: Duration) {
+        // One that has ended may have outlived its parent, which alone keeps it.
+        guard scheduler.scopes[scope.id] === scope else { return }
         let task = scope.parent
         guard case .scope(let waiting) = task.wait, waiting === scope, !scope.isClosing else { return }
         let id = DeliveryID(task: task.path, ordinal: scope.ordinal)
