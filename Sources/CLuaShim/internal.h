@@ -139,6 +139,9 @@ static inline void leave_guard(lua_State *L) {
 }
 
 // engine.c
+CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context);
+
+// abort.c
 void check_abort(lua_State *L);                 // raises when the run has to be ended, or has to end at once
 void check_ending(lua_State *L);                // raises when the run or the task is being ended
 bool is_ending(lua_State *L);                   // whether the run or the task is being ended
@@ -149,10 +152,12 @@ void set_ending(lua_State *L, CLuaTask *task);  // the error on top, which is po
 void begin_abort(lua_State *L, CLuaAbort why);
 _Noreturn void raise_abort(lua_State *L);
 _Noreturn void raise_ending(lua_State *L);
+
+// budgets.c
+void *allocate(void *context, void *block, size_t old_size, size_t new_size);
 void install_hook(lua_State *L);
-_Noreturn void refuse_text(lua_State *L);  // a text is too long for the memory budget: ends the run
 void refresh_hook(lua_State *L);  // before a thread is resumed: the looks may have to come more often by now
-CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context);
+_Noreturn void refuse_text(lua_State *L);  // a text is too long for the memory budget: ends the run
 void look_at_budgets(lua_State *L);             // raises when one is used up
 bool look_at_end(lua_State *L);                 // the same when a task has ended well: whether the run was to end
 
@@ -285,7 +290,19 @@ bool can_wait(lua_State *L);
 void push_tostring(lua_State *L, int index);
 int inspect(lua_State *L);
 void open_base(lua_State *L);       // guard_base.c: fills the table on top
+void open_globals(lua_State *L);    // globals.c: what scripts have in front of it
 void open_libraries(lua_State *L);  // guard_libraries.c
+
+// guard_calls.c, guard_raw.c, guard_text.c, guard_load.c
+int guard_pcall(lua_State *L);
+int guard_xpcall(lua_State *L);
+int guard_setmetatable(lua_State *L);
+int guard_rawget(lua_State *L);
+int guard_rawset(lua_State *L);
+int next_of_view(lua_State *L);
+int guard_tostring(lua_State *L);
+int guard_print(lua_State *L);
+int guard_load(lua_State *L);
 
 // guard_strings.c: these call Lua's own function, which is their upvalue
 int guard_rep(lua_State *L);
