@@ -18,6 +18,7 @@ static CLuaAbort budget_verdict(lua_State *L, CLuaEngine *e) {
 
 static void charge_bytes(CLuaEngine *e) {
     e->fuel_used += e->unseen / BYTES_PER_FUEL;
+    e->asked += e->unseen - e->unseen % BYTES_PER_FUEL;
     e->unseen %= BYTES_PER_FUEL;
 }
 

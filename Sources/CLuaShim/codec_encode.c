@@ -83,6 +83,7 @@ static inline bool comes_before(const TextKey *a, const TextKey *b) {
 static int collect_texts(lua_State *L, int index, lua_Integer array, TextKey *keys) {
     int base = lua_gettop(L), count = 0;
     if (!lua_checkstack(L, FEW_FIELDS + 10)) return -1;
+    charge_walk(L, index);
     lua_pushnil(L);
     while (lua_next(L, index)) {
         int type = lua_type(L, -2);

@@ -89,6 +89,7 @@ static int open_all(lua_State *L) {
     new_registry_table(L, &KEY_LENIENT, NULL);
     new_registry_table(L, &KEY_ENDINGS, NULL);
     new_registry_table(L, &KEY_SUPPRESSED, NULL);
+    open_capacity(L);
     open_errors(L);
     lua_newtable(L);
     lua_pushvalue(L, -1);

@@ -29,6 +29,7 @@ static int unknown_global(lua_State *L) {
 
 static void copy_fields(lua_State *L, int to, int from) {
     size_t steps = 0;
+    charge_walk(L, from);
     lua_pushnil(L);
     while (lua_next(L, from)) {
         charge_step(L, &steps);

@@ -18,6 +18,8 @@
 enum {
     HOOK_PERIOD = 1000,       // instructions between two looks at the budgets, at most
     LOOK_BYTES = 256 * 1024,  // bytes that are allocated between two looks, at most
+    LONG_WALK = 1024,         // places of a table from which on a walk through it is charged by them too
+    PLACES_PER_FUEL = 8,      // an empty place is passed sooner than an instruction is done
     BYTES_PER_FUEL = 32,      // what goes through texts, and allocating, is charged by bytes
     SHORT_TEXT = 256,         // bytes up to which a text is not charged where it is allocated
     LONG_TEXT = 64 * 1024,    // from here on a text is long enough to have the looks come more often
@@ -75,6 +77,7 @@ struct CLuaEngine {
     CLuaLimits limits;
     size_t used, hard, text_limit;  // text_limit: bytes of one text
     size_t unseen;                  // bytes allocated that are not charged yet
+    uint64_t asked;                 // bytes that were charged, or will be, since the state was opened
     size_t longest;                 // the longest text made, of those that may still be there
     int period;                     // instructions between two looks now
     lua_State *running;             // the thread that Lua runs on, NULL outside of protected calls
@@ -85,6 +88,7 @@ struct CLuaEngine {
     uint64_t unlooked;              // fuel that C functions charged since the budgets were last looked at
     int64_t time_used, slice_start, host_time, last_look;  // see clock.c
     bool in_slice, called_untimed;
+    bool knows_capacity;            // see capacity.c
     CLuaAbort abort;
     bool spent;                     // the close handlers of an aborted run have used up their own budget
     uint64_t closing_fuel_end;
@@ -251,6 +255,10 @@ static inline void charge_step(lua_State *L, size_t *steps) {
     if (++*steps % HOOK_PERIOD == 0) spend(L, HOOK_PERIOD);
 }
 
+// capacity.c
+void open_capacity(lua_State *L);
+void charge_walk(lua_State *L, int index);  // before the first lua_next of a table
+
 // traverse.c
 int guard_pairs(lua_State *L);
 int guard_next(lua_State *L);
@@ -317,6 +325,8 @@ int table_remove(lua_State *L);
 int table_move(lua_State *L);
 int table_concat(lua_State *L);
 int table_unpack(lua_State *L);
+lua_Integer table_length(lua_State *L);  // of the table at 1, which is to be changed
+int table_sort(lua_State *L);            // table_sort.c
 
 // match_functions.c
 int guard_find(lua_State *L);

@@ -24,10 +24,15 @@ void push_object(lua_State *L, uint32_t type, const char *id, size_t length) {
     if (length > ID_LIMIT) raise(L, "size", "the id of an object is longer than %d bytes", ID_LIMIT);
     luaL_checkstack(L, 8, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_OBJECTS);
+    // Whether the handle exists still depends on the collector, so what is charged must not depend on that.
+    CLuaEngine *e = engine_of(L);
+    size_t unseen = e->unseen;
+    e->fuel_used += (sizeof(Object) + length) / BYTES_PER_FUEL;
     char key[ID_LIMIT + sizeof type];
     memcpy(key, &type, sizeof type);
     memcpy(key + sizeof type, id, length);
     lua_pushlstring(L, key, sizeof type + length);
+    e->unseen = unseen;
     lua_pushvalue(L, -1);
     if (lua_rawget(L, -3) != LUA_TNIL) {
         lua_replace(L, -3);
@@ -39,6 +44,7 @@ void push_object(lua_State *L, uint32_t type, const char *id, size_t length) {
     if (lua_rawgeti(L, -1, (lua_Integer)type) != LUA_TTABLE) raise(L, "host", "the host returned an unknown type");
     lua_getfield(L, -1, "meta");
     Object *object = lua_newuserdatauv(L, sizeof(Object) + length + 1, 0);
+    e->unseen = unseen;
     object->type = type;
     object->length = (uint32_t)length;
     memcpy(object->id, id, length);

@@ -53,3 +53,17 @@ import Testing
         #expect(try await fixture.run("return 1") == [1])
     }
 }
+
+/// Hosts may bring threads of their own, with smaller stacks.
+@Suite struct SmallStackTests {
+    static let least = 2 << 20
+
+    @Test(arguments: DepthTests.ways)
+    func theLeastStackHoldsTheDeepestNesting(_ way: String) async throws {
+        let fixture = try Fixture { $0.executor = LuaThread(stackSize: Self.least) }
+        let script = "local n = 0 local function count() n = n + 1 end pcall(function() \(way) end) return n"
+        let depth = try await fixture.run(script).first?.integer ?? 0
+        #expect(depth >= 90)
+        #expect(try await fixture.run("return 1") == [1])
+    }
+}
