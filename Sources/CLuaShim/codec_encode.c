@@ -227,7 +227,10 @@ static void encode(Encoder *c, int index, const Ancestor *up) {
         return;
     }
     case LUA_TTABLE:
+        lua_pushvalue(L, index);
+        if (see_through(L, -1)) index = lua_gettop(L);
         encode_table(c, index, up);
+        lua_pop(L, 1);
         return;
     case LUA_TFUNCTION:
         encode_function(c, index);

@@ -82,7 +82,6 @@ static int open_all(lua_State *L) {
     new_registry_table(L, &KEY_FUNCTIONS, "v");
     new_registry_table(L, &KEY_FUNCTION_IDS, "k");
     new_registry_table(L, &KEY_HOST_FUNCTIONS, NULL);
-    new_registry_table(L, &KEY_FROZEN, "k");
     new_registry_table(L, &KEY_ORDER, "k");
     new_registry_table(L, &KEY_SCOPES, NULL);
     new_registry_table(L, &KEY_TASKS, NULL);

@@ -38,14 +38,13 @@ static int guard_select(lua_State *L) {
 // Fills the table on top, which scripts read through their environment and cannot change.
 void open_base(lua_State *L) {
     static const char *const kept[] = {
-        "assert", "error",    "getmetatable", "ipairs", "rawequal",
-        "rawlen", "type",  "_VERSION",     NULL,
+        "assert", "error", "getmetatable", "ipairs", "rawequal", "type", "_VERSION", NULL,
     };
     static const luaL_Reg replaced[] = {
         {"pcall", guard_pcall},   {"xpcall", guard_xpcall},     {"setmetatable", guard_setmetatable},
         {"rawset", guard_rawset}, {"tostring", guard_tostring}, {"print", guard_print},
         {"load", guard_load},     {"pairs", guard_pairs},       {"next", next_of_view},
-        {"rawget", guard_rawget},
+        {"rawget", guard_rawget}, {"rawlen", guard_rawlen},
         {"inspect", inspect},     {"collectgarbage", guard_collectgarbage}, {NULL, NULL},
     };
     int base = lua_gettop(L);

@@ -36,12 +36,25 @@ int guard_rawget(lua_State *L) {
     luaL_checkany(L, 2);
     lua_settop(L, 2);
     see_through_view(L, 1);
+    see_through(L, 1);
     lua_rawget(L, 1);
     return 1;
 }
 
+int guard_rawlen(lua_State *L) {
+    int type = lua_type(L, 1);
+    luaL_argexpected(L, type == LUA_TTABLE || type == LUA_TSTRING, 1, "table or string");
+    lua_settop(L, 1);
+    see_through(L, 1);
+    lua_pushinteger(L, (lua_Integer)lua_rawlen(L, 1));
+    return 1;
+}
+
 int next_of_view(lua_State *L) {
-    see_through_view(L, 1);
+    if (lua_type(L, 1) == LUA_TTABLE) {
+        see_through_view(L, 1);
+        see_through(L, 1);
+    }
     return guard_next(L);
 }
 

@@ -285,8 +285,15 @@ typedef struct Object {
 Object *to_object(lua_State *L, int index);
 void push_object(lua_State *L, uint32_t type, const char *id, size_t length);
 const char *push_type_name(lua_State *L, uint32_t type);
-void push_frozen(lua_State *L, const char *name, bool strict);  // wraps the table on top
+
+// frozen.c
+// Replaces the table on top by a frozen view of it. A strict one raises for members that do not exist; Lua's own
+// libraries are not strict, as portable code asks them what they have.
+void push_frozen(lua_State *L, const char *name, bool strict);
+void push_frozen_data(lua_State *L, const char *name);  // the same for a table of values, and all tables in it
 bool is_frozen(lua_State *L, int index);
+bool is_frozen_data(lua_State *L, int index);
+bool see_through(lua_State *L, int index);  // puts the real table in the place of a view; whether it was one
 
 // entry.c
 void free_entries(CLuaEngine *e);
@@ -307,6 +314,7 @@ int guard_xpcall(lua_State *L);
 int guard_setmetatable(lua_State *L);
 int guard_rawget(lua_State *L);
 int guard_rawset(lua_State *L);
+int guard_rawlen(lua_State *L);
 int next_of_view(lua_State *L);
 int guard_tostring(lua_State *L);
 int guard_print(lua_State *L);

@@ -59,6 +59,7 @@ static int after_scope(lua_State *L, int status, lua_KContext context) {
 static uint32_t check_list(lua_State *L, int index, const char *name, bool functions) {
     if (lua_type(L, index) != LUA_TTABLE)
         raise(L, "argument", "%s: expected a list, got %s", name, luaL_typename(L, index));
+    see_through(L, index);
     lua_Integer n = 0;
     size_t steps = 0;
     while (lua_rawgeti(L, index, n + 1) != LUA_TNIL) {
@@ -77,6 +78,7 @@ static uint32_t check_limit(lua_State *L, int index, const char *name) {
     if (lua_isnoneornil(L, index)) return 0;
     if (lua_type(L, index) != LUA_TTABLE)
         raise(L, "argument", "%s: expected options such as { limit = 4 }, got %s", name, luaL_typename(L, index));
+    see_through(L, index);
     uint32_t limit = 0;
     // Of several that are unknown, the first in the fixed order is told.
     OrderedKey least = {0}, key;

@@ -4,12 +4,13 @@ import Testing
 
 /// A host function that calls its own state and waits for it would wait for itself.
 @Suite(.timeLimit(.minutes(1))) struct ReentryTests {
-    /// The state that a function is to call; set once it is made.
+    /// The state that a function is to call; set once it is made, and not kept alive by it.
     final class Target: Sendable {
-        private let box = Mutex<LuaState?>(nil)
+        private struct Weak { weak var state: LuaState? }
+        private let box = Mutex(Weak())
         var state: LuaState? {
-            get { box.withLock { $0 } }
-            set { box.withLock { $0 = newValue } }
+            get { box.withLock { $0.state } }
+            set { box.withLock { $0.state = newValue } }
         }
     }
 
@@ -75,15 +76,15 @@ import Testing
     func anotherStateServesIt(_ name: String) async throws {
         let target = Target()
         let fixture = try fixture(target)
-        target.state = try LuaState()
+        let other = try LuaState()
+        target.state = other
         #expect(try await fixture.run("return inner.\(name.replacing(" ", with: "_"))()") == ["inner"])
     }
 
     @Test func theWayThroughAnotherStateIsSeenToo() async throws {
-        let (first, second) = (Target(), Target())
-        let (a, b) = (try fixture(second), try fixture(first))
-        (first.state, second.state) = (a.state, b.state)
-        // The function of a runs a script in b, whose function runs one in a.
+        let first = Target()
+        let b = try fixture(first)
+        // The function of this state runs a script in b, whose function runs one in this state.
         let fixture = try Fixture {
             $0.globals = [
                 HostFunction("through", .asynchronous { _, _ in try await b.run("return inner.run()") })
@@ -92,7 +93,6 @@ import Testing
         first.state = fixture.state
         let error = try await fixture.failure("through()")
         #expect(error.message.contains("it would wait for itself"))
-        _ = a
     }
 
     @Test func aDetachedTaskHasItsTurnAfterwards() async throws {

@@ -37,6 +37,9 @@ public struct HostModule: Sendable {
     /// Its functions.
     public let functions: [HostFunction]
     /// Its constants: plain values that scripts read as fields, in order.
+    ///
+    /// Tables among them, and tables within those, cannot be changed by scripts; otherwise they read as tables do. Passed to
+    /// a host function they arrive as ``LuaTable``.
     public let constants: [(name: String, value: LuaValue)]
     /// Whether the module is a global; otherwise only `require` finds it.
     public let isGlobal: Bool
