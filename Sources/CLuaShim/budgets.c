@@ -85,6 +85,8 @@ void refresh_hook(lua_State *L) {
 
 // ---- memory
 
+const TestHooks *test_hooks;
+
 static void look_soon(CLuaEngine *e) {
     if (lua_gethook(e->running) && lua_gethookcount(e->running) != 1)
         lua_sethook(e->running, hook, LUA_MASKCOUNT, 1);

@@ -140,8 +140,7 @@ void clua_close(CLuaEngine *e) {
     buffer_free(&e->arguments);
     buffer_free(&e->reply);
     buffer_free(&e->output);
-    leaked_bytes += (long)e->used;
-    leaked_tasks += e->live_tasks;
+    if (test_hooks) test_hooks->closed(e->used, e->live_tasks);
     free(e);
 }
 

@@ -194,9 +194,13 @@ void take_suppressed(lua_State *L, int list);
 void attach_suppressed(lua_State *L, int error, int list);
 void push_suppressed(lua_State *L, CLuaTask *task);
 
-// probe.c: what tests look at and turn
-bool allocation_fails(void);
-extern atomic_long leaked_bytes, leaked_tasks;  // what closed engines still held
+// budgets.c: what tests set, once and before the first engine is opened; NULL in programs
+typedef struct {
+    bool (*allocation_fails)(void);
+    void (*closed)(size_t bytes, int tasks);  // what an engine still held when it was closed
+} TestHooks;
+extern const TestHooks *test_hooks;
+static inline bool allocation_fails(void) { return test_hooks && test_hooks->allocation_fails(); }
 
 // buffer.c: growth fails without raising
 bool buffer_reserve(Buffer *b, size_t length);

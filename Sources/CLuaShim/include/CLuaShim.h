@@ -224,6 +224,4 @@ int clua_name_distance(const char *a, size_t a_length, const char *b, size_t b_l
 
 #pragma clang assume_nonnull end
 
-#include "CLuaProbe.h"  // for tests
-
 #endif
