@@ -13,6 +13,18 @@ package struct VaultStanding: Codable, Hashable, Sendable {
         self.id = id
         self.epoch = epoch
     }
+
+    /// What an agent that knows this standing says to a copy of the vault that asks.
+    ///
+    /// Throws `staleEpoch` when the copy stands behind it.
+    package func admit(_ asking: VaultStanding) throws {
+        guard asking.epoch >= epoch else {
+            throw ReplicationError(
+                .staleEpoch,
+                "a copy of this vault was promoted (epoch \(epoch)), and this one is of epoch \(asking.epoch)",
+                hint: "use the promoted vault", context: ["promoted": "\(epoch)"])
+        }
+    }
 }
 
 /// A part of a copy of the vault, at most 1 MiB.

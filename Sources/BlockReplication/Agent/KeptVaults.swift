@@ -79,12 +79,7 @@ final class KeptVaults: Sendable {
                     hint: "remove the file once it is clear which copy of the vault counts", context: ["path": path])
             }
         }
-        guard vault.epoch >= known?.epoch ?? 0 else {
-            throw ReplicationError(
-                .staleEpoch,
-                "a copy of this vault was promoted (epoch \(known?.epoch ?? 0)), and this one is of epoch \(vault.epoch)",
-                hint: "use the promoted vault", context: ["promoted": "\(known?.epoch ?? 0)"])
-        }
+        try known?.admit(vault)
         if vault != known { try replaceFile(path, with: try JSONEncoder().encode(vault)) }
     }
 }
