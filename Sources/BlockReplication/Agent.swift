@@ -11,7 +11,7 @@ package protocol Agent: Sendable {
 
     // Ownership
     /// Records who owns the VM. Refused (`staleEpoch`) when the host has a record with a higher epoch, or another owner
-    /// at the same one.
+    /// at the same one; and when the record is the word of a vault that `attend` would refuse.
     func recordOwnership(_ record: OwnershipRecord) async throws
     func ownership(relationship: String) async throws -> OwnershipRecord?
     /// Every record of this host, and whether it was confirmed since the host's last boot.
@@ -20,7 +20,8 @@ package protocol Agent: Sendable {
     func forgetOwnership(relationship: String) async throws
 
     // The vault
-    /// Notes that this copy of a vault asks. Refused (`staleEpoch`) when a copy of it that was promoted later has asked before.
+    /// Notes that this copy of a vault asks. Refused (`staleEpoch`, and the error names the copy that is obeyed) when
+    /// another copy of it was promoted and has asked before, unless this one is heir to that promotion.
     func attend(_ vault: VaultStanding) async throws
     /// Keeps a part of a copy of the vault; with the last one, the copy is whole and takes the place of the one before.
     func keepVault(_ part: VaultPart) async throws

@@ -32,6 +32,8 @@ package struct OwnershipRecord: Codable, Hashable, Sendable {
     package var claim: HostClaim?
     /// When the VM was started here on the operator's word alone, the vault not having confirmed the epoch.
     package var startedAlone: Timestamp?
+    /// The vault whose word it is; nil when it is the host's own, or the vault has never had another place.
+    package var vault: VaultStanding?
 
     package init(
         relationship: String, vmUUID: String, owner: String, epoch: Int, host: String? = nil, claim: HostClaim? = nil

@@ -176,6 +176,29 @@ extension DriverContract {
             // Another vault is another matter.
             try await agent.attend(VaultStanding(id: site.identifier(), epoch: 1))
         },
+        DriverContract(
+            "of two copies of a vault that were promoted apart, the one that is known is obeyed, and its heirs"
+        ) {
+            site in
+            let (agent, id) = (site.receiver, site.identifier())
+            func standing(_ epoch: Int, _ promotion: String, heirTo: [String]? = nil) -> VaultStanding {
+                let mark = PromotionMark(id: promotion, place: "m:/\(promotion)", at: Timestamp(milliseconds: 7))
+                return VaultStanding(id: id, epoch: epoch, promotion: mark, heirTo: heirTo)
+            }
+            try await agent.attend(standing(2, "one"))
+            for other in [standing(2, "two"), standing(5, "five", heirTo: ["two"])] {
+                try await declined(.staleEpoch, "a copy promoted apart") { try await agent.attend(other) }
+                let maker = try await PointMaker(site)
+                var order = maker.record(epoch: 2, owner: "second")
+                order.vault = other
+                let refused = order
+                try await declined(.staleEpoch, "its order") { try await agent.recordOwnership(refused) }
+                try require(
+                    "the record", try await agent.ownership(relationship: maker.relationship)?.epoch, 1)
+                try await maker.forget()
+            }
+            try await agent.attend(standing(6, "six", heirTo: ["five", "one"]))
+        },
         DriverContract("a copy of a vault is kept part after part") { site in
             func part(_ offset: UInt64, _ id: String, isLast: Bool = false) -> VaultPart {
                 VaultPart(

@@ -42,7 +42,7 @@ package final class RecoveryEngine: Sendable {
         _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
         hold: StageName? = nil
     ) async throws -> Job {
-        if let epoch = try await vault.identity()?.supersededBy { throw VaultError.superseded(by: epoch, nil) }
+        if let refusal = try await vault.identity()?.refusal(nil) { throw refusal }
         let relationship = try await relationship(relationshipID)
         if operation == .pause, let at = arguments["at"], ReplicationSide(rawValue: at) == nil {
             throw EngineError(

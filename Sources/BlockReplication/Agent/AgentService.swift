@@ -78,6 +78,7 @@ package final class AgentService: Agent {
     // MARK: Ownership
 
     package func recordOwnership(_ record: OwnershipRecord) async throws {
+        if let vault = record.vault { try vaults.attend(vault) }
         try await gate.pass(record.relationship) {
             try records.write(record)
             if let store = try await stores.existing(record.relationship), await store.manifest.epoch <= record.epoch {

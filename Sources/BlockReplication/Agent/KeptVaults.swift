@@ -18,6 +18,17 @@ final class KeptVaults: Sendable {
         try makeFolder(folder)
     }
 
+    /// How each vault stands that the agent of this store has heard of; records that cannot be read are passed over.
+    static func standings(reading store: String) -> [VaultStanding] {
+        let folder = store + "/vault"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.sorted().filter { $0.hasSuffix(".json") }.compactMap { name in
+            FileManager.default.contents(atPath: "\(folder)/\(name)").flatMap {
+                try? JSONDecoder().decode(VaultStanding.self, from: $0)
+            }
+        }
+    }
+
     func attend(_ vault: VaultStanding) throws {
         try changing.withLock { _ in try admit(vault) }
     }

@@ -30,9 +30,14 @@ package struct VaultRebuild: Sendable {
     }
 
     let clock: any EngineClock
+    let identifiers: any IdentifierSource
+    let place: String
 
-    package init(clock: any EngineClock) {
+    /// - Parameter place: where the new vault lies, `MACHINE:PATH`.
+    package init(clock: any EngineClock, identifiers: any IdentifierSource, place: String) {
         self.clock = clock
+        self.identifiers = identifiers
+        self.place = place
     }
 
     /// Reads every manifest below these stores; one that cannot be read is told of and passed over.
@@ -56,8 +61,14 @@ package struct VaultRebuild: Sendable {
     }
 
     /// Writes what was found into a vault that has nothing in it yet, in one transaction.
-    package func rebuild(from finds: [Find], into vault: any Vault) async throws -> Report {
+    ///
+    /// - Parameter standings: the vaults that hosts have heard of. The new vault goes on as the one that wrote the records, as if
+    ///   a copy of it were promoted: hosts refuse any copy of that which turns up again.
+    package func rebuild(
+        from finds: [Find], standings: [VaultStanding] = [], into vault: any Vault
+    ) async throws -> Report {
         let now = clock.now
+        let mark = PromotionMark(id: identifiers.next(), place: place, at: now)
         return try await vault.write { vault in
             guard try vault.objects(Relationship.self).isEmpty, try vault.objects(Host.self).isEmpty else {
                 throw EngineError(
@@ -69,6 +80,12 @@ package struct VaultRebuild: Sendable {
                 try Self.restore(group, into: vault, &report)
             }
             try RebuiltSite(vault: vault).settle()
+            if let heir = Self.heir(finds.compactMap { $0.record?.vault }, standings, mark) {
+                if let own = try vault.object(VaultIdentity.self, named: VaultIdentity.onlyName, parent: nil) {
+                    try vault.delete(own)
+                }
+                try vault.insert(heir)
+            }
             report.unknown.append("jobs, runs, events and test VMs were in the vault alone: they are lost")
             report.unknown.append(
                 "recovery plans and alerts were in the vault alone: import plans from their files, and say again who is told"
@@ -79,6 +96,20 @@ package struct VaultRebuild: Sendable {
                     text: "the vault was rebuilt from \(finds.count) manifests: \(report.restored.count) VMs"))
             return report
         }
+    }
+
+    /// The vault that wrote the hosts' records, one promotion further; nil when it is not known which that was.
+    private static func heir(
+        _ named: [VaultStanding], _ heard: [VaultStanding], _ mark: PromotionMark
+    ) -> VaultIdentity? {
+        let counts = Dictionary(named.map { ($0.id, 1) }, uniquingKeysWith: +)
+        let only = Set(heard.map(\.id)).count == 1 ? heard.first?.id : nil
+        guard let id = counts.max(by: { ($0.value, $1.key) < ($1.value, $0.key) })?.key ?? only else { return nil }
+        let all = (named + heard).filter { $0.id == id }
+        var identity = VaultIdentity(id: id, epoch: all.map(\.epoch).max() ?? 1)
+        identity.heirTo = Set(all.flatMap { ($0.heirTo ?? []) + [$0.promotion?.id].compactMap { $0 } }).sorted()
+        identity.promote(as: mark)
+        return identity
     }
 
     private static func restore(_ group: [Find], into vault: any VaultWriter, _ report: inout Report) throws {

@@ -31,7 +31,7 @@ struct HostVisit: Sendable {
         } else if !isFormerOwner {
             try await seeOwner(relationship, standing, domain)
         } else if let agent, let record = standing?.record, record.host == nil || standing?.isConfirmed != true {
-            try await agent.recordOwnership(self.record(of: relationship))
+            try await engine.hosts.record(self.record(of: relationship), at: agent)
         }
         if let fault = standing?.fault {
             report(.trouble(vm: relationship.name, "\(host.name): \(fault.message); \(fault.hint)"))
@@ -64,7 +64,7 @@ struct HostVisit: Sendable {
                 )
             }
             guard try await stillSo(relationship) else { return }
-            try await agent.recordOwnership(record(of: relationship))
+            try await engine.hosts.record(record(of: relationship), at: agent)
             if try await hypervisor.ownership(uuid: domain.uuid) != mark(of: relationship) {
                 try await hypervisor.setOwnership(uuid: domain.uuid, mark(of: relationship))
             }
@@ -100,7 +100,7 @@ struct HostVisit: Sendable {
         var untold: ReplicationError?
         if !isCurrent, let agent {
             do {
-                try await agent.recordOwnership(record(of: relationship))
+                try await engine.hosts.record(record(of: relationship), at: agent)
             } catch let error as ReplicationError where error.code != .staleEpoch {
                 // Refused by epoch when another operation has moved the ownership on; anything else holds nothing up here.
                 untold = error

@@ -49,7 +49,7 @@ extension JobDriver {
             epoch: relationship.epoch, host: id)
         var untold: ReplicationError?
         do {
-            try await hosts.agent(id).recordOwnership(record)
+            try await hosts.record(record, at: try await hosts.agent(id))
         } catch let error as ReplicationError where ![.staleEpoch, .invalidArgument].contains(error.code) {
             // libvirt may answer where the agent does not, and its hook refuses a definition of another epoch than the record's.
             untold = error

@@ -174,7 +174,7 @@ extension WorldState {
 
 extension SimulatedHost {
     /// Notes how a vault stands; refused when a copy of it that was promoted later has asked before.
-    fileprivate mutating func admit(_ vault: VaultStanding) throws {
+    mutating func admit(_ vault: VaultStanding) throws {
         try vaults[vault.id]?.admit(vault)
         vaults[vault.id] = vault
     }
