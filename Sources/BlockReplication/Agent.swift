@@ -16,7 +16,9 @@ package protocol Agent: Sendable {
     func ownership(relationship: String) async throws -> OwnershipRecord?
     /// Every record of this host, and whether it was confirmed since the host's last boot.
     func standings() async throws -> [OwnershipStanding]
-    /// Removes the record of who may write the VM's disks and nothing else: the VM is protected no more.
+    /// Removes the record of who may write the VM's disks: the VM is protected no more.
+    ///
+    /// Points stay, marked as released: nobody brings the VM up from them without a vault, and no vault is made of them.
     func forgetOwnership(relationship: String) async throws
 
     // The vault

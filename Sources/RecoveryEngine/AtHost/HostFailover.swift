@@ -102,9 +102,18 @@ package struct HostFailover: Sendable {
     // MARK: What there is
 
     private func manifest(of vm: String) throws -> Manifest {
-        let named = manifests.filter { $0.vmName == vm && !$0.points.isEmpty }
-        if let newest = named.max(by: { Self.age($0) < Self.age($1) }) { return newest }
-        let names = Set(manifests.filter { !$0.points.isEmpty }.map(\.vmName))
+        let kept = manifests.filter { !$0.points.isEmpty }
+        let named = kept.filter { $0.vmName == vm }
+        if let newest = named.filter({ $0.releasedAt == nil }).max(by: { Self.age($0) < Self.age($1) }) { return newest }
+        if let released = named.compactMap(\.releasedAt).max() {
+            throw EngineError(
+                .refused,
+                "\(vm) has not been protected since \(released.utcText): the points of it that this store still has "
+                    + "were given up, and what became of the VM since is not in them",
+                hint: "start the VM where it ran last: virsh start \(vm) there; points that are given up go when it is "
+                    + "protected again", object: vm)
+        }
+        let names = Set(kept.filter { $0.releasedAt == nil }.map(\.vmName))
         let nearest = Nearest.suggestion(for: vm, among: Array(names))
         throw EngineError(
             .unknown, "this store holds no point of a VM '\(vm)'",

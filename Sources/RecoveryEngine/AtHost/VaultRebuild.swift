@@ -51,6 +51,12 @@ package struct VaultRebuild: Sendable {
             for id in ids {
                 do {
                     let manifest = try PointStore.readManifest(root: root, relationship: id)
+                    if let released = manifest.releasedAt {
+                        troubles.append(
+                            "\(manifest.vmName): it has not been protected since \(released.utcText); the points in "
+                                + "\(root)/\(id) were given up and are left out")
+                        continue
+                    }
                     finds.append(Find(store: store, manifest: manifest, record: try? records.read(id)))
                 } catch let error as ReplicationError {
                     troubles.append("\(root)/\(id): \(error.message)")
