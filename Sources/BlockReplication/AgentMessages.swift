@@ -32,6 +32,8 @@ package struct OwnershipRecord: Codable, Hashable, Sendable {
     package var claim: HostClaim?
     /// When the VM was started here on the operator's word alone, the vault not having confirmed the epoch.
     package var startedAlone: Timestamp?
+    /// What made this ownership, in the vault's words; nil in the host's own, and in one that an older version wrote.
+    package var origin: OwnershipOrigin?
     /// The vault whose word it is; nil when it is the host's own, or the vault has never had another place.
     package var vault: VaultStanding?
 
@@ -44,6 +46,24 @@ package struct OwnershipRecord: Codable, Hashable, Sendable {
         self.epoch = epoch
         self.host = host
         self.claim = claim
+    }
+}
+
+/// How a vault came to record an ownership: enough for a copy of that vault which missed it.
+package struct OwnershipOrigin: Codable, Hashable, Sendable {
+    /// The direction of replication, by host.
+    package var source: String
+    package var target: String
+    /// The failover that stands; nil when none does, be it that one was undone.
+    package var failover: FailoverRecord?
+    /// The checkpoint at the owner since which all changes are known, once it is set.
+    package var checkpoint: String?
+
+    package init(source: String, target: String, failover: FailoverRecord?, checkpoint: String?) {
+        self.source = source
+        self.target = target
+        self.failover = failover
+        self.checkpoint = checkpoint
     }
 }
 

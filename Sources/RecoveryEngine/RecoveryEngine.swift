@@ -63,6 +63,7 @@ package final class RecoveryEngine: Sendable {
         try await finishOrphan(of: relationship, before: operation)
         if operation == .unplannedFailover || operation == .plannedFailover {
             try await learnOfHostFailovers(
+                of: relationship,
                 at: relationship.owner == relationship.source ? relationship.target : relationship.source)
         }
         let current = try await self.relationship(relationshipID)

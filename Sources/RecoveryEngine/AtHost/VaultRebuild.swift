@@ -187,9 +187,12 @@ package struct VaultRebuild: Sendable {
             relationship.checkpoint = nil
             return relationship
         }
+        let told = record?.origin?.failover
         relationship.failover = FailoverRecord(
-            planned: false, generation: boot.generation, sourceVerdict: record?.claim?.verdict ?? .unknown,
-            at: record?.claim?.at ?? manifest.newest?.time ?? Timestamp(milliseconds: 0), sourceCheckpoint: nil)
+            planned: told?.planned ?? false, generation: boot.generation,
+            sourceVerdict: record?.claim?.verdict ?? told?.sourceVerdict ?? .unknown,
+            at: record?.claim?.at ?? told?.at ?? manifest.newest?.time ?? Timestamp(milliseconds: 0),
+            sourceCheckpoint: nil)
         relationship.state = .failedOver
         relationship.checkpoint = CheckpointName.of(generation: "boot-\(epoch)")
         for disk in boot.disks {

@@ -44,9 +44,7 @@ extension JobDriver {
     }
 
     private func recordOwnership(at id: String) async throws {
-        let record = OwnershipRecord(
-            relationship: relationship.id, vmUUID: relationship.vmUUID, owner: relationship.owner,
-            epoch: relationship.epoch, host: id)
+        let record = relationship.ownershipRecord(at: id)
         var untold: ReplicationError?
         do {
             try await hosts.record(record, at: try await hosts.agent(id))
