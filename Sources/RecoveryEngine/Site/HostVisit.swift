@@ -47,10 +47,17 @@ struct HostVisit: Sendable {
     private func seeOwner(
         _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?
     ) async throws {
-        guard let domain, let agent, let standing, let known = standing.record else { return }
-        let wasAway = !standing.isConfirmed
-        if wasAway || known.startedAlone != nil || known.claim != nil {
-            if let at = known.startedAlone {
+        guard let domain, let agent, standing?.fault == nil else { return }
+        let known = standing?.record
+        if known == nil, try await !recordIsMissing(relationship, domain) { return }
+        let wasAway = standing?.isConfirmed != true
+        if wasAway || known?.startedAlone != nil || known?.claim != nil {
+            if known == nil {
+                try await note(
+                    relationship, .warning,
+                    "\(host.name) had no record any more of who owns \(relationship.name), and would not have started it; "
+                        + "the vault confirms that \(host.name) owns it, and has written the record anew")
+            } else if let at = known?.startedAlone {
                 try await note(
                     relationship, .warning,
                     "\(relationship.name) was started at \(host.name) on the operator's word alone "
@@ -76,6 +83,19 @@ struct HostVisit: Sendable {
         if relationship.ranAtOwner != domain.power.isActive {
             try await keep(relationship) { $0.ranAtOwner = domain.power.isActive }
         }
+    }
+
+    /// Whether the host's record of a VM that it owns was lost: the VM's definition says that there was one.
+    ///
+    /// A definition of a later ownership, or of another owner, says that the vault does not know enough to write it anew.
+    private func recordIsMissing(_ relationship: Relationship, _ domain: Domain) async throws -> Bool {
+        guard let mark = try await hypervisor.ownership(uuid: domain.uuid), mark.relationship == relationship.id,
+            try await stillSo(relationship)
+        else { return false }
+        guard mark.epoch > relationship.epoch || (mark.epoch == relationship.epoch && mark.owner != relationship.owner)
+        else { return true }
+        try await vaultIsBehind(relationship, epoch: mark.epoch)
+        return false
     }
 
     // MARK: At the former owner
