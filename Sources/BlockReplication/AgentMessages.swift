@@ -74,8 +74,10 @@ package struct HostClaim: Codable, Hashable, Sendable {
     package var number: Int
     package var verdict: SourceVerdict
     package var at: Timestamp
-    /// The checkpoint since which the VM's changes are known here.
+    /// The checkpoint since which the VM's changes are known here; nil until it is set, and once it is lost.
     package var checkpoint: String?
+    /// Set before the VM is let run: from then on a checkpoint that is set anew would miss what it has written.
+    package var mayHaveRun: Bool?
 
     package init(generation: String, number: Int, verdict: SourceVerdict, at: Timestamp, checkpoint: String? = nil) {
         self.generation = generation

@@ -194,7 +194,8 @@ package struct VaultRebuild: Sendable {
             at: record?.claim?.at ?? told?.at ?? manifest.newest?.time ?? Timestamp(milliseconds: 0),
             sourceCheckpoint: nil)
         relationship.state = .failedOver
-        relationship.checkpoint = CheckpointName.of(generation: "boot-\(epoch)")
+        relationship.checkpoint =
+            if let claim = record?.claim { claim.checkpoint } else { CheckpointName.of(generation: "boot-\(epoch)") }
         for disk in boot.disks {
             guard let index = relationship.disks.firstIndex(where: { $0.target == disk.target }),
                 let host = site.host(owner)
