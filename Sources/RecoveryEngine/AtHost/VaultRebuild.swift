@@ -86,6 +86,12 @@ package struct VaultRebuild: Sendable {
                 try Self.restore(group, into: vault, &report)
             }
             try RebuiltSite(vault: vault).settle()
+            report.unknown += try RebuiltSite(vault: vault).restorePlans(
+                finds.compactMap { find in
+                    SiteRecord(text: find.manifest.context).map {
+                        (find.manifest.newest?.time ?? Timestamp(milliseconds: 0), $0)
+                    }
+                })
             if let heir = Self.heir(finds.compactMap { $0.record?.vault }, standings, mark) {
                 if let own = try vault.object(VaultIdentity.self, named: VaultIdentity.onlyName, parent: nil) {
                     try vault.delete(own)
@@ -94,7 +100,8 @@ package struct VaultRebuild: Sendable {
             }
             report.unknown.append("jobs, runs, events and test VMs were in the vault alone: they are lost")
             report.unknown.append(
-                "recovery plans and alerts were in the vault alone: import plans from their files, and say again who is told"
+                "recovery plans are as they were when a point of one of their VMs was last made, and what was never part of "
+                    + "one is lost: compare them with their files; alerts were in the vault alone: say again who is told"
             )
             try vault.append(
                 Event(
