@@ -32,7 +32,8 @@ struct AgentVaultTests {
                 try await sites.clientB.recordOwnership(record(epoch: 2, owner: "b", vault: two))
             }
             #expect(order?.obeyed?.promotion == mark("one"))
-            #expect(try await sites.clientB.ownership(relationship: "orders") == record(epoch: 1, owner: "a", vault: one))
+            #expect(
+                try await sites.clientB.ownership(relationship: "orders") == record(epoch: 1, owner: "a", vault: one))
             let part = VaultPart(vault: two, offset: 0, data: Data([1]), isLast: true)
             #expect(await code { try await sites.clientB.keepVault(part) } == .staleEpoch)
 

@@ -49,7 +49,8 @@ package final class OwnershipRecords: Sendable {
             // Guessing who the owner is could let two copies be written.
             throw ReplicationError(
                 .damaged, "the ownership record of \(relationship) cannot be read",
-                hint: "remove the file \(path) at this host; if the vault agrees with the VM's definition about the owner, "
+                hint:
+                    "remove the file \(path) at this host; if the vault agrees with the VM's definition about the owner, "
                     + "perilune replicate writes it anew, and until then the VM is not started here",
                 context: ["path": path])
         }

@@ -103,7 +103,9 @@ package struct HostFailover: Sendable {
     private func manifest(of vm: String) throws -> Manifest {
         let kept = manifests.filter { !$0.points.isEmpty }
         let named = kept.filter { $0.vmName == vm }
-        if let newest = named.filter({ $0.releasedAt == nil }).max(by: { Self.age($0) < Self.age($1) }) { return newest }
+        if let newest = named.filter({ $0.releasedAt == nil }).max(by: { Self.age($0) < Self.age($1) }) {
+            return newest
+        }
         if let released = named.compactMap(\.releasedAt).max() {
             throw EngineError(
                 .refused,
@@ -267,7 +269,8 @@ package struct HostFailover: Sendable {
         if claim.mayHaveRun ?? (claim.checkpoint != nil) {
             claim.checkpoint = claim.checkpoint.flatMap { present.contains($0) ? $0 : nil }
         } else {
-            claim.checkpoint = try await hypervisor.track(uuid: record.vmUUID, epoch: record.epoch, disks: disks, present)
+            claim.checkpoint = try await hypervisor.track(
+                uuid: record.vmUUID, epoch: record.epoch, disks: disks, present)
         }
         claim.mayHaveRun = true
         guard claim != record.claim else { return }

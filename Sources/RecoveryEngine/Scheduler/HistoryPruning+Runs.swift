@@ -3,7 +3,9 @@ import VaultStore
 
 /// Removes runs of scripts and of plans that are over and beyond the limits.
 extension RecoveryEngine {
-    /// Runs of scripts. One that a run of a plan names stays with it; one that is under way always does.
+    /// Prunes runs of scripts.
+    ///
+    /// One that a run of a plan names stays with it; one that is under way always does.
     func pruneRuns(keeping named: NamedHistory, _ limits: HistoryLimits) async throws -> Int {
         let now = dependencies.clock.now
         let spent = try await vault.read { vault in
@@ -30,7 +32,9 @@ extension RecoveryEngine {
         return count
     }
 
-    /// Runs of plans with their steps. The last one of each kind of each plan stays, and so does one that can be taken up again.
+    /// Prunes runs of plans with their steps.
+    ///
+    /// The last one of each kind of each plan stays, and so does one that can be taken up again.
     func prunePlanRuns(_ limits: HistoryLimits) async throws -> Int {
         let now = dependencies.clock.now
         var count = 0

@@ -51,6 +51,12 @@ struct HostVisit: Sendable {
         let known = standing?.record
         if known == nil, try await !recordIsMissing(relationship, domain) { return }
         let wasAway = standing?.isConfirmed != true
+        let isOwed =
+            relationship.startOwedAt == relationship.epoch
+            || (wasAway && (relationship.ranAtOwner == true || relationship.autostart == true))
+        if isOwed, !domain.power.isActive, relationship.startOwedAt != relationship.epoch {
+            try await keep(relationship) { $0.startOwedAt = relationship.epoch }
+        }
         if wasAway || known?.startedAlone != nil || known?.claim != nil {
             if known == nil {
                 try await note(
@@ -71,17 +77,17 @@ struct HostVisit: Sendable {
             }
             if wasAway { report(.confirmed(vm: relationship.name, host: host.name)) }
         }
-        if wasAway, !domain.power.isActive, relationship.ranAtOwner == true || relationship.autostart == true {
+        if isOwed, !domain.power.isActive {
             guard try await stillSo(relationship) else { return }
             try await hypervisor.start(uuid: domain.uuid, paused: false)
             try await note(
                 relationship, .info,
                 "\(relationship.name) was started at \(host.name), which owns it, after the host had been away")
             report(.started(vm: relationship.name, host: host.name))
-            return try await keep(relationship) { $0.ranAtOwner = true }
+            return try await keep(relationship) { ($0.ranAtOwner, $0.startOwedAt) = (true, nil) }
         }
-        if relationship.ranAtOwner != domain.power.isActive {
-            try await keep(relationship) { $0.ranAtOwner = domain.power.isActive }
+        if relationship.ranAtOwner != domain.power.isActive || relationship.startOwedAt != nil {
+            try await keep(relationship) { ($0.ranAtOwner, $0.startOwedAt) = (domain.power.isActive, nil) }
         }
     }
 
@@ -230,7 +236,8 @@ struct HostVisit: Sendable {
             try vault.update(stored)
             var text = learned.words(vm: stored.value.name, host: host.name, point: number)
             if !runs {
-                text += learned.kind == .undo
+                text +=
+                    learned.kind == .undo
                     ? "; it does not run there: start it"
                     : "; it does not run there: start it, or change its recovery point, or undo the failover"
             }

@@ -125,7 +125,7 @@ struct HostFailoverTests {
         rig.world.change { $0.fenceIsBroken = true }
         let fence = try await refused(rig, .fence(["/bin/fence"]))
         #expect(fence.kind == .sourceNotDown && fence.hint?.contains("--declared-lost") == true)
-        let none = try await refused(rig, .recordedFence) { $0.context = nil }
+        let none = try await refused(rig, .recordedFence, networks: ["prod-a": "prod-b"]) { $0.context = nil }
         #expect(none.message.contains("no fence is recorded"))
     }
 
@@ -185,7 +185,9 @@ struct HostFailoverTests {
         case killed, shutDown, killedAndUndefined, shutDownAndUndefined
     }
 
-    @Test("After the host itself was down the VM starts again, and nothing that it wrote is missed", arguments: End.allCases)
+    @Test(
+        "After the host itself was down the VM starts again, and nothing that it wrote is missed",
+        arguments: End.allCases)
     func again(_ end: End) async throws {
         let rig = try await lost()
         try await run(rig)

@@ -118,7 +118,8 @@ struct RebuildRulesTests {
         #expect(try await rebuild(rig, [newer, older]).1.points == 2)
     }
 
-    @Test("A second relationship of one VM is left out by name; one of an older version is told of, and its points stay")
+    @Test(
+        "A second relationship of one VM is left out by name; one of an older version is told of, and its points stay")
     func leftOut() async throws {
         let rig = try await rig()
         let first = try await find(rig)

@@ -44,7 +44,9 @@ struct StartGuardTests {
         return StartGuard(records: OwnershipRecords(reading: folder, runtime: folder)).refusal(domainXML: xml)
     }
 
-    private func xml(_ mark: Ownership? = Ownership(relationship: relationship, owner: "a", epoch: 1), uuid: String = uuid)
+    private func xml(
+        _ mark: Ownership? = Ownership(relationship: relationship, owner: "a", epoch: 1), uuid: String = uuid
+    )
         throws -> String
     {
         var definition = try DomainDefinition(

@@ -131,7 +131,9 @@ struct HistoryTests {
         #expect(try await left() == ["new", "second", "live", "asked"])
     }
 
-    @Test("Runs of plans go with their steps, and then the jobs that they named; the last of each kind, and open ones, stay")
+    @Test(
+        "Runs of plans go with their steps, and then the jobs that they named; the last of each kind, and open ones, stay"
+    )
     func planRuns() async throws {
         let rig = try await Rig()
         let now = rig.clock.now

@@ -38,7 +38,9 @@ struct OwnerWatchTests {
         #expect(try await rig.watch() == [])
     }
 
-    @Test("What was off is confirmed and stays off; with its host's autostart from before, it starts", arguments: [true, false])
+    @Test(
+        "What was off is confirmed and stays off; with its host's autostart from before, it starts",
+        arguments: [true, false])
     func off(_ autostart: Bool) async throws {
         let rig = try await rig()
         try await rig.vault.write { vault in
@@ -66,14 +68,16 @@ struct OwnerWatchTests {
         #expect(try await events(rig, "word alone").count == 1)
     }
 
-    @Test("Wherever the watch dies, the next look comes to the same end, and starts the VM once")
-    func crashes() async throws {
+    @Test(
+        "Wherever the watch dies, the next look comes to the same end, and starts the VM once",
+        arguments: [true, false])
+    func crashes(afterEffect: Bool) async throws {
         var step = 1
         while true {
             let rig = try await rig()
             _ = try await rig.watch()
             try await boot(rig)
-            let fuse = Fuse(.dieAfterEffect(step))
+            let fuse = Fuse(afterEffect ? .dieAfterEffect(step) : .dieAfterWrite(step))
             _ = try? await SiteWatch(engine: rig.engine("dies", fuse: fuse)) { _ in }.look()
             guard fuse.wentOff else { break }
             _ = try await rig.watch()
@@ -84,6 +88,31 @@ struct OwnerWatchTests {
             step += 1
         }
         #expect(step > 2)
+    }
+
+    @Test("A start that fails is tried again at the next look; one that an operator has made meanwhile is not repeated")
+    func startFails() async throws {
+        let rig = try await rig()
+        _ = try await rig.watch()
+        try await boot(rig)
+        rig.world.change { $0.hosts["a"]?.startsFail = true }
+        guard case .trouble? = try await rig.watch().last else {
+            Issue.record("the start did not fail")
+            return
+        }
+        rig.world.change { $0.hosts["a"]?.startsFail = false }
+        #expect(try await rig.watch() == [.started(vm: "orders", host: "a")])
+        #expect(try await rig.relationship().startOwedAt == nil)
+
+        try await boot(rig)
+        rig.world.change { $0.hosts["a"]?.startsFail = true }
+        _ = try await rig.watch()
+        rig.world.change { $0.hosts["a"]?.startsFail = false }
+        rig.world.startByHand("orders", at: "a")
+        #expect(try await rig.watch() == [])
+        rig.world.shutDownInside("orders", at: "a")
+        #expect(try await rig.watch() == [], "it was shut down since: nobody owes it a start")
+        #expect(rig.world.power("orders", at: "a") == .off)
     }
 
     // MARK: The record is gone

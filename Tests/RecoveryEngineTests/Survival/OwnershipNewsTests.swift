@@ -53,7 +53,8 @@ struct OwnershipNewsTests {
         }
     }
 
-    @Test("It learns the whole of what it missed from the new owner, and goes on from there", arguments: Missed.allCases)
+    @Test(
+        "It learns the whole of what it missed from the new owner, and goes on from there", arguments: Missed.allCases)
     func learns(_ missed: Missed) async throws {
         let rig = try await rig()
         try await before(missed, rig)
