@@ -107,7 +107,8 @@ package struct SiteInspection: Sendable {
         let record = try await InspectionRecord.read(engine.vault)
         return VaultFacts(
             place: place, hosts: record.hosts.map(\.name), servers: record.servers.count,
-            standardLibrary: standardLibrary)
+            standardLibrary: standardLibrary, replicated: record.relationships.count,
+            replicator: try await engine.replicatorStanding(), now: engine.dependencies.clock.now)
     }
 
     // MARK: Endpoints

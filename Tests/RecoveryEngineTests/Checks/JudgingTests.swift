@@ -113,6 +113,14 @@ struct JudgingTests {
         .init("no qemu-nbd", "agent-programs", .fail, "apt-get install qemu-utils") {
             $0.setAnswers { $0.programs = [ProgramFacts(name: "qemu-nbd", path: nil)] }
         },
+        .init("no start hook", "start-hook", .fail, "install-hook --store /srv/points --runtime /run/a") {
+            $0.setAnswers {
+                $0.startHook = StartHookFacts(path: "/etc/hook", runtime: "/run/a", problem: "there is none")
+            }
+        },
+        .init("an agent that does not look for the hook", "start-hook", .skipped, "does not look") {
+            $0.setAnswers { $0.startHook = nil }
+        },
         .init("clock 1.9 s ahead", "clock-skew", .ok, "1.9") { $0.skew = .known(.init(seconds: 1.9, uncertainty: 0)) },
         .init("clock 5 s behind", "clock-skew", .warn, "behind") {
             $0.skew = .known(.init(seconds: -5, uncertainty: 0.1))
@@ -402,6 +410,16 @@ struct JudgingTests {
         .init("folder of everybody", "vault-permissions", .fail, "0777") { $0.place?.folderMode = 0o777 },
         .init("folder of everybody, sticky", "vault-permissions", .ok, "0600") { $0.place?.folderMode = 0o1777 },
         .init("on a share", "vault-file-system", .fail, "nfs4") { $0.place?.networkFileSystem = "nfs4" },
+        .init("nobody replicates", "replicator-runs", .fail, "none has run yet") { $0.replicator = .never },
+        .init("the replicator died", "replicator-runs", .fail, "replicate --vault /v/vault.db") {
+            $0.replicator = .died(LeaseHolder("v:7:x"), heard: checkTime)
+        },
+        .init("nobody replicates, and nothing is replicated", "replicator-runs", .ok, "no VM") {
+            ($0.replicator, $0.replicated) = (.never, 0)
+        },
+        .init("the vault could not be asked for its replicator", "replicator-runs", .skipped, "not open") {
+            $0.replicator = nil
+        },
         .init("disk nearly full", "vault-space", .warn, "1.0 MiB") { $0.place?.freeBytes = 1 << 20 },
         .init("no server", "hosts-registered", .warn, "no server") { $0.servers = 0 },
         .init("one host", "hosts-registered", .fail, "host-a") { $0.hosts = ["host-a"] },
