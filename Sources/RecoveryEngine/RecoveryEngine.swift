@@ -60,13 +60,17 @@ package final class RecoveryEngine: Sendable {
             }
             return try await drive(open.id, to: hold)
         }
-        try await finishOrphan(of: relationship, before: operation)
+        let finished = try await finishOrphan(of: relationship, before: operation)
         if operation == .unplannedFailover || operation == .plannedFailover {
             try await learnOfHostFailovers(
                 at: relationship.owner == relationship.source ? relationship.target : relationship.source)
         }
         let current = try await self.relationship(relationshipID)
-        try await check(operation, on: current, arguments: arguments)
+        do {
+            try await check(operation, on: current, arguments: arguments)
+        } catch let refusal as EngineError where finished != nil {
+            throw try await refused(refusal, operation, after: finished, current)
+        }
         let job = try await open(operation, on: relationship, arguments: arguments, run: run, hold: hold)
         return try await drive(job.id, to: hold)
     }
@@ -85,17 +89,44 @@ package final class RecoveryEngine: Sendable {
     }
 
     /// Drives another operation's job to its end first, if its engine is dead: nobody else may come to do it.
-    private func finishOrphan(of relationship: Relationship, before operation: Operation) async throws {
+    ///
+    /// One that fails and is given up is in nobody's way any more.
+    ///
+    /// - Returns: that job as it has ended; nil when there was none.
+    private func finishOrphan(of relationship: Relationship, before operation: Operation) async throws -> Job? {
         guard let open = try await openJob(of: relationship), open.operation != operation,
             !TransitionTable.ends(operation, running: open.operation),
             try await orphanedJobs().contains(where: { $0.id == open.id })
-        else { return }
-        try await drive(open.id)
+        else { return nil }
+        do {
+            return try await drive(open.id)
+        } catch let error as EngineError {
+            if let ended = try await vault.read({ try $0.object(Job.self, id: open.id)?.value }), !ended.state.isOpen {
+                return ended
+            }
+            throw EngineError(
+                error.kind,
+                "\(operation.rawValue) of \(relationship.name) has not begun: a dead engine had left its "
+                    + "\(open.operation.rawValue) open (job \(open.id)), which was taken up and stopped again: \(error.message)",
+                hint: error.hint, object: relationship.name, cause: error)
+        }
     }
 
-    /// Waits until no job is driven by this engine: a process that ends before would leave them to the next engine.
-    package func finishDriving() async {
-        while let driver = drivers.withLock({ $0.values.first }) { _ = await driver.result }
+    /// A refusal of an operation before which another one's job was driven on.
+    ///
+    /// It is no refusal to whoever asks whether something was changed: it has no rule, which its cause has.
+    private func refused(
+        _ refusal: EngineError, _ operation: Operation, after finished: Job?, _ relationship: Relationship
+    ) async throws -> EngineError {
+        guard let finished else { return refusal }
+        let ended = finished.state == .succeeded ? "driven to its end" : "taken up, and failed"
+        let owner = try await hosts.host(relationship.owner).name
+        return EngineError(
+            .failed,
+            "a dead engine had left \(finished.operation.rawValue) of \(relationship.name) open; that job was \(ended), and "
+                + "\(relationship.name) is \(relationship.state.rawValue) at \(owner) now. \(operation.rawValue) was not "
+                + "begun: \(refusal.message)",
+            hint: "look where it stands: perilune next \(relationship.name)", object: relationship.name, cause: refusal)
     }
 
     private static func words(_ arguments: [String: String]) -> String {

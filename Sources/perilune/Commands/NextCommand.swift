@@ -26,7 +26,10 @@ struct NextCommand: AsyncParsableCommand {
             }
             let row = try await engine.status(of: relationship)
             if options.json { return Terminal.say(try JSON.text(Answer(row))) }
-            Terminal.say("\(vm) is \(relationship.state.rawValue)\n" + StatusText.next(row, width: Terminal.width()))
+            let width = Terminal.width()
+            Terminal.say(
+                "\(vm) is \(relationship.state.rawValue)\n" + StatusText.next(row, width: width) + "\n\n"
+                    + StatusText.refused(row, width: width))
         }
     }
 
@@ -44,6 +47,8 @@ struct NextCommand: AsyncParsableCommand {
         var vm: String
         var state: String
         var summary: String
+        /// The command that takes up the job that has the VM, where its engine is dead.
+        var takeUp: String?
         var next: [Step]
         var refused: [Refused]
 
@@ -51,6 +56,7 @@ struct NextCommand: AsyncParsableCommand {
             vm = row.relationship.name
             state = row.relationship.state.rawValue
             summary = row.next.summary
+            takeUp = JobText.takeUp(row)
             next = row.next.steps.map { Step(operation: $0.operation.rawValue, why: $0.why) }
             refused = row.next.refused.map {
                 Refused(

@@ -10,14 +10,22 @@ struct StatusCommand: AsyncParsableCommand {
 
     @OptionGroup var options: VaultOptions
 
-    @Argument(help: "Show this VM only, with the reason for each operation that is refused.")
+    @Argument(help: "Show this VM only: what is possible now, its points, and what is refused.")
     var vm: String?
+
+    @Flag(help: "Of the one VM, say also why each other operation is refused.")
+    var why = false
+
+    func validate() throws {
+        if why, vm == nil { throw ValidationError("--why is about one VM: perilune status VM --why") }
+    }
 
     func run() async throws {
         try await Failure.reporting {
             let engine = try options.engine(display: JobDisplay(quiet: true))
             var rows = try await engine.status()
             let health = try await engine.health()
+            let replicator = try await engine.replicatorStanding()
             if let vm {
                 let names = rows.map(\.relationship.name)
                 rows = rows.filter { $0.relationship.name == vm }
@@ -37,21 +45,25 @@ struct StatusCommand: AsyncParsableCommand {
             let width = Terminal.width()
             var place: String?
             if let vault = engine.vault as? SQLiteVault { place = try await VaultPlaceText.line(of: vault) }
-            Terminal.say(StatusText.text(rows, health, width: width))
+            Terminal.say(StatusText.text(rows, health, replicator, now: now, width: width))
             if let place { Terminal.say(place) }
             for (plan, run) in try await engine.openPlanRuns() {
                 Terminal.say(
                     "plan \(plan.name): \(run.operation.rawValue) is \(run.state.rawValue)"
                         + (run.phase.map { ", at \($0)" } ?? "") + (run.failure.map { ": \($0.message)" } ?? ""))
             }
-            if let details { Terminal.say("\n" + StatusText.details(of: details, points, now: now, width: width)) }
+            if let details {
+                Terminal.say("\n" + StatusText.details(of: details, points, now: now, why: why, width: width))
+            }
         }
     }
 }
 
 /// The two forms of a status.
 enum StatusText {
-    static func text(_ rows: [VMStatus], _ health: VaultHealth, width: Int) -> String {
+    static func text(
+        _ rows: [VMStatus], _ health: VaultHealth, _ replicator: ReplicatorStanding, now: Timestamp, width: Int
+    ) -> String {
         guard !rows.isEmpty else { return "no VM is replicated yet" }
         let warnings = rows.flatMap { row in
             row.runsWithoutOwnership.filter { !isSuspended(row.relationship, at: $0) }.map {
@@ -65,7 +77,10 @@ enum StatusText {
         }
         let healths = Dictionary(
             health.items.map { ($0.relationship.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let notes = silent(rows) + rows.flatMap { Self.notes($0) + why(healths[$0.relationship.id]) }
+        var notes = silent(rows) + rows.flatMap { Self.notes($0, replicator, now) + why(healths[$0.relationship.id]) }
+        if !replicator.isRunning {
+            notes.append("perilune replicate does not run, so no point is made on time: \(replicator.words(now: now))")
+        }
         let table = [(true, true), (false, true), (false, false)].map {
             self.table(rows, healths, next: $0, direction: $1)
         }
@@ -100,16 +115,11 @@ enum StatusText {
     }
 
     /// What wants a line of its own below the table.
-    private static func notes(_ row: VMStatus) -> [String] {
+    private static func notes(_ row: VMStatus, _ replicator: ReplicatorStanding, _ now: Timestamp) -> [String] {
         let name = row.relationship.name
         var notes: [String] = []
         if let copy = formerCopy(row) { notes.append("\(name): \(copy)") }
-        if let job = row.job {
-            let stage = job.stages.first { $0.state == .begun }?.name
-            let held = job.isHeld ? ", held before \(job.hold?.rawValue ?? "its next stage") by a plan" : nil
-            notes.append(
-                "\(name): \(job.operation.rawValue) is under way" + (held ?? stage.map { ", at stage \($0)" } ?? ""))
-        }
+        if let job = row.job { notes.append(JobText.note(job, row.jobStanding, vm: name, replicator, now: now)) }
         if let excluded = row.relationship.excludedDisks {
             notes.append("\(name): left out of replication: \(excluded.joined(separator: ", "))")
         }
@@ -160,15 +170,13 @@ enum StatusText {
         row.next.steps.map(\.operation.rawValue)
     }
 
-    /// All about one VM: power, test VM, points, and each operation with the reason why it may not come next.
-    static func details(of row: VMStatus, _ points: [RecoveryPoint], now: Timestamp, width: Int) -> String {
+    /// All about one VM: what comes next first, then power, test VM and points, and at last what is refused.
+    static func details(of row: VMStatus, _ points: [RecoveryPoint], now: Timestamp, why: Bool, width: Int) -> String {
         let owner = row.owner?.name ?? "the owner"
         let power = row.runsAtOwner.map { $0 ? "runs at \(owner)" : "off at \(owner)" } ?? "\(owner) does not answer"
-        var text = "power: \(power)\n"
-        if let test = row.relationship.test {
-            text +=
-                "test VM: \(test.vmName) at \(row.target?.name ?? "?"), until \(Text.time(test.endsAt)) at the latest\n"
-        }
+        var text = next(row, width: width)
+        text += "\n\npower: \(power)\n"
+        for line in TestText.lines(of: row) { text += line + "\n" }
         text += "test: \(tested(row.relationship, now: now))\n"
         text += "\nrecovery points\n"
         text +=
@@ -178,28 +186,37 @@ enum StatusText {
                 points.map { point in
                     ["  \(point.number)", Text.time(point.at), point.cause.rawValue, Text.bytes(point.bytes)]
                 })
-        text += "\n\n" + next(row, width: width)
-        return text
+        if why { return text + "\n\n" + refused(row, width: width) }
+        let names = row.next.refused.map(\.operation.rawValue)
+        guard !names.isEmpty else { return text }
+        let short = "refused now: \(names.joined(separator: ", ")) (--why says why)"
+        return text + "\n\n" + Text.wrap(short, width: width).joined(separator: "\n")
     }
 
-    /// Where one VM stands, which operations come next, the recommended first, and why not the others.
+    /// Where one VM stands, and which operations come next, the recommended first.
     static func next(_ row: VMStatus, width: Int) -> String {
         var text = Text.wrap(row.next.summary, width: width).joined(separator: "\n")
         text += "\n\nnext\n"
+        let steps = row.next.steps.map { "\($0.operation.rawValue): \($0.why)" }
+        let lines = JobText.takeUp(row).map { [$0 + ": takes up the job whose engine is dead"] } ?? []
         text +=
-            row.next.steps.isEmpty
+            (lines + steps).isEmpty
             ? "  nothing now"
-            : row.next.steps.enumerated().flatMap { number, step in
-                Text.wrap("  \(number + 1). \(step.operation.rawValue): \(step.why)", width: width)
+            : (lines + steps).enumerated().flatMap { number, step in
+                Text.wrap("  \(number + 1). \(step)", width: width)
             }.joined(separator: "\n")
-        text += "\n\nrefused now\n"
-        text += row.verdicts.compactMap(\.refusal).map { refusal in
-            let hint = Text.wrap("      " + refusal.rule.hint, width: width)
-            let reason = Text.wrap(
-                "  \(refusal.operation.rawValue): \(refusal.rule.id). \(refusal.rule.sentence)", width: width)
-            return (reason + hint).joined(separator: "\n")
-        }.joined(separator: "\n")
         return text
+    }
+
+    /// Why the other operations may not come next.
+    static func refused(_ row: VMStatus, width: Int) -> String {
+        "refused now\n"
+            + row.next.refused.map { refusal in
+                let hint = Text.wrap("      " + refusal.rule.hint, width: width)
+                let reason = Text.wrap(
+                    "  \(refusal.operation.rawValue): \(refusal.rule.id). \(refusal.rule.sentence)", width: width)
+                return (reason + hint).joined(separator: "\n")
+            }.joined(separator: "\n")
     }
 
     /// Where the VM stands with its tests, and how old the last good one is.
@@ -239,6 +256,9 @@ enum StatusText {
         var ageSeconds: Double?
         var points: Int
         var job: String?
+        /// "driven", "held" or "orphaned"; with the last one, the command that takes the job up.
+        var jobStanding: String?
+        var takeUp: String?
         var lastError: String?
         /// Left out when the owner does not answer.
         var runsAtOwner: Bool?
@@ -272,6 +292,7 @@ enum StatusText {
                 source: row.source?.name, target: row.target?.name, epoch: row.relationship.epoch,
                 lastPoint: row.newestPoint?.number, lastPointAt: row.newestPoint?.at.milliseconds,
                 ageSeconds: row.newestPoint.map { now.seconds(since: $0.at) }, points: row.points, job: row.job?.id,
+                jobStanding: row.jobStanding.map(JobText.word), takeUp: JobText.takeUp(row),
                 lastError: row.relationship.lastError, runsAtOwner: row.runsAtOwner,
                 runsWithoutOwnership: row.runsWithoutOwnership.map(\.name),
                 testVM: row.relationship.test?.vmName, test: row.relationship.testStanding(now: now).word,
