@@ -1,4 +1,4 @@
-/// One row: what is measured, beside what, and the goal.
+/// One row: what is measured, beside what, the goal, and where a change has made it worse.
 package struct Figure: Sendable {
     /// What the goal is about.
     package enum Goal: Sendable {
@@ -12,98 +12,39 @@ package struct Figure: Sendable {
         case none
     }
 
+    /// Where a change has made it slower, whatever the machine.
+    ///
+    /// The goal is what is promised, and may be missed on a machine that is busy or unlike others. The bound lies beyond
+    /// what is usual by a quarter or so, so that only a change passes it.
+    package enum Bound: Sendable {
+        /// Of ours divided by the peer's.
+        case ratio(Double)
+        /// Of ours alone. A time is 1.3 times its goal, and counts as it stands on a machine on which the peer takes
+        /// the second figure; one on which the peer takes half as long again in the same run allows half as much again.
+        case limit(Double, whenPeerTakes: Double? = nil)
+    }
+
     package let name: String
     package let unit: String
     package let goal: Goal
+    /// Nil where only the goal counts, and for rows that are for information.
+    package let bound: Bound?
     /// Measures once; in the unit.
     package let ours: @Sendable () async throws -> Double
     package let peerName: String
     package let peer: (@Sendable () async throws -> Double)?
 
     package init(
-        name: String, unit: String, goal: Goal, ours: @escaping @Sendable () async throws -> Double,
+        name: String, unit: String, goal: Goal, bound: Bound? = nil,
+        ours: @escaping @Sendable () async throws -> Double,
         peerName: String = "", peer: (@Sendable () async throws -> Double)? = nil
     ) {
         self.name = name
         self.unit = unit
         self.goal = goal
+        self.bound = bound
         self.ours = ours
         self.peerName = peerName
         self.peer = peer
     }
-}
-
-/// A figure with the medians of its runs.
-struct Row {
-    let figure: Figure
-    let ours: Double
-    let peer: Double?
-
-    var ratio: Double? { peer.map { ours / $0 } }
-
-    var isMet: Bool? {
-        switch figure.goal {
-        case .ratio(let most): ratio.map { $0 <= most }
-        case .limit(let most): ours <= most
-        case .least(let least): ours >= least
-        case .none: nil
-        }
-    }
-
-    var goalText: String {
-        switch figure.goal {
-        case .ratio(let most): "<= \(shown(most)) x"
-        case .limit(let most): "<= \(shown(most)) \(figure.unit)"
-        case .least(let least): ">= \(shown(least)) \(figure.unit)"
-        case .none: "-"
-        }
-    }
-
-    var peerText: String {
-        guard let peer else { return "-" }
-        return "\(shown(peer)) \(figure.unit) (\(figure.peerName))"
-    }
-
-    var cells: [String] {
-        [
-            figure.name, "\(shown(ours)) \(figure.unit)", peerText, ratio.map { "\(shown($0)) x" } ?? "-", goalText,
-            isMet.map { $0 ? "ok" : "MISS" } ?? "-",
-        ]
-    }
-
-    var json: String {
-        var pairs = [
-            "\"name\": \"\(figure.name)\"", "\"unit\": \"\(figure.unit)\"", "\"ours\": \(ours)",
-            "\"goal\": \"\(goalText)\"",
-        ]
-        if let peer, let ratio {
-            pairs += ["\"peer\": \(peer)", "\"peer_name\": \"\(figure.peerName)\"", "\"ratio\": \(ratio)"]
-        }
-        if let isMet { pairs.append("\"ok\": \(isMet)") }
-        return "{" + pairs.joined(separator: ", ") + "}"
-    }
-}
-
-/// Measures each figure and its peer in turn, `runs` times, so that a slow moment of the machine meets both.
-func measure(_ figures: [Figure], runs: Int) async throws -> [Row] {
-    var rows: [Row] = []
-    for figure in figures {
-        var ours: [Double] = []
-        var peers: [Double] = []
-        for _ in 0..<runs {
-            ours.append(try await figure.ours())
-            if let peer = figure.peer { peers.append(try await peer()) }
-        }
-        rows.append(Row(figure: figure, ours: median(ours), peer: peers.isEmpty ? nil : median(peers)))
-    }
-    return rows
-}
-
-private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
-
-private func shown(_ value: Double) -> String {
-    let digits = value >= 100 ? 0 : value >= 10 ? 1 : 2
-    let scale = [1.0, 10.0, 100.0][digits]
-    let rounded = (value * scale).rounded() / scale
-    return digits == 0 ? "\(Int(rounded))" : "\(rounded)"
 }
