@@ -89,6 +89,9 @@ struct ReplicateCommand: AsyncParsableCommand {
         return server
     }
 
+    /// So many VMs are named when it starts.
+    private static let namedMost = 20
+
     /// What is replicated, and how often.
     private static func watched(by engine: RecoveryEngine) async throws -> String {
         let (relationships, policies) = try await engine.vault.read { vault in
@@ -100,7 +103,9 @@ struct ReplicateCommand: AsyncParsableCommand {
             return relationship.name + (policy.map { " every \($0.copyFrequencySeconds) s" } ?? "")
         }
         let count = relationships.count == 1 ? "1 VM" : "\(relationships.count) VMs"
-        return "replicating \(count): \(words.joined(separator: ", ")) (Ctrl-C stops)"
+        let named = words.prefix(namedMost).joined(separator: ", ")
+        let more = words.count > namedMost ? " and \(words.count - namedMost) more" : ""
+        return "replicating \(count): \(named)\(more) (Ctrl-C stops)"
     }
 }
 
