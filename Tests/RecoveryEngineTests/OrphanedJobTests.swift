@@ -88,6 +88,24 @@ struct OrphanedJobTests {
         #expect((error.cause as? EngineError)?.rule != nil)
     }
 
+    @Test("The same where the engine took that job up by itself when it started; it waits for it, and so does its end")
+    func takenUpAtTheStart() async throws {
+        let rig = try await orphan(.plannedFailover)
+        rig.clock.advance(seconds: 60)
+        let fuse = Fuse(.suspendAfterEffect(1))
+        let engine = rig.engine("starts", fuse: fuse)
+        let recovery = Task { try await engine.recoverOpenJobs() }
+        await fuse.waitUntilSuspended()
+        let attempt = Task { try await rig.run(.unplannedFailover, "orders", ["source": "declared lost"], by: engine) }
+        for _ in 0..<100 { await Task.yield() }
+        fuse.resume()
+        let error = try await engineError { _ = try await attempt.value }
+        #expect(error.kind == .failed && error.message.contains("driven to its end"), "\(error)")
+        await engine.finishRecoveries()
+        #expect(try await rig.relationship().state == .failedOver)
+        _ = try await recovery.value
+    }
+
     @Test("An orphan that fails and is given up is in nobody's way")
     func givenUp() async throws {
         let rig = try await orphan(.plannedFailover, effects: 1)

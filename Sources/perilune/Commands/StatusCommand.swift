@@ -197,7 +197,11 @@ enum StatusText {
     static func next(_ row: VMStatus, width: Int) -> String {
         var text = Text.wrap(row.next.summary, width: width).joined(separator: "\n")
         text += "\n\nnext\n"
-        let steps = row.next.steps.map { "\($0.operation.rawValue): \($0.why)" }
+        let name = row.relationship.name
+        let steps = row.next.steps.map { step in
+            "\(step.operation.rawValue): \(step.why)"
+                + (JobText.command(for: step.operation, vm: name).map { " (\($0))" } ?? "")
+        }
         let lines = JobText.takeUp(row).map { [$0 + ": takes up the job whose engine is dead"] } ?? []
         text +=
             (lines + steps).isEmpty

@@ -29,6 +29,22 @@ enum JobText {
         }
     }
 
+    /// The command that begins an operation, for whoever reads which may come next; nil where only a script can.
+    static func command(for operation: Operation, vm: String) -> String? {
+        let words: String? =
+            switch operation {
+            case .sync, .pause, .resume, .resync, .undo, .commit, .reverse, .unprotect, .cleanUpTest:
+                "\(operation.rawValue) \(Text.word(vm))"
+            case .cancelResync: "resync \(Text.word(vm)) --cancel"
+            case .testFailover: "test \(Text.word(vm))"
+            case .plannedFailover: "failover \(Text.word(vm)) --planned"
+            case .unplannedFailover: "failover \(Text.word(vm)) --fence, or --declared-lost"
+            case .changePoint: "change-point \(Text.word(vm)) --point NUMBER"
+            case .protect, .startFirstCopy, .importFirstCopy, .cancelFirstCopy, .pauseResync: nil
+            }
+        return words.map { "perilune \($0)" }
+    }
+
     /// The command that takes up the job that has the VM; nil where an engine drives it, or it waits for its plan.
     static func takeUp(_ row: VMStatus) -> String? {
         guard let job = row.job, row.jobStanding?.isOrphaned == true else { return nil }
