@@ -42,6 +42,7 @@ extension Job {
         let words: [String]
         switch operation {
         case .sync, .pause, .resume, .resync, .undo, .commit, .reverse, .unprotect: words = [operation.rawValue, vm]
+        case .pauseResync: words = ["pause", vm]
         case .cancelResync: words = ["resync", vm, "--cancel"]
         case .changePoint: words = ["change-point", vm] + take([("point", "--point", "")])
         case .plannedFailover:
@@ -61,7 +62,7 @@ extension Job {
                     ("within", "--within", "s"), ("scratch", "--scratch", "B"), ("notes", "--notes", ""),
                 ])
         case .cleanUpTest: words = ["clean-up-test", vm] + take([("notes", "--notes", "")])
-        case .protect, .startFirstCopy, .importFirstCopy, .cancelFirstCopy, .pauseResync: return nil
+        case .protect, .startFirstCopy, .importFirstCopy, .cancelFirstCopy: return nil
         }
         return left.isEmpty ? words : nil
     }

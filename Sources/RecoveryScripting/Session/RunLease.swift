@@ -1,5 +1,6 @@
 import RecoveryEngine
 import SiteModel
+import VaultStore
 
 /// Keeps a run known to be alive while something in the world waits for its end.
 ///

@@ -35,12 +35,13 @@ enum JobText {
             switch operation {
             case .sync, .pause, .resume, .resync, .undo, .commit, .reverse, .unprotect, .cleanUpTest:
                 "\(operation.rawValue) \(Text.word(vm))"
+            case .pauseResync: "pause \(Text.word(vm))"
             case .cancelResync: "resync \(Text.word(vm)) --cancel"
             case .testFailover: "test \(Text.word(vm))"
             case .plannedFailover: "failover \(Text.word(vm)) --planned"
             case .unplannedFailover: "failover \(Text.word(vm)) --fence, or --declared-lost"
             case .changePoint: "change-point \(Text.word(vm)) --point NUMBER"
-            case .protect, .startFirstCopy, .importFirstCopy, .cancelFirstCopy, .pauseResync: nil
+            case .protect, .startFirstCopy, .importFirstCopy, .cancelFirstCopy: nil
             }
         return words.map { "perilune \($0)" }
     }
