@@ -51,3 +51,7 @@ struct LabControl: LabPower {
         try await lab.returnSite(SiteName(parsing: site))
     }
 }
+
+extension LabError: PowerError {
+    package var advice: String? { hint }
+}
