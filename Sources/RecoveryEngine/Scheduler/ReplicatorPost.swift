@@ -29,7 +29,7 @@ package struct ReplicatorPost: Sendable {
         waiting: Bool = false, onWait: @Sendable (ReplicatorStanding) -> Void = { _ in },
         _ work: @escaping @Sendable () async throws -> Void
     ) async throws {
-        let lease = HeldLease(try await take(waiting: waiting, onWait: onWait), dependencies: dependencies)
+        let lease = KeptLease(try await take(waiting: waiting, onWait: onWait), dependencies: dependencies)
         do {
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 group.addTask {
@@ -37,7 +37,7 @@ package struct ReplicatorPost: Sendable {
                     return true
                 }
                 group.addTask {
-                    await lease.renewUntilLost()
+                    await lease.renewUntilCancelled()
                     return false
                 }
                 let isThrough = try await group.next() ?? true
@@ -90,7 +90,7 @@ package struct ReplicatorPost: Sendable {
     }
 
     /// What cannot be written here is told by the lease that runs out.
-    private func leave(_ held: HeldLease) async {
+    private func leave(_ held: KeptLease) async {
         let (lease, now) = (await held.lease, dependencies.clock.now)
         try? await engine.vault.write { vault in
             guard var present = try vault.objects(ReplicatorRecord.self).first, present.value.holder == lease.holder

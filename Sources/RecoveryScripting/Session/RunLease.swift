@@ -8,7 +8,7 @@ import VaultStore
 actor RunLease {
     private let engine: RecoveryEngine
     private let run: String
-    private var held: (lease: HeldLease, renewal: Task<Void, Never>)?
+    private var kept: KeptLease?
 
     init(engine: RecoveryEngine, run: String) {
         self.engine = engine
@@ -17,24 +17,21 @@ actor RunLease {
 
     /// Takes the lease, once, and renews it until `release`.
     func hold() async throws {
-        guard held == nil else { return }
+        guard kept == nil else { return }
         let (dependencies, name) = (engine.dependencies, RecoveryEngine.runLeaseName(run))
         let now = dependencies.clock.now
-        let lease = HeldLease(
-            try await engine.vault.write {
-                try $0.acquireLease(
-                    name, holder: dependencies.holder, now: now, lifetime: dependencies.leaseLifetime)
-            }, dependencies: dependencies)
-        // Whoever asked at the same time has it for the same holder: one renewal is enough.
-        guard held == nil else { return }
-        held = (lease, Task(executorPreference: dependencies.executor) { await lease.renewUntilLost() })
+        let lease = try await engine.vault.write {
+            try $0.acquireLease(
+                name, holder: dependencies.holder, now: now, lifetime: dependencies.leaseLifetime)
+        }
+        kept = KeptLease(lease, dependencies: dependencies)
+        await kept?.keep()
     }
 
     /// Gives the lease up.
     func release() async {
-        guard let (lease, renewal) = held else { return }
-        held = nil
-        renewal.cancel()
-        await lease.release()
+        let held = kept
+        kept = nil
+        await held?.drop()
     }
 }
