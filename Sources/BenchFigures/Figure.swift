@@ -19,8 +19,8 @@ package struct Figure: Sendable {
     package enum Bound: Sendable {
         /// Of ours divided by the peer's.
         case ratio(Double)
-        /// Of ours alone. A time is 1.3 times its goal, and counts as it stands on a machine on which the peer takes
-        /// the second figure; one on which the peer takes half as long again in the same run allows half as much again.
+        /// Of ours alone. A time counts as it stands on a machine on which the peer takes the second figure; one on which
+        /// the peer takes half as long again in the same run allows half as much again.
         case limit(Double, whenPeerTakes: Double? = nil)
     }
 
