@@ -20,13 +20,17 @@ package final class AgentService: Agent {
     /// Where senders reach this host's data listener.
     let dataAddress: String
     let storeID: String
+    /// Where what is known since the boot lies, and where libvirt's hooks do.
+    let runtime: String
+    let libvirtRoot: String
 
     /// Makes the service; `address` is where senders reach this host's data listener.
     ///
     /// `runtime` is a folder that a reboot empties: what lies there is known since the boot. Without one it lies in the
-    /// store, and a reboot is not noticed.
+    /// store, and a reboot is not noticed. `libvirtRoot` is libvirt's configuration folder, which is only looked at.
     package init(
-        site: String, store: String, runtime: String? = nil, address: String, limits: AgentLimits = AgentLimits()
+        site: String, store: String, runtime: String? = nil, libvirtRoot: String = StartHook.libvirtRoot,
+        address: String, limits: AgentLimits = AgentLimits()
     ) throws {
         guard store.hasPrefix("/") else {
             throw ReplicationError(
@@ -34,6 +38,8 @@ package final class AgentService: Agent {
         }
         self.site = site
         self.store = store
+        self.runtime = runtime ?? store
+        self.libvirtRoot = libvirtRoot
         dataAddress = address
         self.limits = limits
         // QEMU, which may run under a user of its own, passes through these to the images that it is given.

@@ -103,7 +103,9 @@ extension SimulatedAgent {
                 time: now, dataAddress: current.address, storeID: SimulatedHypervisor.hostUUID(host), store: store,
                 images: request.images.map { current.imageFacts($0) },
                 programs: request.programs.map { ProgramFacts(name: $0, path: current.path(ofProgram: $0)) },
-                endpoints: request.endpoints.map { state.outcome(of: $0, from: current) })
+                endpoints: request.endpoints.map { state.outcome(of: $0, from: current) },
+                startHook: StartHookFacts(
+                    path: StartHook.path(in: StartHook.libvirtRoot), runtime: OwnershipRecords.defaultRuntime))
         }
     }
 }
