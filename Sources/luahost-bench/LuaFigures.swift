@@ -1,3 +1,4 @@
+import BenchFigures
 import CLuaYardstick
 import LuaHost
 
