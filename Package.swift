@@ -99,7 +99,13 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        .testTarget(name: "LuaHostTests", dependencies: ["LuaHost"], exclude: ["Corpus"], swiftSettings: strict),
+        .testTarget(
+            name: "LuaHostTests", dependencies: ["LuaHost", "CLuaProbe", "CLuaShim"], exclude: ["Corpus"],
+            swiftSettings: strict),
+        // Reaches into the shim for tests: failing allocations, leaks, Lua's own libraries. In no product.
+        .target(
+            name: "CLuaProbe", dependencies: ["CLuaShim", "CLua"], path: "Tests/CLuaProbe",
+            cSettings: [.headerSearchPath("../../Sources/CLuaShim")]),
         .testTarget(name: "SiteModelTests", dependencies: ["SiteModel"], swiftSettings: strict),
         .testTarget(name: "VaultStoreTests", dependencies: ["VaultStore", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors", "TestSupport"], swiftSettings: strict),
@@ -154,7 +160,9 @@ if Context.environment["PERILUNE_PRODUCT"] == "Simulation" {
     package.targets.removeAll { !own.contains($0.name) }
     package.products.removeAll()
 } else if Context.environment["PERILUNE_PRODUCT"] == "LuaHost" {
-    let own: Set = ["BenchFigures", "CLua", "CLuaShim", "LuaHost", "CLuaYardstick", "luahost-bench", "LuaHostTests"]
+    let own: Set = [
+        "BenchFigures", "CLua", "CLuaShim", "CLuaProbe", "LuaHost", "CLuaYardstick", "luahost-bench", "LuaHostTests",
+    ]
     package.targets.removeAll { !own.contains($0.name) }
     package.products.removeAll { $0.name != "LuaHost" }
     package.dependencies = []

@@ -50,7 +50,7 @@ package final class RecoveryEngine: Sendable {
         _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
         hold: StageName? = nil
     ) async throws -> Job {
-        if let epoch = try await vault.identity()?.supersededBy { throw VaultError.superseded(by: epoch, nil) }
+        if let refusal = try await vault.identity()?.refusal(nil) { throw refusal }
         let relationship = try await relationship(relationshipID)
         if operation == .pause, let at = arguments["at"], ReplicationSide(rawValue: at) == nil {
             throw EngineError(
@@ -71,6 +71,7 @@ package final class RecoveryEngine: Sendable {
         let finished = try await finishOrphan(of: relationship, before: operation)
         if operation == .unplannedFailover || operation == .plannedFailover {
             try await learnOfHostFailovers(
+                of: relationship,
                 at: relationship.owner == relationship.source ? relationship.target : relationship.source)
         }
         let current = try await self.relationship(relationshipID)

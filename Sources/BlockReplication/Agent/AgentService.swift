@@ -84,6 +84,7 @@ package final class AgentService: Agent {
     // MARK: Ownership
 
     package func recordOwnership(_ record: OwnershipRecord) async throws {
+        if let vault = record.vault { try vaults.attend(vault) }
         try await gate.pass(record.relationship) {
             try records.write(record)
             if let store = try await stores.existing(record.relationship), await store.manifest.epoch <= record.epoch {
@@ -99,7 +100,13 @@ package final class AgentService: Agent {
     package func standings() async throws -> [OwnershipStanding] { try records.standings() }
 
     package func forgetOwnership(relationship: String) async throws {
-        try await gate.pass(relationship) { try records.remove(relationship) }
+        try await gate.pass(relationship) {
+            // First, for who finds the one without the other: points that nobody may start a VM from, and a record that is over.
+            if let store = try await stores.existing(relationship) {
+                try await store.release(at: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+            }
+            try records.remove(relationship)
+        }
     }
 
     // MARK: The vault
