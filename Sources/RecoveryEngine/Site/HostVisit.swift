@@ -26,7 +26,8 @@ struct HostVisit: Sendable {
         if let record = standing?.record, record.epoch > relationship.epoch {
             return try await hostIsAhead(relationship, record)
         }
-        if isFormerOwner, let domain, relationship.failover != nil || domain.power.isActive {
+        let isLeft = relationship.failover != nil || relationship.leftCopy != nil
+        if isFormerOwner, let domain, isLeft || domain.power.isActive {
             try await seeFormerOwner(relationship, standing, domain)
         } else if !isFormerOwner {
             try await seeOwner(relationship, standing, domain)
@@ -53,6 +54,8 @@ struct HostVisit: Sendable {
     private func seeOwner(
         _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?
     ) async throws {
+        // A copy that an undo has taken the VM from may still run at the other side: until that is known, this one rests.
+        guard relationship.leftCopy?.verdict != .unknown else { return }
         guard let domain, let agent, let standing, let known = standing.record else { return }
         let wasAway = !standing.isConfirmed
         if wasAway || known.startedAlone != nil || known.claim != nil {
@@ -79,6 +82,8 @@ struct HostVisit: Sendable {
             report(.started(vm: relationship.name, host: host.name))
             return try await keep(relationship) { $0.ranAtOwner = true }
         }
+        // An undo that was ended by another operation has not marked it, and so nobody could start it.
+        if !domain.power.isActive, known.epoch == relationship.epoch { try await mark(relationship, domain) }
         if relationship.ranAtOwner != domain.power.isActive {
             try await keep(relationship) { $0.ranAtOwner = domain.power.isActive }
         }
@@ -251,7 +256,7 @@ extension Relationship {
         state = .failedOver
         checkpoint = claim.checkpoint
         ranAtOwner = true
-        formerCopy = nil
+        (formerCopy, leftCopy) = (nil, nil)
         for image in images {
             guard let top = image.chain.first, let index = disks.firstIndex(where: { $0.target == image.target }) else {
                 continue

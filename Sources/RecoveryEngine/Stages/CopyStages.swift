@@ -49,6 +49,7 @@ extension JobDriver {
         // A failover that was taken up again may find that its guest was started meanwhile.
         if job.operation == .plannedFailover { try await shutDownAgain() }
         try await checkOwnership(of: relationship.source)
+        try await clearLeftCopy(ending: false)
         let target = try await hosts.agent(relationship.target)
         if let generation = fact("generation") {
             if let sealed = try await target.points(relationship: relationship.id).first(where: {

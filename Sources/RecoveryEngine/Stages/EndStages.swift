@@ -23,6 +23,11 @@ extension JobDriver {
                 try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
             }
         }
+        if other == relationship.target, try await hosts.reachableHypervisor(other) != nil,
+            try await hosts.reachableAgent(other) != nil
+        {
+            try await clearLeftCopy(ending: true)
+        }
         let policyID = relationship.policy
         let policy = try await dependencies.vault.read { try $0.object(Policy.self, id: policyID)?.value }
         let keeps = policy.map { !$0.deleteReplica } ?? false
@@ -63,7 +68,7 @@ extension JobDriver {
             relationship.checkpoint = nil
             relationship.failover = nil
             (relationship.autostart, relationship.formerCopy) = (nil, nil)
-            relationship.unseenCopy = unseen
+            (relationship.unseenCopy, relationship.leftCopy) = (unseen, nil)
             // Where it runs now is where it would be protected from again.
             if relationship.owner == relationship.target { swap(&relationship.source, &relationship.target) }
             for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
@@ -73,7 +78,8 @@ extension JobDriver {
     /// Whether the former owner was declared lost and cannot be seen to be off: it may return running after protection has
     /// ended, and is watched for.
     private func formerOwnerIsUnseen(_ other: String) async throws -> Bool {
-        guard relationship.failover?.sourceVerdict == .declared, other == relationship.source else { return false }
+        let wasDeclaredLost = relationship.failover?.sourceVerdict == .declared && other == relationship.source
+        guard wasDeclaredLost || (relationship.leftCopy != nil && other == relationship.target) else { return false }
         guard let hypervisor = try await hosts.reachableHypervisor(other) else { return true }
         do {
             return try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive ?? false
