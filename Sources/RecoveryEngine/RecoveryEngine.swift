@@ -69,7 +69,7 @@ package final class RecoveryEngine: Sendable {
             }
             return try await drive(open.id, to: hold)
         }
-        try await finishOrphan(of: relationship, before: operation, arguments)
+        try await finishOrphan(of: relationship, before: operation)
         if operation == .unplannedFailover || operation == .plannedFailover {
             try await learnOfHostFailovers(
                 at: relationship.owner == relationship.source ? relationship.target : relationship.source)
@@ -94,11 +94,9 @@ package final class RecoveryEngine: Sendable {
     }
 
     /// Drives another operation's job to its end first, if its engine is dead: nobody else may come to do it.
-    private func finishOrphan(
-        of relationship: Relationship, before operation: Operation, _ arguments: [String: String]
-    ) async throws {
+    private func finishOrphan(of relationship: Relationship, before operation: Operation) async throws {
         guard let open = try await openJob(of: relationship), open.operation != operation,
-            try await !isEnded(open, by: operation, on: relationship, arguments),
+            try await !isEnded(open, by: operation, on: relationship),
             try await orphanedJobs().contains(where: { $0.id == open.id })
         else { return }
         try await drive(open.id)
@@ -106,13 +104,13 @@ package final class RecoveryEngine: Sendable {
 
     /// Whether that job is ended by the operation, and not driven on for it.
     ///
-    /// A failover is ended only by an undo that gives its target up, and while that does not answer.
+    /// A failover is ended only by an undo, and while its target does not answer: the rules see to the rest.
     private func isEnded(
-        _ open: Job, by operation: Operation, on relationship: Relationship, _ arguments: [String: String]
+        _ open: Job, by operation: Operation, on relationship: Relationship
     ) async throws -> Bool {
         guard TransitionTable.ends(operation, running: open.operation) else { return false }
         guard operation == .undo else { return true }
-        guard relationship.owner == relationship.target, arguments["target"] != nil else { return false }
+        guard relationship.owner == relationship.target else { return false }
         let hypervisor = try await hosts.reachableHypervisor(relationship.target)
         guard hypervisor != nil else { return true }
         return try await hosts.reachableAgent(relationship.target) == nil

@@ -1,3 +1,5 @@
+import BlockReplication
+import Hypervisors
 import RecoveryEngine
 import SiteModel
 import Synchronization

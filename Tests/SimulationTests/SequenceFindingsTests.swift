@@ -200,7 +200,7 @@ struct SequenceFindingsTests {
             // It runs at b; at a lies the definition of the time before, on the disks of that time.
             try await rig.protect()
             #expect(try await rig.relationship().target == "a")
-            fail("hypervisor.define", at: "a", in: rig)
+            fail("agent.create-boot-images", at: "a", in: rig)
             await #expect(throws: EngineError.self) { try await rig.perform(.plannedFailover) }
             #expect(try await rig.relationship().owner == "a")
             #expect(try !rig.world.startByHand("orders", at: "a", hook: true))
@@ -264,6 +264,30 @@ struct SequenceFindingsTests {
             #expect(try await rig.relationship().state == .protected)
         }
         // Each point is compared with what its source held.
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("A VM is not protected towards a host where a copy of the time before is still active")
+    func formerCopyAtTheTarget() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            rig.world.cutOff(site: "a")
+            try await rig.perform(.unplannedFailover, "orders", ["source": "declared lost"])
+            rig.world.restore(site: "a")
+            try await rig.perform(.commit)
+            try await rig.perform(.unprotect)
+            let refused = try await refusal { try await rig.protect() }
+            #expect(refused.rule == "one-writable-copy")
+            try await SiteWatch(engine: rig.engine) { _ in }.look()
+            #expect(rig.world.power("orders", at: "a") == .paused)
+            #expect(try await refusal { try await rig.protect() }.rule == "one-writable-copy")
+            try rig.world.kill("orders", at: "a")
+            try await rig.protect()
+            try await rig.perform(.unplannedFailover)
+            #expect(rig.world.running("orders") == ["a"])
+        }
         #expect(rig.world.violations == [])
     }
 

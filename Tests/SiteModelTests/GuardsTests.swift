@@ -232,6 +232,9 @@ struct GuardsTests {
             title: "reverse while the old copy runs", operation: .reverse, state: .committed, rule: "one-writable-copy",
             facts: { $0.runningAt = ["host-a", "host-b"] }),
         GuardCase(
+            title: "protect while a copy of the time before runs at the target", operation: .protect,
+            state: .unprotected, rule: "one-writable-copy", facts: { $0.runningAt = ["host-a", "host-b"] }),
+        GuardCase(
             title: "cycle while the replica runs", operation: .sync, state: .protected, rule: "one-writable-copy",
             facts: { $0.runningAt = ["host-a", "host-b"] }),
         GuardCase(

@@ -153,7 +153,7 @@ package enum Guards {
             return RuleBook.shutdownNeeded
         case .undo where facts.sourceIntact != true:
             return RuleBook.sourceNotIntact
-        case .sync, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo, .reverse:
+        case .protect, .sync, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo, .reverse:
             return facts.runningAt?.contains(relationship.standby) == true ? RuleBook.oneWritableCopy : nil
         case .testFailover:
             guard let network = facts.testNetwork, network.isProduction else { return nil }
