@@ -53,7 +53,7 @@ extension RuleBook {
         id: "target-must-be-down",
         sentence:
             "An undo while the target does not answer needs it to be proven down, or declared lost by the operator.",
-        source: "site-recovery 2.4 rules 15, 16 and 18",
+        source: "site-recovery 2.4 rule 18",
         hint: "Bring the target back; or have it fenced (target = \"fence\"); or make sure by hand that the copy there "
             + "cannot run, and undo with target = \"declared lost\".")
 

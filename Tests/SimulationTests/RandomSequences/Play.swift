@@ -19,8 +19,6 @@ actor Play {
     private(set) var life = EngineLife()
     private(set) var engine: RecoveryEngine
     private var engines = 0
-    /// All VMs of the cloud; nil where there is only one.
-    private var plan: RecoveryPlan?
     var memory = Memory()
     var played = RandomSequence(seed: 0)
 
@@ -62,15 +60,6 @@ actor Play {
             try await engine.replicate(
                 vm: RandomSite.managementVM, from: home, to: away, policy: try await engine.ensurePolicy(policy),
                 networks: ["prod-a": "prod-b"])
-        }
-        if site.vms.count > 1 {
-            // The first VM before the others.
-            let groups = [
-                PlanGroup(name: "first", vms: Array(site.vms.prefix(1))),
-                PlanGroup(name: "others", vms: Array(site.vms.dropFirst())),
-            ]
-            plan = try await engine.ensurePlan(
-                PlanReader.Draft(name: "all", source: "vmm", target: "vmm", groups: groups, dependsOn: []))
         }
         memory.vault = try await vaultNumbers()
     }
@@ -177,9 +166,18 @@ actor Play {
 
     /// What becomes of each VM is checked as after any move; the run itself ends with a report or the engine's words.
     private func run(_ operation: PlanOperation, _ arguments: [String: String]) async throws {
-        guard let plan else { return }
+        let items = Set(try await vault.read { try $0.objects(ProtectedItem.self).map(\.value.name) })
+        let vms = site.vms.filter(items.contains)
+        guard !vms.isEmpty else { return }
+        // The first VM before the others.
+        let groups = [
+            PlanGroup(name: "first", vms: Array(vms.prefix(1))), PlanGroup(name: "others", vms: Array(vms.dropFirst())),
+        ]
+        let draft = PlanReader.Draft(
+            name: "all", source: "vmm", target: "vmm", groups: groups.filter { !$0.vms.isEmpty }, dependsOn: [])
         _ = try await answered {
-            try await self.engine.run(plan, PlanRunOptions(operation, arguments: arguments))
+            let plan = try await self.engine.ensurePlan(draft)
+            _ = try await self.engine.run(plan, PlanRunOptions(operation, arguments: arguments))
         }
     }
 
