@@ -97,18 +97,18 @@ let package = Package(
 
         .testTarget(name: "LuaHostTests", dependencies: ["LuaHost"], exclude: ["Corpus"], swiftSettings: strict),
         .testTarget(name: "SiteModelTests", dependencies: ["SiteModel"], swiftSettings: strict),
-        .testTarget(name: "VaultStoreTests", dependencies: ["VaultStore"], swiftSettings: strict),
-        .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors", "TestPrograms"], swiftSettings: strict),
+        .testTarget(name: "VaultStoreTests", dependencies: ["VaultStore", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "BlockReplicationTests", dependencies: ["BlockReplication", "TestPrograms"], swiftSettings: strict),
+            name: "BlockReplicationTests", dependencies: ["BlockReplication", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "RecoveryEngineTests",
             dependencies: [
-                "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "TestPrograms",
+                "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "TestSupport",
             ],
             swiftSettings: strict),
-        // Programs that tests start, and what they said.
-        .target(name: "TestPrograms", path: "Tests/TestPrograms", swiftSettings: strict),
+        // Programs that tests start, and folders for what tests write.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         // What both drivers are held to: a library, because tests of two targets run it.
         .target(
             name: "DriverContract", dependencies: ["SiteModel", "Hypervisors", "BlockReplication"],
@@ -124,14 +124,14 @@ let package = Package(
             name: "RecoveryScriptingTests",
             dependencies: [
                 "RecoveryScripting", "RecoveryEngine", "LuaHost", "SiteModel", "VaultStore", "Hypervisors",
-                "BlockReplication", "TestPrograms",
+                "BlockReplication", "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
             name: "LabTests",
             dependencies: [
                 "Lab", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
-                "DriverContract", "TestPrograms",
+                "DriverContract", "TestSupport",
                 // Sites run the program as their agents, and some tests run it as another engine.
                 "perilune",
             ],

@@ -48,12 +48,13 @@ struct AgentCheckTests {
     @Test("an agent greets another; a port of something else, and a closed one, are no agents")
     func greeting() async throws {
         try await TwoSites.with { sites in
-            let closed = try await closedPort()
+            let closed = try ClosedPort()
+            defer { closed.letGo() }
             try await serving({ socket in
                 say("220 something else, which talks as soon as it is connected to\r\n", socket)
                 socket.linger(seconds: 2)
             }) { other in
-                let ports = [try #require(UInt16(sites.b.address.split(separator: ":")[1])), other, closed]
+                let ports = [try #require(UInt16(sites.b.address.split(separator: ":")[1])), other, closed.number]
                 let answer = try await sites.clientA.check(
                     AgentCheck(
                         endpoints: ports.map { EndpointProbe(host: "127.0.0.1", port: $0, service: .agent) }))

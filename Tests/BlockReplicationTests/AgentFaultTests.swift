@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -158,9 +159,9 @@ struct AgentFaultTests {
             return
         }
         defer { _ = umount2(mount.path, Int32(MNT_DETACH)) }
-        try await TwoSites.with(storeB: mount.file("store")) { sites in
+        try await TwoSites.with(storeB: mount("store")) { sites in
             let (image, old, disks) = try await prepared(sites)
-            let filler = mount.file("filler")
+            let filler = mount("filler")
             let free = try await sites.clientB.status().freeBytes
             try Data(repeating: 1, count: Int(free) - (2 << 20)).write(to: URL(fileURLWithPath: filler))
             let ticket = try await sites.open(g[1], after: g[0], disks)
@@ -172,7 +173,7 @@ struct AgentFaultTests {
                 #expect(error.code == .noSpace)
                 #expect(error.hint.contains("free space"))
             }
-            #expect(try await eventually { try partFiles(mount.file("store")).isEmpty })
+            #expect(try await eventually { try partFiles(mount("store")).isEmpty })
             try FileManager.default.removeItem(atPath: filler)
             // Room for the whole point only because the first attempt has been thrown away.
             try await recovers(sites, image, old, Array(disks))

@@ -61,9 +61,9 @@ struct AgentProbeTests {
         try await answering("SSH-2.0-x\r\n") { port in
             #expect(await code { _ = try await get(port) } == .protocolViolation)
         }
-        var closed: UInt16 = 0
-        try await answering("") { closed = $0 }
-        #expect(await code { _ = try await get(closed) } == .disconnected)
+        let closed = try ClosedPort()
+        defer { closed.letGo() }
+        #expect(await code { _ = try await get(closed.number) } == .disconnected)
         #expect(await code { _ = try await get(1, path: "/a b\r\nX: y") } == .invalidArgument)
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -15,12 +16,12 @@ struct AgentSpeedTests {
         let mount = try Scratch()
         try await runTool("mount", "-t", "tmpfs", "-o", "size=6g", "tmpfs", mount.path)
         defer { _ = umount2(mount.path, Int32(MNT_DETACH)) }
-        try await TwoSites.with(storeB: mount.file("store")) { sites in
-            let raw = mount.file("disk.raw")
+        try await TwoSites.with(storeB: mount("store")) { sites in
+            let raw = mount("disk.raw")
             try await runTool("dd", "if=/dev/urandom", "of=\(raw)", "bs=1M", "count=1024")
             var image = DiskImage(path: raw, format: "raw")
             if format == "qcow2" {
-                let path = mount.file("disk.qcow2")
+                let path = mount("disk.qcow2")
                 try await runTool("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, path)
                 image = DiskImage(path: path, format: "qcow2")
             }

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 import SiteModel
-import TestPrograms
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -16,7 +16,8 @@ func runTool(_ arguments: String...) async throws -> String {
 
 /// Two sites on one machine: an agent each, with its own store, control socket and data port on the loopback.
 final class TwoSites: Sendable {
-    let folder: String
+    private let scratch: Scratch
+    var folder: String { scratch.path }
     let a: AgentServer
     let b: AgentServer
     let clientA: AgentClient
@@ -26,11 +27,8 @@ final class TwoSites: Sendable {
 
     /// Starts both agents; `storeB` puts the second one's store elsewhere.
     init(storeB: String? = nil, limits: AgentLimits = AgentLimits()) throws {
-        var template = Array("/tmp/perilune-agents-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else {
-            throw ReplicationError.system("making a scratch folder", errno: errno)
-        }
-        folder = String(cString: made)
+        scratch = try Scratch()
+        let folder = scratch.path
         a = try AgentServer(
             site: "a", controlSocket: folder + "/a/control", listen: "127.0.0.1:0", store: folder + "/a/store",
             limits: limits)
@@ -47,7 +45,7 @@ final class TwoSites: Sendable {
         clientB.close()
         await a.stop()
         await b.stop()
-        try? FileManager.default.removeItem(atPath: folder)
+        scratch.remove()
     }
 
     /// Runs a test's body, and ends the sites whatever comes of it.

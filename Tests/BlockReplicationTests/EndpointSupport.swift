@@ -1,14 +1,15 @@
 import Foundation
 import Glibc
 import Synchronization
-import TestPrograms
+import TestSupport
 import Testing
 
 @testable import BlockReplication
 
 /// Certificates made by the openssl program: an authority, and servers that it vouches for, or does not.
 struct TestCertificates: Sendable {
-    let folder: String
+    private let scratch: Scratch
+    var folder: String { scratch.path }
     var authority: String { folder + "/ca.pem" }
 
     /// Kinds of server certificates, each in a file of its own with its key.
@@ -17,21 +18,14 @@ struct TestCertificates: Sendable {
     }
 
     static func make() async throws -> TestCertificates {
-        var template = Array("/tmp/perilune-tls-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else {
-            throw ReplicationError.system("making a scratch folder", errno: errno)
-        }
-        let certificates = TestCertificates(folder: String(cString: made))
-        do { try await certificates.fill() } catch {
-            certificates.remove()
-            throw error
-        }
+        let certificates = TestCertificates(scratch: try Scratch())
+        try await certificates.fill()
         return certificates
     }
 
     func file(_ kind: Kind, _ part: String) -> String { "\(folder)/\(kind.rawValue).\(part)" }
 
-    func remove() { try? FileManager.default.removeItem(atPath: folder) }
+    func remove() { scratch.remove() }
 
     private func fill() async throws {
         for name in ["ca", "ca2"] {
@@ -140,8 +134,36 @@ func serving<Value: Sendable>(
     return try result.get()
 }
 
-/// A port of the loopback at which nobody listens.
-func closedPort() async throws -> UInt16 { try await serving({ _ in }, { $0 }) }
+/// A port of the loopback at which nobody listens, and nobody else can, until it is closed.
+///
+/// A port that was merely free a moment ago may be given to another test's server.
+struct ClosedPort: Sendable {
+    let number: UInt16
+    private let descriptor: Int32
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw ReplicationError.system("opening a socket", errno: errno) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let failed = withUnsafeMutablePointer(to: &address) { [descriptor] in
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                // Bound and not listening: the kernel refuses a connection.
+                bind(descriptor, $0, length) != 0 || getsockname(descriptor, $0, &length) != 0
+            }
+        }
+        guard !failed else {
+            let error = ReplicationError.system("holding a port", errno: errno)
+            close(descriptor)
+            throw error
+        }
+        number = UInt16(bigEndian: address.sin_port)
+    }
+
+    func letGo() { close(descriptor) }
+}
 
 /// Reads up to the end of an HTTP head.
 func readHead(_ socket: StreamSocket) -> String {

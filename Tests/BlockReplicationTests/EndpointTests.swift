@@ -27,7 +27,9 @@ struct EndpointTests {
 
     @Test("a refused port, an unknown name and a host that says nothing are three causes")
     func causes() async throws {
-        let refused = await EndpointProber.run(probe(try await closedPort()))
+        let closed = try ClosedPort()
+        defer { closed.letGo() }
+        let refused = await EndpointProber.run(probe(closed.number))
         #expect(refused.failure?.cause == .refused, "\(refused)")
         let unknown = await EndpointProber.run(probe(443, host: "no-such-host.invalid"))
         #expect(unknown.failure?.cause == .nameUnknown, "\(unknown)")
@@ -81,9 +83,10 @@ struct EndpointTests {
 
     @Test("outcomes come in the order of the probes, many at once")
     func order() async throws {
-        let closed = try await closedPort()
+        let closed = try ClosedPort()
+        defer { closed.letGo() }
         try await serving({ _ in }) { port in
-            let probes = (0..<30).map { probe($0.isMultiple(of: 2) ? port : closed) }
+            let probes = (0..<30).map { probe($0.isMultiple(of: 2) ? port : closed.number) }
             let outcomes = await EndpointProber.run(probes)
             #expect(outcomes.map { $0.failure == nil } == (0..<30).map { $0.isMultiple(of: 2) })
         }
@@ -174,10 +177,11 @@ struct EndpointTests {
 
     @Test("a proxy that is not there, or says nothing, is named")
     func noProxy() async throws {
-        let closed = try await closedPort()
-        let refused = await EndpointProber.run(probe(443, .tls, host: "far.example.org", proxy: closed))
+        let closed = try ClosedPort()
+        defer { closed.letGo() }
+        let refused = await EndpointProber.run(probe(443, .tls, host: "far.example.org", proxy: closed.number))
         #expect(refused.failure?.cause == .proxyFailed)
-        #expect(refused.failure?.message.contains("127.0.0.1:\(closed)") == true)
+        #expect(refused.failure?.message.contains("127.0.0.1:\(closed.number)") == true)
         let silent = try await serving({ socket in
             _ = readHead(socket)
             _ = readHead(socket)

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -28,12 +29,12 @@ struct ImagesOverlayTests {
         let scratch = try Scratch()
         var generator = SeededGenerator(seed: seed)
         let disk = ReferenceDisk(size: shape.size)
-        let base = try RawBaseWriter(creating: scratch.file("base.raw"), size: disk.size)
+        let base = try RawBaseWriter(creating: scratch("base.raw"), size: disk.size)
         _ = try disk.change(30, longest: 64, &generator, to: [base])
         _ = try base.finish()
         #expect(try await reads(ImageLayer(path: base.path, format: .raw), as: disk, in: scratch))
 
-        let path = scratch.file("p1.qcow2")
+        let path = scratch("p1.qcow2")
         let writer = try OverlayWriter(
             creating: path, size: disk.size, backing: BackingReference(file: "base.raw", format: .raw))
         let touched = try disk.change(shape.changes, longest: shape.longest, &generator, to: [writer])
@@ -61,13 +62,13 @@ struct ImagesOverlayTests {
         let scratch = try Scratch()
         var generator = SeededGenerator(seed: seed)
         let disk = ReferenceDisk(size: (24 << 20) + 512 * Int(seed % 8))
-        let base = try RawBaseWriter(creating: scratch.file("p0"), size: disk.size)
+        let base = try RawBaseWriter(creating: scratch("p0"), size: disk.size)
         _ = try disk.change(40, longest: 200, &generator, to: [base])
         _ = try base.finish()
         var maps: [ExtentMap] = [.whole(disk.size)]
         for number in 1...6 {
             let writer = try OverlayWriter(
-                creating: scratch.file("p\(number)"), size: disk.size,
+                creating: scratch("p\(number)"), size: disk.size,
                 backing: BackingReference(file: "p\(number - 1)", format: number == 1 ? .raw : .qcow2))
             _ = try disk.change(60, longest: 60, &generator, to: [writer])
             maps.append(try writer.finish().extents)
@@ -76,17 +77,17 @@ struct ImagesOverlayTests {
         while chain.count > 1 {
             let index = Int.random(in: 0..<chain.count - 1, using: &generator)
             let (older, newer) = (chain[index], chain[index + 1])
-            let part = scratch.file("p\(newer).part")
+            let part = scratch("p\(newer).part")
             let summary = try OverlayMerge.merge(
-                older: scratch.file("p\(older)"), newer: scratch.file("p\(newer)"), to: part)
+                older: scratch("p\(older)"), newer: scratch("p\(newer)"), to: part)
             maps[newer] = maps[older].union(maps[newer])
             #expect(summary.extents == maps[newer])
-            try FileManager.default.removeItem(atPath: scratch.file("p\(newer)"))
-            try FileManager.default.moveItem(atPath: part, toPath: scratch.file("p\(newer)"))
-            try FileManager.default.removeItem(atPath: scratch.file("p\(older)"))
+            try FileManager.default.removeItem(atPath: scratch("p\(newer)"))
+            try FileManager.default.moveItem(atPath: part, toPath: scratch("p\(newer)"))
+            try FileManager.default.removeItem(atPath: scratch("p\(older)"))
             chain.remove(at: index)
-            try await QemuImg.check(ImageLayer(path: scratch.file("p\(newer)"), format: .qcow2))
-            #expect(try await reads(ImageLayer(path: scratch.file("p6"), format: .qcow2), as: disk, in: scratch))
+            try await QemuImg.check(ImageLayer(path: scratch("p\(newer)"), format: .qcow2))
+            #expect(try await reads(ImageLayer(path: scratch("p6"), format: .qcow2), as: disk, in: scratch))
         }
     }
 
@@ -95,10 +96,10 @@ struct ImagesOverlayTests {
         let scratch = try Scratch()
         var generator = SeededGenerator(seed: 5)
         let disk = ReferenceDisk(size: 32 << 20)
-        try disk.save(scratch.file("zero.raw"))
+        try disk.save(scratch("zero.raw"))
         disk.fill(0, disk.size, &generator)
         let writer = try OverlayWriter(
-            creating: scratch.file("p"), size: disk.size, backing: BackingReference(file: "zero.raw", format: .raw))
+            creating: scratch("p"), size: disk.size, backing: BackingReference(file: "zero.raw", format: .raw))
         nonisolated(unsafe) let shared = disk
         DispatchQueue.concurrentPerform(iterations: 4) { lane in
             for block in stride(from: UInt64(lane), to: 512, by: 4) {
@@ -117,9 +118,9 @@ struct ImagesOverlayTests {
     func largeDisk() async throws {
         let scratch = try Scratch()
         let size: UInt64 = 8 << 40
-        _ = try RawBaseWriter(creating: scratch.file("base"), size: size).finish()
+        _ = try RawBaseWriter(creating: scratch("base"), size: size).finish()
         let writer = try OverlayWriter(
-            creating: scratch.file("p"), size: size, backing: BackingReference(file: "base", format: .raw))
+            creating: scratch("p"), size: size, backing: BackingReference(file: "base", format: .raw))
         var generator = SeededGenerator(seed: 1)
         let block = ReferenceDisk(size: 4096)
         block.fill(0, 4096, &generator)
@@ -138,7 +139,7 @@ struct ImagesOverlayTests {
     func refusedRanges(offset: UInt64, length: UInt64) throws {
         let scratch = try Scratch()
         let writer = try OverlayWriter(
-            creating: scratch.file("p"), size: 12288, backing: BackingReference(file: "b", format: .raw))
+            creating: scratch("p"), size: 12288, backing: BackingReference(file: "b", format: .raw))
         let error = #expect(throws: ReplicationError.self) { try writer.zero(offset: offset, length: length) }
         #expect(error?.code == .invalidArgument)
     }
@@ -147,27 +148,27 @@ struct ImagesOverlayTests {
     func foreignFiles() async throws {
         let scratch = try Scratch()
         let writer = try OverlayWriter(
-            creating: scratch.file("unfinished"), size: 1 << 20, backing: BackingReference(file: "b", format: .raw))
+            creating: scratch("unfinished"), size: 1 << 20, backing: BackingReference(file: "b", format: .raw))
         let disk = ReferenceDisk(size: 1 << 20)
         try writer.write(disk.slice(0, 1 << 20), at: 0)
         let unfinished = #expect(throws: ReplicationError.self) {
-            _ = try OverlayReader(opening: scratch.file("unfinished"))
+            _ = try OverlayReader(opening: scratch("unfinished"))
         }
         #expect(unfinished?.code == .damaged)
 
-        try disk.save(scratch.file("b"))
+        try disk.save(scratch("b"))
         let foreign: [(String, [String])] = [
             ("plain", ["-b", "b", "-F", "raw"]),
             ("other-clusters", ["-o", "extended_l2=on,cluster_size=64k", "-b", "b", "-F", "raw"]),
             ("no-backing", ["-o", "extended_l2=on,cluster_size=128k"]),
-            ("lazy", ["-o", "extended_l2=on,cluster_size=128k,data_file=\(scratch.file("x"))"]),
+            ("lazy", ["-o", "extended_l2=on,cluster_size=128k,data_file=\(scratch("x"))"]),
         ]
         for (name, options) in foreign {
             let size = options.contains("-b") ? [] : ["1M"]
-            let made = try await QemuImg.run(["create", "-f", "qcow2"] + options + [scratch.file(name)] + size)
+            let made = try await QemuImg.run(["create", "-f", "qcow2"] + options + [scratch(name)] + size)
             #expect(made.exitCode == 0, "\(made.text)")
             let error = #expect(throws: ReplicationError.self, "\(name)") {
-                _ = try OverlayReader(opening: scratch.file(name))
+                _ = try OverlayReader(opening: scratch(name))
             }
             #expect(error?.code == .unsupported)
         }
@@ -178,7 +179,7 @@ struct ImagesOverlayTests {
         let scratch = try Scratch()
         let disk = ReferenceDisk(size: 1 << 20)
         let writer = try OverlayWriter(
-            creating: scratch.file("p"), size: disk.size, backing: BackingReference(file: "b", format: .raw))
+            creating: scratch("p"), size: disk.size, backing: BackingReference(file: "b", format: .raw))
         try writer.write(disk.slice(0, 8192), at: 0)
         _ = try writer.finish()
         let reader = try OverlayReader(opening: writer.path)
@@ -196,8 +197,8 @@ struct ImagesOverlayTests {
         for size in [512, (40 << 20) + 512] {
             let disk = ReferenceDisk(size: size)
             disk.fill(0, 512, &generator)
-            try disk.save(scratch.file("base-\(size)"))
-            let layer = ImageLayer(path: scratch.file("boot-\(size)"), format: .qcow2)
+            try disk.save(scratch("base-\(size)"))
+            let layer = ImageLayer(path: scratch("boot-\(size)"), format: .qcow2)
             try EmptyOverlay.create(
                 layer.path, size: disk.size, backing: BackingReference(file: "base-\(size)", format: .raw))
             try await QemuImg.check(layer)

@@ -1,24 +1,8 @@
 import Foundation
 import Glibc
+import TestSupport
 
 @testable import BlockReplication
-
-/// A directory that goes when the test does.
-final class Scratch {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/perilune-images-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else {
-            throw ReplicationError.system("making a scratch directory", errno: errno)
-        }
-        path = String(cString: made)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func file(_ name: String) -> String { path + "/" + name }
-}
 
 /// SplitMix64: the same seed gives the same test.
 struct SeededGenerator: RandomNumberGenerator {
@@ -106,7 +90,7 @@ final class ReferenceDisk {
 
 /// True when the image reads as the disk does, in the eyes of qemu-img.
 func reads(_ layer: ImageLayer, as disk: ReferenceDisk, in scratch: Scratch) async throws -> Bool {
-    let reference = scratch.file("reference-\(UUID().uuidString).raw")
+    let reference = scratch("reference-\(UUID().uuidString).raw")
     try disk.save(reference)
     defer { unlink(reference) }
     return try await QemuImg.haveSameContent(layer, ImageLayer(path: reference, format: .raw))

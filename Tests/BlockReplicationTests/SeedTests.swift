@@ -1,5 +1,6 @@
 import Foundation
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -54,8 +55,9 @@ struct SeedTests {
 
     @Test("A test's data goes with its disks, an owner's newest data stays, and forgetting takes all")
     func agent() async throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "perilune-seeds-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let folder = scratch.path
         let agent = try AgentService(site: "b", store: folder, address: "127.0.0.1:1")
         func write(_ relationship: String, _ epoch: Int) async throws -> String {
             try await agent.writeSeed(GuestSeed(relationship: relationship, epoch: epoch, files: ["meta-data": "m"]))

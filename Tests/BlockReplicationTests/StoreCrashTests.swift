@@ -1,5 +1,6 @@
 import Foundation
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -64,7 +65,7 @@ struct StoreCrashTests {
 
         var step = 0
         while true {
-            let root = site.scratch.file("crash-\(step)")
+            let root = site.scratch("crash-\(step)")
             try FileManager.default.copyItem(atPath: site.root, toPath: root)
             // Each attempt starts from the same disks and makes the same changes.
             for (target, data) in disks { data.withUnsafeBytes { site.disks[target]?.bytes.copyMemory(from: $0) } }

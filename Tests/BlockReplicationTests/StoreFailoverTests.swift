@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -98,19 +99,19 @@ struct StoreFailoverTests {
         let site = try Site(seed: 33, sizes: ["vda": (5 << 20) + 512])
         let disk = try #require(site.disks["vda"])
         disk.fill(0, 3 << 20, &site.generator)
-        try disk.save(site.scratch.file("under.raw"))
+        try disk.save(site.scratch("under.raw"))
         let path: String
         if format == .qcow2 {
-            path = site.scratch.file("former.qcow2")
+            path = site.scratch("former.qcow2")
             let made = try await QemuImg.run([
-                "create", "-f", "qcow2", "-b", site.scratch.file("under.raw"), "-F", "raw", path,
+                "create", "-f", "qcow2", "-b", site.scratch("under.raw"), "-F", "raw", path,
             ])
             #expect(made.exitCode == 0)
             try await write(to: path, "0xcd 1M 64k")
             let part = UnsafeMutableRawBufferPointer(rebasing: disk.bytes[(1 << 20)..<(1 << 20) + 65536])
             _ = part.initializeMemory(as: UInt8.self, repeating: 0xcd)
         } else {
-            path = site.scratch.file("under.raw")
+            path = site.scratch("under.raw")
         }
         let before = try Data(contentsOf: URL(fileURLWithPath: path))
         let store = try site.open()
@@ -126,7 +127,7 @@ struct StoreFailoverTests {
         let layers = await store.manifest.layers.count
         #expect(
             chain.map(\.path).suffix(format == .raw ? 1 : 2)
-                == (format == .raw ? [path] : [path, site.scratch.file("under.raw")]))
+                == (format == .raw ? [path] : [path, site.scratch("under.raw")]))
         #expect(chain.count == 1 + layers + (format == .raw ? 1 : 2))
         #expect(try await QemuImg.backingChain(of: chain[0]) == chain)
         #expect(try await store.maps(newerThan: Site.generation(50)).keys.sorted() == ["vda"])
@@ -140,14 +141,14 @@ struct StoreFailoverTests {
     func adoptRefused() async throws {
         let site = try Site(seed: 34, sizes: ["vda": 1 << 20])
         let disk = try #require(site.disks["vda"])
-        try disk.save(site.scratch.file("d.raw"))
+        try disk.save(site.scratch("d.raw"))
         let store = try site.open()
         let cases: [(ReplicationError.Code, ExternalDisk, Int)] = [
-            (.notFound, .init(target: "vda", path: site.scratch.file("none"), format: .raw, size: disk.size), 2),
+            (.notFound, .init(target: "vda", path: site.scratch("none"), format: .raw, size: disk.size), 2),
             (.invalidArgument, .init(target: "vda", path: "d.raw", format: .raw, size: disk.size), 2),
-            (.invalidArgument, .init(target: "vda", path: site.scratch.file("d.raw"), format: .raw, size: 512), 2),
-            (.damaged, .init(target: "vda", path: site.scratch.file("d.raw"), format: .qcow2, size: disk.size), 2),
-            (.staleEpoch, .init(target: "vda", path: site.scratch.file("d.raw"), format: .raw, size: disk.size), 0),
+            (.invalidArgument, .init(target: "vda", path: site.scratch("d.raw"), format: .raw, size: 512), 2),
+            (.damaged, .init(target: "vda", path: site.scratch("d.raw"), format: .qcow2, size: disk.size), 2),
+            (.staleEpoch, .init(target: "vda", path: site.scratch("d.raw"), format: .raw, size: disk.size), 0),
         ]
         let before = await store.manifest
         for (code, external, epoch) in cases {
@@ -207,7 +208,7 @@ struct StoreFailoverTests {
         let site = try Site(seed: 36, sizes: ["vda": 1 << 20])
         let store = try site.open()
         try await site.cycle(store, 1)
-        let outside = site.scratch.file("outside.qcow2")
+        let outside = site.scratch("outside.qcow2")
         let made = try await QemuImg.run([
             "create", "-f", "qcow2", "-b", store.path + "/base-vda.raw", "-F", "raw", outside,
         ])

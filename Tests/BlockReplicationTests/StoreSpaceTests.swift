@@ -1,5 +1,5 @@
 import Foundation
-import TestPrograms
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -16,7 +16,7 @@ struct StoreSpaceTests {
             return
         }
         defer { _ = run("/bin/umount", ["-l", mount.path]) }
-        let site = try Site(seed: 60, sizes: ["vda": 16 << 20], root: mount.file("store"))
+        let site = try Site(seed: 60, sizes: ["vda": 16 << 20], root: mount("store"))
         let store = try site.open()
         let disk = try #require(site.disks["vda"])
         for number in 1...3 { try await site.cycle(store, number) }
@@ -35,7 +35,7 @@ struct StoreSpaceTests {
         try await site.verify(store)
 
         // Less is left than the merger of two points needs.
-        let filler = mount.file("filler")
+        let filler = mount("filler")
         let free = try await store.freeBytes()
         try Data(repeating: 1, count: Int(free) - 65536).write(to: URL(fileURLWithPath: filler))
         let merge = await #expect(throws: ReplicationError.self) { try await store.retire([Site.generation(2)]) }

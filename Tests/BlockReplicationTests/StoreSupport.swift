@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -44,7 +45,7 @@ final class StoreSite: @unchecked Sendable {
         seed: UInt64, sizes: [String: Int] = ["vda": (6 << 20) + 512, "vdb": 1 << 20], root: String? = nil
     ) throws {
         scratch = try Scratch()
-        self.root = root ?? scratch.file("store")
+        self.root = root ?? scratch("store")
         generator = SeededGenerator(seed: seed)
         for (target, size) in sizes { disks[target] = ReferenceDisk(size: size) }
     }
@@ -70,7 +71,7 @@ final class StoreSite: @unchecked Sendable {
         for (target, disk) in disks.sorted(by: { $0.key < $1.key }) {
             let writer = try #require(draft.writers[target])
             touched[target] = try disk.change(count, longest: longest, &generator, to: [writer])
-            let path = scratch.file("\(generation)-\(target).reference")
+            let path = scratch("\(generation)-\(target).reference")
             unlink(path)
             try disk.save(path)
             files[target] = path

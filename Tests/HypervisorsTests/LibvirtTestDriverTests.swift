@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Hypervisors
@@ -126,7 +127,7 @@ struct ReachingTests {
 
     @Test("a host that takes the connection and never answers is unreachable after the limit, all callers are told")
     func silent() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try Scratch()
         defer { folder.remove() }
         let listener = try SilentListener(path: folder.path + "/s")
         defer { listener.close() }

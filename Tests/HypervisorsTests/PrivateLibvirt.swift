@@ -1,5 +1,5 @@
 import Foundation
-import TestPrograms
+import TestSupport
 
 #if canImport(Glibc)
 import Glibc
@@ -11,7 +11,7 @@ import Glibc
 ///
 /// The daemon is a direct child and ended by its pid; guests that are left are ended by theirs.
 final class PrivateLibvirt: @unchecked Sendable {  // used by one test at a time
-    let folder: TemporaryFolder
+    let folder: Scratch
     private var daemon: Program?
     let host: LibvirtHypervisor
 
@@ -56,7 +56,7 @@ final class PrivateLibvirt: @unchecked Sendable {  // used by one test at a time
     }
 
     private init() throws {
-        folder = try TemporaryFolder()
+        folder = try Scratch()
         host = try LibvirtHypervisor(
             uri: "qemu+unix:///system?socket=\(folder.path)/run/libvirt-sock", openLimit: .seconds(3),
             callLimit: .seconds(60))

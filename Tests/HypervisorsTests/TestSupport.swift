@@ -1,21 +1,9 @@
 import Foundation
-import TestPrograms
+import TestSupport
 
 #if canImport(Glibc)
 import Glibc
 #endif
-
-/// A folder of the test's own, with a path short enough for a socket.
-struct TemporaryFolder {
-    let path: String
-
-    init() throws {
-        path = "/tmp/hv-" + UUID().uuidString.prefix(8).lowercased()
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-    }
-
-    func remove() { try? FileManager.default.removeItem(atPath: path) }
-}
 
 /// A socket that accepts connections (the kernel does) and never says a word.
 struct SilentListener {

@@ -5,7 +5,7 @@ import Lab
 import RecoveryEngine
 import SiteModel
 import Synchronization
-import TestPrograms
+import TestSupport
 import Testing
 import VaultStore
 

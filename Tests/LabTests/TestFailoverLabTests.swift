@@ -5,7 +5,7 @@ import Hypervisors
 import Lab
 import RecoveryEngine
 import SiteModel
-import TestPrograms
+import TestSupport
 import Testing
 import VaultStore
 

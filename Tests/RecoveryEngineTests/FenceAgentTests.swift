@@ -1,6 +1,7 @@
 import Foundation
 import RecoveryEngine
 import SiteModel
+import TestSupport
 import Testing
 
 /// Fence agents of the fence-agents package, by their protocol: options on standard input, status 2 for off.
@@ -10,11 +11,9 @@ struct FenceAgentTests {
     private func withAgent(
         off: Int = 0, status: Int, _ body: (String, String) async throws -> Void
     ) async throws {
-        let folder = "/tmp/perilune-fence-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(
-            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let log = "\(folder)/log"
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let log = scratch("log")
         let script = """
             #!/bin/sh
             told=$(cat)
@@ -22,9 +21,8 @@ struct FenceAgentTests {
             case "$told" in *action=status*) exit \(status) ;; *action=off*) exit \(off) ;; esac
             exit 1
             """
-        try script.write(toFile: "\(folder)/fence_fake", atomically: true, encoding: .utf8)
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(folder)/fence_fake")
-        try await body(folder, log)
+        try scratch.put(script, at: "fence_fake", permissions: 0o755)
+        try await body(scratch.path, log)
     }
 
     private func host(_ agent: FenceAgent) -> SiteModel.Host {

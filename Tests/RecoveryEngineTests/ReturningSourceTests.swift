@@ -4,6 +4,7 @@ import Hypervisors
 import RecoveryEngine
 import SiteModel
 import Synchronization
+import TestSupport
 import Testing
 import VaultStore
 
@@ -241,15 +242,15 @@ struct ReturningSourceTests {
     }
 
     @Test func standingsNameTheRecordThatCannotBeRead() throws {
-        let store = FileManager.default.temporaryDirectory.appending(path: "standings-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: store) }
-        let folder = store.appending(path: "ownership")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let store = try Scratch()
+        defer { store.remove() }
+        let folder = URL(filePath: store("ownership"))
+        try store.folder("ownership")
         let (good, bad) = (UUID().uuidString.lowercased(), UUID().uuidString.lowercased())
         let record = OwnershipRecord(relationship: good, vmUUID: good, owner: "a", epoch: 1, host: "a")
         try JSONEncoder().encode(record).write(to: folder.appending(path: "\(good).json"))
         try Data("{".utf8).write(to: folder.appending(path: "\(bad).json"))
-        let standings = try OwnershipRecords(reading: store.path(), runtime: store.path()).standings()
+        let standings = try OwnershipRecords(reading: store.path, runtime: store.path).standings()
         #expect(standings.compactMap(\.record) == [record])
         #expect(standings.compactMap(\.fault?.relationship) == [bad])
         #expect(standings.compactMap(\.fault?.hint).allSatisfy { !$0.isEmpty })

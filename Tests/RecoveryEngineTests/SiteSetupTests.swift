@@ -1,5 +1,6 @@
 import Foundation
 import SiteModel
+import TestSupport
 import Testing
 import VaultStore
 
@@ -9,9 +10,9 @@ import VaultStore
 struct SiteSetupTests {
     /// A path that no file has; the file is removed when the body ends.
     private func withFile<Value>(_ body: (String) async throws -> Value) async throws -> Value {
-        let path = NSTemporaryDirectory() + "/perilune-key-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        return try await body(path.replacingOccurrences(of: "//", with: "/"))
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        return try await body(scratch("key"))
     }
 
     private func rule(_ body: () async throws -> Void) async throws -> String? {

@@ -3,6 +3,7 @@ import Hypervisors
 import RecoveryEngine
 import SiteModel
 import Synchronization
+import TestSupport
 import Testing
 import VaultStore
 

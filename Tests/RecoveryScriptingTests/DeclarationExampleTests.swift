@@ -3,6 +3,7 @@ import LuaHost
 import RecoveryEngine
 import SiteModel
 import Synchronization
+import TestSupport
 import Testing
 import VaultStore
 
@@ -14,16 +15,15 @@ struct DeclarationExampleTests {
     func example(function: DeclaredFunction) async throws {
         let declaration = function.declaration
         let bench = Bench()
-        let folder = FileManager.default.temporaryDirectory.appending(path: "perilune-example-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let scratch = try Scratch()
         let keys = ["vmm02", "vmm03"].map { "/tmp/perilune-\($0).key" }.filter(declaration.example.contains)
         for key in keys { try? FileManager.default.removeItem(atPath: key) }
         defer {
-            try? FileManager.default.removeItem(at: folder)
+            scratch.remove()
             for key in keys { try? FileManager.default.removeItem(atPath: key) }
         }
         var options = bench.options(grants: Set(Power.allCases))
-        options.folders = [GrantedFolder(path: folder.path, isWritable: true)]
+        options.folders = [GrantedFolder(path: scratch.path, isWritable: true)]
         let runner = ScriptRunner(engine: bench.engine, options: options)
 
         let prepared = try await runner.run(text: declaration.situation.preparation, name: "before.lua") { _ in }

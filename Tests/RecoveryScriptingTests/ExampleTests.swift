@@ -2,7 +2,7 @@ import Foundation
 import LuaHost
 import RecoveryScripting
 import SiteModel
-import TestPrograms
+import TestSupport
 import Testing
 import VaultStore
 

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import LuaHost
+import TestSupport
 import Testing
 
 @testable import RecoveryScripting

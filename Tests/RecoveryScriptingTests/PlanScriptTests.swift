@@ -2,6 +2,7 @@ import Foundation
 import LuaHost
 import RecoveryEngine
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import RecoveryScripting
@@ -113,21 +114,21 @@ struct PlanScriptTests {
 
     @Test("A module's function is called with the context, and its output is kept")
     func moduleFunction() async throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "plans-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        try """
-        local actions = {}
-        function actions.tell(context)
-          print(context.operation .. " " .. context.vms[1].name)
-          return recovery.vault():plan(context.plan).vms[2]
-        end
-        function actions.fail(context) print("before") error("no zone for " .. context.group) end
-        return actions
-        """.write(to: folder.appending(path: "actions.lua"), atomically: true, encoding: .utf8)
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let actions = """
+            local actions = {}
+            function actions.tell(context)
+              print(context.operation .. " " .. context.vms[1].name)
+              return recovery.vault():plan(context.plan).vms[2]
+            end
+            function actions.fail(context) print("before") error("no zone for " .. context.group) end
+            return actions
+            """
+        try scratch.put(actions, at: "actions.lua")
         let bench = Bench()
         var options = bench.options()
-        options.libraryPaths = [folder.path]
+        options.libraryPaths = [scratch.path]
         let outcome = try await ScriptRunner(engine: bench.engine, options: options).run(
             text: Self.protected + """
                 local plan = vault:plan { name = "p", source = vmm, groups = {

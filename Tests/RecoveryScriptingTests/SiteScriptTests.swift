@@ -3,6 +3,7 @@ import LuaHost
 import RecoveryEngine
 import RecoveryScripting
 import SiteModel
+import TestSupport
 import Testing
 import VaultStore
 
@@ -75,8 +76,9 @@ struct SiteScriptTests {
     @Test("A key's file is written once, for its owner, and lets a server in until the key is revoked")
     func keys() async throws {
         let bench = Bench()
-        let path = FileManager.default.temporaryDirectory.appending(path: "perilune-\(UUID().uuidString).key").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let path = scratch("two.key")
         let outcome = try await bench.run(
             Bench.setUp + """
                 vault:settings { requires_key = true }

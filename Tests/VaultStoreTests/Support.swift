@@ -1,5 +1,6 @@
 import Foundation
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import VaultStore
@@ -10,25 +11,8 @@ enum VaultKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     var testDescription: String { rawValue }
 }
 
-/// A folder of its own, gone when it is let go of.
-final class Scratch: Sendable {
-    let folder: String
-
-    init() throws {
-        folder =
-            FileManager.default.temporaryDirectory.resolvingSymlinksInPath()
-            .appending(path: "perilune-vault-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(
-            atPath: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
-    }
-
-    deinit {
-        try? FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: folder)
-        try? FileManager.default.removeItem(atPath: folder)
-    }
-
-    func path(_ name: String) -> String { folder + "/" + name }
-    var vault: String { path("vault.db") }
+extension Scratch {
+    var vault: String { self("vault.db") }
 }
 
 /// A fresh vault of a kind, with the folder that it needs for as long as it is used.

@@ -1,5 +1,6 @@
 import Foundation
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import VaultStore
@@ -8,10 +9,9 @@ import Testing
 @Suite("Copies of a vault")
 struct VaultCopyTests {
     private func withFolder(_ body: (String) async throws -> Void) async throws {
-        let folder = "/tmp/perilune-copy-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        try await body(folder)
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        try await body(scratch.path)
     }
 
     @Test("A copy opens as a vault, has all that was committed, and carries the vault's identity")

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import VaultStore
@@ -109,7 +110,7 @@ struct VaultFileTests {
     func badFile(bad: BadFile) throws {
         let scratch = try Scratch()
         try bad.make(scratch.vault)
-        let before = try Self.contents(scratch.folder)
+        let before = try Self.contents(scratch.path)
         var opening = VaultOpening(path: scratch.vault, create: bad.create)
         bad.opening(&opening)
         let error = #expect(throws: VaultError.self) { try opening.open() }
@@ -117,7 +118,7 @@ struct VaultFileTests {
         #expect(error?.message.contains(bad.says) == true, "\(error?.message ?? "no error")")
         #expect(error?.message.contains(scratch.vault) == true)
         #expect(error?.hint?.isEmpty == false)
-        var after = try Self.contents(scratch.folder)
+        var after = try Self.contents(scratch.path)
         // Damage behind the header is seen only by opening, which makes the lock file and SQLite's own.
         for suffix in [".lock", "-wal", "-shm"] { after["vault.db" + suffix] = before["vault.db" + suffix] }
         #expect(after == before)
@@ -132,16 +133,16 @@ struct VaultFileTests {
     @Test("A new vault is for its owner alone, and so is the folder made for it")
     func permissions() throws {
         let scratch = try Scratch()
-        let path = scratch.path("new/vault.db")
+        let path = scratch("new/vault.db")
         let vault = try SQLiteVault.open(path: path, create: true)
         func mode(_ path: String) throws -> Int? {
             try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
         }
-        #expect(try mode(scratch.path("new")) == 0o700)
+        #expect(try mode(scratch("new")) == 0o700)
         #expect(try mode(path) == 0o600)
         #expect(try mode(path + "-wal") == 0o600)
         #expect(try mode(VaultLock.path(of: path)) == 0o600)
-        #expect(try !FileManager.default.contentsOfDirectory(atPath: scratch.path("new")).contains("vault.db.new"))
+        #expect(try !FileManager.default.contentsOfDirectory(atPath: scratch("new")).contains("vault.db.new"))
         try vault.close()
     }
 
@@ -218,7 +219,7 @@ struct VaultFileTests {
     @Test("The folder for temporary files is told to be local")
     func probe() throws {
         let scratch = try Scratch()
-        #expect(FileSystemKind.probe(scratch.folder) == .local)
+        #expect(FileSystemKind.probe(scratch.path) == .local)
         #expect(FileSystemKind.probe("/no/such/path") == nil)
     }
 }

@@ -98,11 +98,11 @@ final class QEMUExport: Sendable {
 
     private static func privateFolder() throws -> String {
         let base = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
-        var template = Array((base + "/perilune-nbd-XXXXXX").utf8CString)
-        guard mkdtemp(&template) != nil else {
+        let path = "\(base)/perilune-nbd-\(UUID().uuidString.lowercased())"
+        guard mkdir(path, 0o700) == 0 else {
             throw ReplicationError.system("making a private folder", path: base, errno: errno)
         }
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return path
     }
 }
 

@@ -8,40 +8,22 @@ import VaultStore
 actor PlanRunRecord {
     private let dependencies: EngineDependencies
     private(set) var run: PlanRun
-    private var lease: Lease
+    private let kept: KeptLease
     private var steps: [String: PlanStep]
     private(set) var failures: [JobFailure] = []
     private var failedVMs: Set<String> = []
-    private var renewal: Task<Void, Never>?
 
     init(dependencies: EngineDependencies, run: PlanRun, lease: Lease, steps: [PlanStep]) {
         self.dependencies = dependencies
         self.run = run
-        self.lease = lease
+        kept = KeptLease(lease, dependencies: dependencies)
         self.steps = Dictionary(steps.map { ($0.name, $0) }, uniquingKeysWith: { _, last in last })
     }
 
     static func leaseName(_ planID: String) -> String { "plan:\(planID)" }
 
     /// Keeps the lease alive until the run is ended.
-    func keepAlive() {
-        renewal = Task(executorPreference: dependencies.executor) { await self.renewUntilCancelled() }
-    }
-
-    private func renewUntilCancelled() async {
-        while !Task.isCancelled {
-            do {
-                try await dependencies.clock.sleep(seconds: dependencies.leaseLifetime / 3)
-                let (held, now, lifetime) = (lease, dependencies.clock.now, dependencies.leaseLifetime)
-                lease = try await dependencies.vault.write { try $0.renew(held, now: now, lifetime: lifetime) }
-            } catch let error as VaultError where error.code != .leaseLost {
-                continue
-            } catch {
-                // A lease that is lost shows at the next write, which requires it.
-                return
-            }
-        }
-    }
+    func keepAlive() async { await kept.keep() }
 
     // MARK: Steps
 
@@ -54,7 +36,7 @@ actor PlanRunRecord {
     func note(
         _ name: String, group: String, _ change: @escaping @Sendable (inout PlanStep) -> Void
     ) async throws -> PlanStep {
-        let (held, now, runID) = (lease, dependencies.clock.now, run.id)
+        let (held, now, runID) = (await kept.lease, dependencies.clock.now, run.id)
         let fresh = PlanStep(id: dependencies.identifiers.next(), name: name, planRun: runID, group: group)
         let written = try await dependencies.vault.write { vault in
             try vault.require(held, now: now)
@@ -116,18 +98,13 @@ actor PlanRunRecord {
     }
 
     /// Lets the plan go without a word: the run stays as it is written.
-    func drop() async {
-        renewal?.cancel()
-        let held = lease
-        // A lease that cannot be let go runs out by itself.
-        try? await dependencies.vault.write { try $0.release(held) }
-    }
+    func drop() async { await kept.drop() }
 
     private func change(
         _ change: @escaping @Sendable (inout PlanRun) -> Void,
         also: @escaping @Sendable (any VaultWriter, PlanRun) throws -> Void = { _, _ in }
     ) async throws {
-        let (held, now, id) = (lease, dependencies.clock.now, run.id)
+        let (held, now, id) = (await kept.lease, dependencies.clock.now, run.id)
         run = try await dependencies.vault.write { vault in
             try vault.require(held, now: now)
             guard var present = try vault.object(PlanRun.self, id: id) else {

@@ -81,11 +81,46 @@ package struct VersionedExtents: Hashable, Sendable {
 
     /// Lays another content over this one.
     package mutating func overlay(_ newer: VersionedExtents) {
-        if runs.isEmpty {
-            self = newer
-        } else {
-            for run in newer.runs { write(offset: run.offset, end: run.end, stamp: run.stamp) }
+        guard let first = runs.first, let last = runs.last, let next = newer.runs.first else {
+            if runs.isEmpty { self = newer }
+            return
         }
+        if last.end <= next.offset {
+            runs += newer.runs
+            byteCount += newer.byteCount
+            return
+        }
+        // In one pass over both: laying runs down one by one would move all that lie behind each.
+        let older = runs
+        runs = []
+        runs.reserveCapacity(older.count + 2 * newer.runs.count)
+        byteCount = 0
+        var (index, rest) = (0, first)
+        func advance() {
+            index += 1
+            if index < older.count { rest = older[index] }
+        }
+        for run in newer.runs {
+            while index < older.count, rest.end <= run.offset {
+                append(rest)
+                advance()
+            }
+            if index < older.count, rest.offset < run.offset {
+                append(Run(offset: rest.offset, end: run.offset, stamp: rest.stamp))
+            }
+            while index < older.count, rest.end <= run.end { advance() }
+            if index < older.count { rest.offset = max(rest.offset, run.end) }
+            append(run)
+        }
+        while index < older.count {
+            append(rest)
+            advance()
+        }
+    }
+
+    private mutating func append(_ run: Run) {
+        runs.append(run)
+        byteCount += run.length
     }
 
     /// The runs within a range, cut at its ends.
@@ -94,9 +129,7 @@ package struct VersionedExtents: Hashable, Sendable {
         var index = firstIndex(endingAfter: offset)
         while index < runs.count, runs[index].offset < end {
             let run = runs[index]
-            let cut = Run(offset: max(run.offset, offset), end: min(run.end, end), stamp: run.stamp)
-            result.runs.append(cut)
-            result.byteCount += cut.length
+            result.append(Run(offset: max(run.offset, offset), end: min(run.end, end), stamp: run.stamp))
             index += 1
         }
         return result

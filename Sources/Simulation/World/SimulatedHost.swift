@@ -99,9 +99,29 @@ package struct SimulatedHost: Sendable {
     }
 
     package mutating func change(_ path: String, _ body: (inout SimulatedFile) -> Void) {
-        guard let before = files[path]?.extents.byteCount else { return }
-        if files[path] != nil { body(&files[path, default: SimulatedFile(size: 0, format: "raw")]) }
-        allocated = allocated - before + (files[path]?.extents.byteCount ?? 0)
+        guard let index = files.index(forKey: path) else { return }
+        let before = files.values[index].extents.byteCount
+        body(&files.values[index])
+        allocated = allocated - before + files.values[index].extents.byteCount
+    }
+
+    /// One write of a guest: to its disk, and what was there to the scratch file of an open backup.
+    ///
+    /// - Returns: false when there is no space; the guest sees an I/O error.
+    mutating func write(
+        _ uuid: String, disk index: Int, _ path: String, offset: UInt64, length: UInt64, _ stamp: WriteStamp
+    ) -> Bool {
+        if backups[uuid] != nil {
+            for granule in Int(offset / Bitmap.granule)...Int((offset + length - 1) / Bitmap.granule) {
+                backups[uuid]?.overwritten.insert(.init(disk: index, granule: granule))
+            }
+        }
+        if capacity < allocated + ballast + length, freeBytes < length {
+            domains[uuid]?.writeErrors += 1
+            return false
+        }
+        change(path) { $0.write(offset: offset, length: length, stamp: stamp) }
+        return true
     }
 
     /// Takes space of what is being received.

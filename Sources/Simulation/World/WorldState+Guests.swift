@@ -13,17 +13,18 @@ extension WorldState {
         }
         let disks = domain.writable
         guard !disks.isEmpty else { return }
+        let sizes = disks.map { $0.path.flatMap { hosts[host]?.files[$0]?.size } ?? 0 }
         let until = Double(now.milliseconds) * 1000
         let interval = 1_000_000 / domain.guest.writesPerSecond
         var (next, chance) = (domain.nextWrite, domain.chance)
         while next <= until {
             let index = Int(chance.next(below: UInt64(disks.count)))
-            let size = disks[index].path.flatMap { hosts[host]?.files[$0]?.size } ?? 0
+            let size = sizes[index]
             let length = min(domain.guest.writeBytes, size)
             let places = max(1, min(domain.guest.workingSet, size) / max(1, length))
             let offset = chance.next(below: places) * length
             write(
-                uuid, at: host, disk: index, disks[index], offset: offset, length: length,
+                uuid, at: host, disk: index, path: disks[index].path, offset: offset, length: length,
                 time: Timestamp(milliseconds: Int64(next / 1000)))
             next += interval
         }
@@ -33,23 +34,13 @@ extension WorldState {
 
     /// One write of a guest: to its disk, and what was there to the scratch file of an open backup.
     private mutating func write(
-        _ uuid: String, at host: String, disk index: Int, _ disk: DomainDefinition.Disk, offset: UInt64, length: UInt64,
-        time: Timestamp
+        _ uuid: String, at host: String, disk index: Int, path: String?, offset: UInt64, length: UInt64, time: Timestamp
     ) {
-        guard let path = disk.path, length > 0 else { return }
-        if hosts[host]?.backups[uuid] != nil {
-            for granule in Int(offset / Bitmap.granule)...Int((offset + length - 1) / Bitmap.granule) {
-                hosts[host]?.backups[uuid]?.overwritten.insert(.init(disk: index, granule: granule))
-            }
+        guard let path, length > 0 else { return }
+        let stamp = WriteStamp(version: lastVersion + 1, at: time)
+        if hosts[host]?.write(uuid, disk: index, path, offset: offset, length: length, stamp) == true {
+            lastVersion += 1
         }
-        if hosts[host].map({ $0.capacity < $0.allocated + $0.ballast + length }) == true,
-            hosts[host]?.freeBytes ?? 0 < length
-        {
-            hosts[host]?.domains[uuid]?.writeErrors += 1
-            return
-        }
-        let stamp = WriteStamp(version: nextVersion(), at: time)
-        hosts[host]?.change(path) { $0.write(offset: offset, length: length, stamp: stamp) }
     }
 
     /// A write made by hand; false when the VM does not run there.
@@ -60,7 +51,8 @@ extension WorldState {
         guard let domain = hosts[host]?.domains[uuid], domain.power == .running,
             let index = domain.writable.firstIndex(where: { $0.target == target })
         else { return false }
-        write(uuid, at: host, disk: index, domain.writable[index], offset: offset, length: length, time: now)
+        write(
+            uuid, at: host, disk: index, path: domain.writable[index].path, offset: offset, length: length, time: now)
         return true
     }
 

@@ -1,6 +1,7 @@
 import Foundation
 import SiteModel
 import Synchronization
+import TestSupport
 import Testing
 import VaultStore
 
@@ -226,10 +227,9 @@ struct AlertTests {
 
     @Test("A password comes from a file that its owner alone can read, and reaches curl's configuration only")
     func password() async throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "perilune-alert-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let path = folder + "/password"
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let path = scratch("password")
         var mail = AlertMail(
             server: "mail.example.org:587", from: "a@example.org", to: ["b@example.org"], user: "me", passwordFile: path
         )

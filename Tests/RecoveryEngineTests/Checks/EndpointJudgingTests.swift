@@ -1,6 +1,7 @@
 import BlockReplication
 import Foundation
 import SiteModel
+import TestSupport
 import Testing
 
 @testable import RecoveryEngine
@@ -47,16 +48,15 @@ struct EndpointJudgingTests {
 
     @Test("What an endpoint says goes before its group, and that before the file")
     func defaults() throws {
-        let folder = NSTemporaryDirectory()
-        let file = folder + "/perilune-ca-\(getpid()).pem"
-        try "PEM".write(toFile: file, atomically: true, encoding: .utf8)
-        defer { try? FileManager.default.removeItem(atPath: file) }
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        try scratch.put("PEM", at: "ca.pem")
         let text = """
-            { "proxy": "[2001:db8::1]:3128", "timeout_seconds": 1, "ca": "\(URL(filePath: file).lastPathComponent)",
+            { "proxy": "[2001:db8::1]:3128", "timeout_seconds": 1, "ca": "ca.pem",
               "groups": [ { "name": "g", "timeout_seconds": 1.5, "endpoints": [
                 "a.example.org", { "host": "2001:db8::2", "proxy": "direct", "timeout_seconds": 3 } ] } ] }
             """
-        let endpoints = try EndpointPlan(json: Data(text.utf8), folder: folder).groups[0].endpoints
+        let endpoints = try EndpointPlan(json: Data(text.utf8), folder: scratch.path).groups[0].endpoints
         #expect(endpoints[0].probe.proxy == EndpointProbe.Proxy(host: "2001:db8::1", port: 3128))
         #expect(endpoints[0].probe.timeoutSeconds == 1.5 && endpoints[0].probe.authorities == "PEM")
         #expect(endpoints[1].probe.proxy == nil && endpoints[1].probe.timeoutSeconds == 3)

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 import SiteModel
-import TestPrograms
+import TestSupport
 import Testing
 
 @testable import RecoveryEngine
@@ -71,16 +71,14 @@ struct MetricsTests {
 
     @Test("A file of figures is replaced as a whole; one that cannot be written says so")
     func file() throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "perilune-metrics-\(UUID().uuidString)")
-            .path
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let file = MetricsFile(path: folder + "/perilune.prom")
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let file = MetricsFile(path: scratch("perilune.prom"))
         try file.write("one\n")
         try file.write(fixed)
         #expect(try String(contentsOfFile: file.path, encoding: .utf8) == fixed)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["perilune.prom"])
-        #expect(throws: EngineError.self) { try MetricsFile(path: folder + "/none/x.prom").write("") }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path) == ["perilune.prom"])
+        #expect(throws: EngineError.self) { try MetricsFile(path: scratch("none/x.prom")).write("") }
     }
 
     @Test(

@@ -1,11 +1,10 @@
 import Foundation
 import Glibc
 import Synchronization
+import TestSupport
 
 /// A web server on loopback that answers as a test says, one thread a connection; each connection gets one answer.
-///
-/// `@unchecked Sendable`: the descriptor is set once, and the requests are behind their lock.
-final class LoopbackServer: @unchecked Sendable {
+final class LoopbackServer: Sendable {
     enum Reply: Sendable {
         /// These bytes, and then the end.
         case text(String)
@@ -15,44 +14,22 @@ final class LoopbackServer: @unchecked Sendable {
         case endless(String, filling: String, pauseMicroseconds: UInt32 = 0)
     }
 
-    let port: Int
-    private let listener: Int32
-    private let seen = Mutex<[String]>([])
+    var port: Int { listener.port }
+    private let listener: LoopbackListener
+    private let seen = Requests()
 
     /// Requests as they came, head and body.
-    var requests: [String] { seen.withLock { $0 } }
+    var requests: [String] { seen.all.withLock { $0 } }
 
-    init(_ answer: @escaping @Sendable (String) -> Reply) throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let listener = listener
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) == 0 && listen(listener, 16) == 0 && getsockname(listener, $0, &length) == 0
-            }
-        }
-        guard isBound else { throw POSIXError(.EADDRNOTAVAIL) }
-        port = Int(UInt16(bigEndian: address.sin_port))
-        Thread.detachNewThread { [weak self] in
-            while true {
-                let client = accept(listener, nil, nil)
-                guard client >= 0 else { return }
-                Thread.detachNewThread { [weak self] in
-                    Self.serve(client, answer) { request in self?.seen.withLock { $0.append(request) } }
-                    // Closing alone leaves it open while a program that another test started holds a copy of it.
-                    shutdown(client, Int32(SHUT_RDWR))
-                    close(client)
-                }
-            }
-        }
+    private final class Requests: Sendable {
+        let all = Mutex<[String]>([])
     }
 
-    deinit {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
+    init(_ answer: @escaping @Sendable (String) -> Reply) throws {
+        let seen = seen
+        listener = try LoopbackListener { client in
+            Self.serve(client, answer) { request in seen.all.withLock { $0.append(request) } }
+        }
     }
 
     func url(_ path: String) -> String { "http://127.0.0.1:\(port)\(path)" }

@@ -114,10 +114,9 @@ package final class Program: Sendable {
 
     /// A file without a name, which a program may fill while nobody reads it.
     private static func scratch() throws -> Int32 {
-        var path = Array("\(FileManager.default.temporaryDirectory.path)/said-XXXXXX".utf8CString)
-        let file = mkstemp(&path)
+        let path = "/tmp/perilune-said-\(UUID().uuidString)"
+        let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
-        _ = fcntl(file, F_SETFD, FD_CLOEXEC)
         unlink(path)
         return file
     }

@@ -1,0 +1,158 @@
+import BlockReplication
+import SiteModel
+
+extension FakeAgent {
+    func openPoint(_ request: OpenPoint) async throws -> PointTicket {
+        try await act("open-point", request.relationship) { store, _ in
+            guard request.previous == store.points.last?.summary.generation else {
+                throw ReplicationError(
+                    .staleParent, "\(request.previous ?? "none") is not the newest point", hint: "ask which one is")
+            }
+            store.draft = FakeDraft(request: request)
+            store.exportFolder = nil
+            return PointTicket(
+                relationship: request.relationship, generation: request.generation, token: "t", address: host)
+        }
+    }
+
+    func sealPoint(_ request: SealPoint) async throws -> PointSummary {
+        try await act("seal-point", request.relationship) { store, state in
+            if let there = store.points.first(where: { $0.summary.generation == request.generation }) {
+                return there.summary
+            }
+            guard request.epoch >= store.ownership?.epoch ?? 0 else {
+                throw ReplicationError(.staleEpoch, "epoch \(request.epoch) is over", hint: "look at the vault")
+            }
+            guard let draft = store.draft, draft.request.generation == request.generation,
+                Set(draft.content.keys) == Set(draft.request.disks.map(\.target))
+            else { throw ReplicationError(.notFound, "the point is not received", hint: "send it") }
+            if draft.content != state.truth[request.generation] {
+                state.violate("point \(request.number) at \(host) is not what the source held at its instant")
+            }
+            // As the store does: numbers go up at a host, whatever the vault remembers.
+            let number = max(store.nextNumber, request.number)
+            store.nextNumber = number + 1
+            let summary = PointSummary(
+                generation: request.generation, previous: draft.request.previous, number: number,
+                cause: request.cause, at: request.at, bytes: UInt64(state.sent[request.generation] ?? 0) * blockSize)
+            if let folder = store.exportFolder {
+                state.media[folder] = FakePoint(
+                    summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML)
+                (store.draft, store.exportFolder) = (nil, nil)
+                return summary
+            }
+            let previous = store.points.last
+            for (target, content) in draft.content {
+                let beneath = previous?.content[target] ?? store.base[target] ?? [:]
+                state.hosts[host]?.files[pointPath(request.relationship, request.generation, target)] = FakeFile(
+                    blocks: difference(content, over: beneath),
+                    backing: previous.map { pointPath(request.relationship, $0.summary.generation, target) }
+                        ?? store.basePaths[target])
+            }
+            store.points.append(
+                FakePoint(summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML))
+            store.draft = nil
+            return summary
+        }
+    }
+
+    func openExport(_ request: ExportPoint) async throws -> PointTicket {
+        try await act("open-export", request.point.relationship) { store, _ in
+            guard request.folder.hasPrefix("/media/") else {
+                throw ReplicationError(.notFound, "there is no folder \(request.folder)", hint: "mount it")
+            }
+            store.draft = FakeDraft(request: request.point)
+            store.exportFolder = "\(request.folder)/\(request.name)"
+            return PointTicket(
+                relationship: request.point.relationship, generation: request.point.generation, token: "t",
+                address: host)
+        }
+    }
+
+    func importPoint(_ request: ImportPoint) async throws -> PointSummary {
+        try await act("import-point", request.relationship) { store, state in
+            if let there = store.points.first(where: { $0.summary.generation == request.generation }) {
+                return there.summary
+            }
+            guard let point = state.media["\(request.folder)/\(request.name)"],
+                point.summary.generation == request.generation, store.points.isEmpty
+            else { throw ReplicationError(.damaged, "no such copy in \(request.folder)", hint: "carry it") }
+            for (target, content) in point.content {
+                state.hosts[host]?.files[pointPath(request.relationship, request.generation, target)] = FakeFile(
+                    blocks: content)
+            }
+            store.points = [point]
+            store.nextNumber = max(store.nextNumber, point.summary.number + 1)
+            return point.summary
+        }
+    }
+
+    func abandonPoint(relationship: String, generation: String) async throws {
+        try await act("abandon-point", relationship) { store, _ in
+            if store.draft?.request.generation == generation { store.draft = nil }
+        }
+    }
+
+    func points(relationship: String) async throws -> [PointSummary] {
+        try look { $0.stores[relationship]?.points.map(\.summary) ?? [] }
+    }
+
+    func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+        try await act("keep-points", relationship) { store, _ in
+            let last = store.points.suffix(newest).map(\.summary.generation)
+            var kept: [FakePoint] = []
+            var merged: [String: Set<Int>] = [:]
+            for var point in store.points {
+                point.extents.merge(merged) { $0.union($1) }
+                if last.contains(point.summary.generation) || pinned.contains(point.summary.generation) {
+                    kept.append(point)
+                    merged = [:]
+                } else {
+                    merged = point.extents
+                }
+            }
+            store.points = kept
+            return kept.map(\.summary)
+        }
+    }
+
+    func dropPoints(relationship: String, allBut generation: String) async throws {
+        try await act("drop-points", relationship) { store, _ in
+            guard let chosen = store.points.first(where: { $0.summary.generation == generation }) else {
+                throw ReplicationError(.notFound, "no point \(generation)", hint: "ask which there are")
+            }
+            store.retired += store.points.filter { $0.summary.number > chosen.summary.number }
+            store.points = [chosen]
+        }
+    }
+
+    func domainXML(relationship: String, generation: String) async throws -> String {
+        try look { host in
+            guard let point = host.stores[relationship]?.points.first(where: { $0.summary.generation == generation })
+            else { throw ReplicationError(.notFound, "no point \(generation)", hint: "ask which there are") }
+            return point.xml
+        }
+    }
+
+    func forget(relationship: String) async throws {
+        try await act("forget", relationship) { store, state in
+            for image in store.boots.values.flatMap(\.images)
+            where state.standsUnderARunningVM(image.chain[0].path, at: host) {
+                throw ReplicationError(.busy, "\(image.chain[0].path) is in use", hint: "stop the VM")
+            }
+            state.removeFiles(of: relationship, besides: [], at: host)
+            store = FakeStore()
+        }
+    }
+}
+
+func pointPath(_ relationship: String, _ generation: String, _ target: String) -> String {
+    "/store/points/\(relationship)/\(generation)-\(target).img"
+}
+
+/// What a layer holds so that `content` is read through it: zeros where only the layer beneath has something.
+private func difference(_ content: Blocks, over beneath: Blocks) -> Blocks {
+    var own = content.filter { beneath[$0.key] != $0.value }
+    for block in beneath.keys where content[block] == nil { own[block] = 0 }
+    return own
+}
