@@ -210,6 +210,26 @@ struct SequenceFindingsTests {
         #expect(rig.world.violations == [])
     }
 
+    @Test("A VM that somebody starts at the target while its definition is under way is the failover's own")
+    func startedDuringDefine() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            // The mark is written, and the engine hears that it is not.
+            var lost = Fault(.losesAnswer, call: "hypervisor.set-ownership", host: "b")
+            lost.times = 1
+            rig.world.add(lost)
+            await #expect(throws: EngineError.self) { try await rig.perform(.plannedFailover) }
+            #expect(try rig.world.startByHand("orders", at: "b", hook: true))
+            try await rig.perform(.plannedFailover)
+            #expect(try await rig.relationship().state == .failedOver)
+            try await rig.perform(.commit)
+            try await rig.perform(.reverse)
+        }
+        #expect(rig.world.violations == [])
+    }
+
     @Test("A VM that somebody starts at the target just before the failover does is compared whole on its way back")
     func startedBeforeTheFailover() async throws {
         let rig = try Rig()
@@ -287,6 +307,26 @@ struct SequenceFindingsTests {
             try await rig.protect()
             try await rig.perform(.unplannedFailover)
             #expect(rig.world.running("orders") == ["a"])
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("An owner that was away when protection ended is told when it is back, and its VM can be started there")
+    func untoldOwner() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            rig.world.lose(host: "a")
+            try await rig.perform(.unprotect)
+            rig.world.restore(host: "a")
+            #expect(try !rig.world.startByHand("orders", at: "a", hook: true))
+            try await SiteWatch(engine: rig.engine) { _ in }.look()
+            #expect(try rig.world.startByHand("orders", at: "a", hook: true))
+            #expect(try await rig.relationship().untoldOwner == nil)
+            #expect(rig.world.look { $0.hosts["a"]?.domains.values.map(\.autostart) } == [true])
+            try await rig.protect()
+            #expect(try await rig.relationship().state == .protected)
         }
         #expect(rig.world.violations == [])
     }

@@ -15,7 +15,10 @@ struct HostVisit: Sendable {
     private var now: Timestamp { engine.dependencies.clock.now }
 
     func see(_ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?) async throws {
-        if relationship.state == .unprotected { return try await seeUnseenCopy(relationship, domain) }
+        if relationship.state == .unprotected {
+            try await seeUntoldOwner(relationship, standing, domain)
+            return try await seeUnseenCopy(relationship, domain)
+        }
         let isFormerOwner = relationship.owner != host.id
         guard relationship.activeJob == nil else {
             guard isFormerOwner, let domain, domain.power.isActive,
@@ -153,6 +156,24 @@ struct HostVisit: Sendable {
             return true
         }
         if isNew { report(.formerCopy(vm: relationship.name, host: host.name, found.state)) }
+    }
+
+    /// Protection has ended while this host, the owner, was away: the VM is its own again, and whoever likes may start it.
+    private func seeUntoldOwner(
+        _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?
+    ) async throws {
+        guard relationship.untoldOwner == host.id, let agent else { return }
+        if let record = standing?.record, record.epoch > relationship.epoch {
+            return try await vaultIsBehind(relationship, epoch: record.epoch)
+        }
+        guard try await stillSo(relationship) else { return }
+        try await agent.forgetOwnership(relationship: relationship.id)
+        if let domain {
+            try await hypervisor.endBackup(uuid: domain.uuid)
+            try await hypervisor.removeOwnership(uuid: domain.uuid)
+            if relationship.autostart == true { try await hypervisor.setAutostart(uuid: domain.uuid, true) }
+        }
+        try await keep(relationship) { ($0.untoldOwner, $0.autostart) = (nil, nil) }
     }
 
     /// Protection has ended with this host's copy only declared lost; it is looked at once, and then nobody's business here.

@@ -65,7 +65,7 @@ package struct SiteWatch: Sendable {
     /// was given up with its host.
     private static func isWatched(_ relationship: Relationship, _ vault: any VaultReader) throws -> Bool {
         guard relationship.state != .unprotected else {
-            return relationship.activeJob == nil && relationship.unseenCopy != nil
+            return relationship.activeJob == nil && (relationship.unseenCopy ?? relationship.untoldOwner) != nil
         }
         guard let job = relationship.activeJob else { return true }
         guard let open = try vault.object(Job.self, id: job)?.value, open.operation == .undo else { return true }

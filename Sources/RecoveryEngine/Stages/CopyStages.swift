@@ -26,6 +26,7 @@ extension JobDriver {
             try await hosts.agent(relationship.target).forget(relationship: relationship.id)
             try await record { _, relationship, _ in relationship.keptReplica = nil }
         }
+        if relationship.untoldOwner != nil { try await record { _, relationship, _ in relationship.untoldOwner = nil } }
         if domain.autostart {
             // Before it is turned off: whoever takes this job up would find it off.
             try await record { _, relationship, _ in relationship.autostart = true }

@@ -12,10 +12,11 @@ extension JobDriver {
         // The VM is its host's again: it starts when the host says so, and with the host if it did before. The host's record
         // goes first: with one, it must not start by itself.
         let ownersAgent = try await hosts.reachableAgent(owner)
+        var isTold = ownersAgent != nil
         try await ownersAgent?.forgetOwnership(relationship: relationship.id)
-        if let hypervisor = try await hosts.reachableHypervisor(owner),
-            try await hypervisor.domain(uuid: relationship.vmUUID) != nil
-        {
+        let ownersHypervisor = try await hosts.reachableHypervisor(owner)
+        if ownersHypervisor == nil { isTold = false }
+        if let hypervisor = ownersHypervisor, try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
             try await hypervisor.endBackup(uuid: relationship.vmUUID)
             try await discardCheckpoints(hypervisor, keeping: nil)
             try await hypervisor.removeOwnership(uuid: relationship.vmUUID)
@@ -36,7 +37,7 @@ extension JobDriver {
         let unseen = try await formerOwnerIsUnseen(other) ? other : nil
         try await settleStandby(at: other)
         let store = try await hosts.host(other)
-        let now = now
+        let (now, untold) = (now, isTold ? nil : owner)
         try await record { _, relationship, vault in
             let folder = "\(store.store)/points/\(relationship.id)"
             if keeps {
@@ -67,7 +68,8 @@ extension JobDriver {
             relationship.newestGeneration = nil
             relationship.checkpoint = nil
             relationship.failover = nil
-            (relationship.autostart, relationship.formerCopy) = (nil, nil)
+            if untold == nil { relationship.autostart = nil }
+            (relationship.untoldOwner, relationship.formerCopy) = (untold, nil)
             (relationship.unseenCopy, relationship.leftCopy) = (unseen, nil)
             // Where it runs now is where it would be protected from again.
             if relationship.owner == relationship.target { swap(&relationship.source, &relationship.target) }

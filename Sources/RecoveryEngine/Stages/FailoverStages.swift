@@ -199,7 +199,11 @@ extension JobDriver {
         let generation = try chosenGeneration()
         let images = try await agent.createBootImages(
             relationship: relationship.id, generation: generation, epoch: relationship.epoch)
-        if try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive == true {
+        // One that an earlier try has defined and marked may have been started since: by hand, as its owner's.
+        let mark = Ownership(
+            relationship: relationship.id, owner: relationship.owner, epoch: relationship.epoch)
+        let isActive = try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive == true
+        if isActive, try await hypervisor.ownership(uuid: relationship.vmUUID) != mark {
             throw EngineError(
                 .failed, "\(relationship.name) runs at the target before this failover has defined it there",
                 hint: "shut it down there, keep its disks, and repeat", object: relationship.name)
@@ -207,10 +211,12 @@ extension JobDriver {
         let (made, nics) = try await definition(at: generation, images: images)
         var definition = made
         try await addressAfterFailover(&definition)
-        // An older definition of this VM carries checkpoints of disks that it no longer has.
-        try await hypervisor.undefine(uuid: relationship.vmUUID)
-        try await hypervisor.define(xml: definition.xml)
-        try await hypervisor.setAutostart(uuid: relationship.vmUUID, false)
+        if !isActive {
+            // An older definition of this VM carries checkpoints of disks that it no longer has.
+            try await hypervisor.undefine(uuid: relationship.vmUUID)
+            try await hypervisor.define(xml: definition.xml)
+            try await hypervisor.setAutostart(uuid: relationship.vmUUID, false)
+        }
         let target = relationship.target
         try await record { _, relationship, _ in
             if let nics { relationship.nics = nics }

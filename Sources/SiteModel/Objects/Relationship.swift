@@ -48,6 +48,9 @@ package struct Relationship: SiteObject {
     /// The host of a copy that was only declared lost, when protection ended with nobody having seen it since; nil
     /// otherwise, and as soon as it was found off or has been suspended.
     package var unseenCopy: String?
+    /// The owner's host, where it did not answer when protection ended: it has its record still, and until it is told, libvirt's
+    /// hook there lets nobody start the VM.
+    package var untoldOwner: String?
     /// What an undo has taken the ownership from and has not thrown away yet; nil when nothing is left at the target.
     package var leftCopy: LeftCopy?
     /// Writable disks of the VM that were left out: they do not exist at the target in any form.
