@@ -34,10 +34,13 @@ let package = Package(
         .target(name: "CLuaShim", dependencies: ["CLua"]),
         .target(name: "LuaHost", dependencies: ["CLuaShim"], swiftSettings: strict),
 
+        // How benchmarks measure and print: a figure beside its peer, with goal and bound.
+        .target(name: "BenchFigures", swiftSettings: strict),
+
         // Figures of LuaHost beside the same work done in C against lua.h: `scripts/bench lua`.
         .target(name: "CLuaYardstick", dependencies: ["CLua"]),
         .executableTarget(
-            name: "luahost-bench", dependencies: ["LuaHost", "CLuaYardstick"], swiftSettings: strict),
+            name: "luahost-bench", dependencies: ["BenchFigures", "LuaHost", "CLuaYardstick"], swiftSettings: strict),
 
         // The core: values and rules, then the parts that act.
         .target(name: "SiteModel", swiftSettings: strict),
@@ -69,7 +72,8 @@ let package = Package(
         .executableTarget(
             name: "model-bench",
             dependencies: [
-                "Simulation", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+                "BenchFigures", "Simulation", "RecoveryEngine", "SiteModel", "VaultStore", "Hypervisors",
+                "BlockReplication",
             ],
             swiftSettings: strict),
         .target(
@@ -95,7 +99,13 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        .testTarget(name: "LuaHostTests", dependencies: ["LuaHost"], exclude: ["Corpus"], swiftSettings: strict),
+        .testTarget(
+            name: "LuaHostTests", dependencies: ["LuaHost", "CLuaProbe", "CLuaShim"], exclude: ["Corpus"],
+            swiftSettings: strict),
+        // Reaches into the shim for tests: failing allocations, leaks, Lua's own libraries. In no product.
+        .target(
+            name: "CLuaProbe", dependencies: ["CLuaShim", "CLua"], path: "Tests/CLuaProbe",
+            cSettings: [.headerSearchPath("../../Sources/CLuaShim")]),
         .testTarget(name: "SiteModelTests", dependencies: ["SiteModel"], swiftSettings: strict),
         .testTarget(name: "VaultStoreTests", dependencies: ["VaultStore", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "HypervisorsTests", dependencies: ["Hypervisors", "TestSupport"], swiftSettings: strict),
@@ -150,7 +160,9 @@ if Context.environment["PERILUNE_PRODUCT"] == "Simulation" {
     package.targets.removeAll { !own.contains($0.name) }
     package.products.removeAll()
 } else if Context.environment["PERILUNE_PRODUCT"] == "LuaHost" {
-    let own: Set = ["CLua", "CLuaShim", "LuaHost", "CLuaYardstick", "luahost-bench", "LuaHostTests"]
+    let own: Set = [
+        "BenchFigures", "CLua", "CLuaShim", "CLuaProbe", "LuaHost", "CLuaYardstick", "luahost-bench", "LuaHostTests",
+    ]
     package.targets.removeAll { !own.contains($0.name) }
     package.products.removeAll { $0.name != "LuaHost" }
     package.dependencies = []

@@ -401,7 +401,7 @@ function vault:host(options) end
 ---@field node? string the active node that registers; the others join with server:join; if left out: none
 ---@field key? string path of the file with its registration key, where the vault asks for one; if left out: none
 
----Registers a management server, or looks one up by name.
+---Registers a management server, or looks one up by name. A new one says more of itself than its name, so that no slip in a name makes a server.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -909,7 +909,7 @@ function server:storage_classes() end
 ---- `refused`: rule unregister-in-order: the message names what is left, in order
 ---
 ---```lua
----vault:server { name = "vmm02" }:unregister()
+---vault:server { name = "vmm02", version = "0.1.0" }:unregister()
 ---```
 function server:unregister() end
 

@@ -18,7 +18,7 @@ local function cloud_at(letter, server, cloud)
       name = "host-" .. letter, site = site.name, uri = site.uri, agent = site.agent, address = site.address,
       store = site.store, fence = site.fence,
    }
-   return vault:server { name = server }:cloud { name = cloud, hosts = { host } }
+   return vault:server { name = server, version = "0.1.0" }:cloud { name = cloud, hosts = { host } }
 end
 
 local gold <const> = cloud_at("a", "vmm-a", "gold")

@@ -11,16 +11,19 @@ package protocol Agent: Sendable {
 
     // Ownership
     /// Records who owns the VM. Refused (`staleEpoch`) when the host has a record with a higher epoch, or another owner
-    /// at the same one.
+    /// at the same one; and when the record is the word of a vault that `attend` would refuse.
     func recordOwnership(_ record: OwnershipRecord) async throws
     func ownership(relationship: String) async throws -> OwnershipRecord?
     /// Every record of this host, and whether it was confirmed since the host's last boot.
     func standings() async throws -> [OwnershipStanding]
-    /// Removes the record of who may write the VM's disks and nothing else: the VM is protected no more.
+    /// Removes the record of who may write the VM's disks: the VM is protected no more.
+    ///
+    /// Points stay, marked as released: nobody brings the VM up from them without a vault, and no vault is made of them.
     func forgetOwnership(relationship: String) async throws
 
     // The vault
-    /// Notes that this copy of a vault asks. Refused (`staleEpoch`) when a copy of it that was promoted later has asked before.
+    /// Notes that this copy of a vault asks. Refused (`staleEpoch`, and the error names the copy that is obeyed) when
+    /// another copy of it was promoted and has asked before, unless this one is heir to that promotion.
     func attend(_ vault: VaultStanding) async throws
     /// Keeps a part of a copy of the vault; with the last one, the copy is whole and takes the place of the one before.
     func keepVault(_ part: VaultPart) async throws
@@ -91,42 +94,4 @@ package protocol Agent: Sendable {
     ///
     /// `unsupported` when the agent is older than the call.
     func check(_ request: AgentCheck) async throws -> AgentCheckAnswer
-}
-
-extension Agent {
-    package func writeSeed(_ seed: GuestSeed) async throws -> String {
-        throw ReplicationError(
-            .unsupported, "this agent knows no call 'writeSeed'",
-            hint: "run the same version of perilune in the engine and at the host")
-    }
-
-    /// What an agent without the call says: the words that one of an older version answers with over the wire.
-    package func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
-        throw ReplicationError(
-            .unsupported, "this agent knows no call 'check'",
-            hint: "run the same version of perilune in the engine and at the host")
-    }
-}
-
-/// What an agent without records of its own says: a stand-in need not have any.
-extension Agent {
-    package func standings() async throws -> [OwnershipStanding] { [] }
-    package func forgetOwnership(relationship: String) async throws {}
-    package func attend(_ vault: VaultStanding) async throws {}
-    package func keepVault(_ part: VaultPart) async throws {
-        throw ReplicationError(
-            .unsupported, "this agent keeps no copy of a vault", hint: "name another second place for it")
-    }
-
-    package func openExport(_ request: ExportPoint) async throws -> PointTicket {
-        throw ReplicationError(
-            .unsupported, "this agent cannot write a first copy into a folder",
-            hint: "make the first copy over the network")
-    }
-
-    package func importPoint(_ request: ImportPoint) async throws -> PointSummary {
-        throw ReplicationError(
-            .unsupported, "this agent cannot take a first copy in from a folder",
-            hint: "make the first copy over the network")
-    }
 }

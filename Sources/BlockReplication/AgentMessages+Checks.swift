@@ -37,10 +37,12 @@ package struct AgentCheckAnswer: Codable, Hashable, Sendable {
     package var images: [ImageFacts]
     package var programs: [ProgramFacts]
     package var endpoints: [EndpointOutcome]
+    /// The hook by which libvirt asks before it starts a VM; nil from an agent that does not know the question.
+    package var startHook: StartHookFacts?
 
     package init(
         time: Timestamp, dataAddress: String, storeID: String, store: FolderFacts, images: [ImageFacts] = [],
-        programs: [ProgramFacts] = [], endpoints: [EndpointOutcome] = []
+        programs: [ProgramFacts] = [], endpoints: [EndpointOutcome] = [], startHook: StartHookFacts? = nil
     ) {
         self.time = time
         self.dataAddress = dataAddress
@@ -49,6 +51,23 @@ package struct AgentCheckAnswer: Codable, Hashable, Sendable {
         self.images = images
         self.programs = programs
         self.endpoints = endpoints
+        self.startHook = startHook
+    }
+}
+
+/// The hook by which libvirt asks before it starts a VM.
+package struct StartHookFacts: Codable, Hashable, Sendable {
+    /// Where it is looked for.
+    package var path: String
+    /// The folder in which the agent keeps what was confirmed since the boot: the hook must look there.
+    package var runtime: String
+    /// What is wrong with it; nil when it is there and asks the agent's own records.
+    package var problem: String?
+
+    package init(path: String, runtime: String, problem: String? = nil) {
+        self.path = path
+        self.runtime = runtime
+        self.problem = problem
     }
 }
 

@@ -32,6 +32,10 @@ package struct OwnershipRecord: Codable, Hashable, Sendable {
     package var claim: HostClaim?
     /// When the VM was started here on the operator's word alone, the vault not having confirmed the epoch.
     package var startedAlone: Timestamp?
+    /// What made this ownership, in the vault's words; nil in the host's own, and in one that an older version wrote.
+    package var origin: OwnershipOrigin?
+    /// The vault whose word it is; nil when it is the host's own, or the vault has never had another place.
+    package var vault: VaultStanding?
 
     package init(
         relationship: String, vmUUID: String, owner: String, epoch: Int, host: String? = nil, claim: HostClaim? = nil
@@ -45,6 +49,24 @@ package struct OwnershipRecord: Codable, Hashable, Sendable {
     }
 }
 
+/// How a vault came to record an ownership: enough for a copy of that vault which missed it.
+package struct OwnershipOrigin: Codable, Hashable, Sendable {
+    /// The direction of replication, by host.
+    package var source: String
+    package var target: String
+    /// The failover that stands; nil when none does, be it that one was undone.
+    package var failover: FailoverRecord?
+    /// The checkpoint at the owner since which all changes are known, once it is set.
+    package var checkpoint: String?
+
+    package init(source: String, target: String, failover: FailoverRecord?, checkpoint: String?) {
+        self.source = source
+        self.target = target
+        self.failover = failover
+        self.checkpoint = checkpoint
+    }
+}
+
 /// A failover that a host made with no vault: what a later vault needs to take it over.
 package struct HostClaim: Codable, Hashable, Sendable {
     /// The point that the VM was started from.
@@ -52,8 +74,10 @@ package struct HostClaim: Codable, Hashable, Sendable {
     package var number: Int
     package var verdict: SourceVerdict
     package var at: Timestamp
-    /// The checkpoint since which the VM's changes are known here.
+    /// The checkpoint since which the VM's changes are known here; nil until it is set, and once it is lost.
     package var checkpoint: String?
+    /// Set before the VM is let run: from then on a checkpoint that is set anew would miss what it has written.
+    package var mayHaveRun: Bool?
 
     package init(generation: String, number: Int, verdict: SourceVerdict, at: Timestamp, checkpoint: String? = nil) {
         self.generation = generation

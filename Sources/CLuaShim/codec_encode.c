@@ -83,6 +83,7 @@ static inline bool comes_before(const TextKey *a, const TextKey *b) {
 static int collect_texts(lua_State *L, int index, lua_Integer array, TextKey *keys) {
     int base = lua_gettop(L), count = 0;
     if (!lua_checkstack(L, FEW_FIELDS + 10)) return -1;
+    charge_walk(L, index);
     lua_pushnil(L);
     while (lua_next(L, index)) {
         int type = lua_type(L, -2);
@@ -226,7 +227,10 @@ static void encode(Encoder *c, int index, const Ancestor *up) {
         return;
     }
     case LUA_TTABLE:
+        lua_pushvalue(L, index);
+        if (see_through(L, -1)) index = lua_gettop(L);
         encode_table(c, index, up);
+        lua_pop(L, 1);
         return;
     case LUA_TFUNCTION:
         encode_function(c, index);

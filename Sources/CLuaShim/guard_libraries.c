@@ -7,62 +7,6 @@
 
 #include "internal.h"
 
-enum {
-    LENGTH_LIMIT = 1 << 26,  // items that one call of sort may go through
-    SORT_LIMIT = 1 << 12,    // items that Lua's own comparison may sort without a look at the budgets
-};
-
-static lua_CFunction original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(1)); }
-
-// ---- table: functions that trust a length, which __len of a script may make up
-
-// The length that the original will ask for too, charged by `cost` for each item.
-static lua_Integer charge_length(lua_State *L, lua_Integer cost) {
-    luaL_checkany(L, 1);
-    if (lua_type(L, 1) != LUA_TTABLE) return 0;
-    lua_Integer length = luaL_len(L, 1);
-    if (length > LENGTH_LIMIT) raise(L, "size", "the table is longer than %d items", LENGTH_LIMIT);
-    if (length > 0) spend(L, (size_t)(length * cost));
-    return length;
-}
-
-// Compares as sort does without a function, but can be stopped.
-static int less_than(lua_State *L) {
-    size_t bytes = 0;
-    if (lua_type(L, 1) == LUA_TSTRING && lua_type(L, 2) == LUA_TSTRING) {
-        size_t other = lua_rawlen(L, 2);
-        bytes = lua_rawlen(L, 1);
-        if (other < bytes) bytes = other;
-    }
-    spend(L, 2 + bytes / BYTES_PER_FUEL);
-    lua_pushboolean(L, lua_compare(L, 1, 2, LUA_OPLT));
-    return 1;
-}
-
-// Whether nothing in it takes long to read or to compare.
-static bool is_quick_to_sort(lua_State *L, lua_Integer length) {
-    enum { SHORT = 256 };
-    if (length > SORT_LIMIT || lua_getmetatable(L, 1)) return false;
-    for (lua_Integer i = 1; i <= length; i++) {
-        int type = lua_rawgeti(L, 1, i);
-        bool quick = type == LUA_TNUMBER || (type == LUA_TSTRING && lua_rawlen(L, -1) <= SHORT);
-        lua_pop(L, 1);
-        if (!quick) return false;
-    }
-    return true;
-}
-
-static int guard_sort(lua_State *L) {
-    lua_Integer length = charge_length(L, 1);
-    if (length > 0 && lua_isnoneornil(L, 2) && !is_quick_to_sort(L, length)) {
-        lua_settop(L, 1);
-        lua_pushcfunction(L, less_than);
-    } else if (length > 0) {
-        spend(L, (size_t)length * 8);
-    }
-    return original(L)(L);
-}
-
 // ---- math
 
 static int guard_randomseed(lua_State *L) {
@@ -233,7 +177,7 @@ void open_libraries(lua_State *L) {
     };
     static const Member table_members[] = {
         {"concat", table_concat, true}, {"insert", table_insert, true}, {"move", table_move, true},
-        {"pack", NULL, false},          {"remove", table_remove, true}, {"sort", guard_sort, false},
+        {"pack", NULL, false},          {"remove", table_remove, true}, {"sort", table_sort, true},
         {"unpack", table_unpack, true}, {NULL, NULL, false},
     };
     static const Member math_members[] = {

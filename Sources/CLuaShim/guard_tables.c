@@ -46,9 +46,13 @@ static void copy_item(lua_State *L, lua_Integer from, int to_table, lua_Integer 
     charge_step(L, steps);
 }
 
-int table_insert(lua_State *L) {
+lua_Integer table_length(lua_State *L) {
     check_table(L, 1, READS | WRITES | HAS_LENGTH);
-    lua_Integer end = length_of(L) + 1, position = end;
+    return length_of(L);
+}
+
+int table_insert(lua_State *L) {
+    lua_Integer end = table_length(L) + 1, position = end;
     size_t steps = 0;
     switch (lua_gettop(L)) {
     case 2:
@@ -67,8 +71,7 @@ int table_insert(lua_State *L) {
 }
 
 int table_remove(lua_State *L) {
-    check_table(L, 1, READS | WRITES | HAS_LENGTH);
-    lua_Integer length = length_of(L), position = luaL_optinteger(L, 2, length);
+    lua_Integer length = table_length(L), position = luaL_optinteger(L, 2, length);
     // One behind the end is allowed, which removes nothing from a list.
     if (position != length)
         luaL_argcheck(L, position >= 1 && position <= length + 1, 2, "position out of bounds");

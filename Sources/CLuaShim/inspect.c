@@ -158,6 +158,13 @@ static void print_value(Printer *p, int index, int depth) {
         return;
     }
     int top = lua_gettop(L);
+    if (lua_type(L, index) == LUA_TTABLE && is_frozen_data(L, index)) {
+        lua_pushvalue(L, index);
+        see_through(L, -1);
+        print_table(p, lua_gettop(L), depth);
+        lua_settop(L, top);
+        return;
+    }
     if (lua_type(L, index) == LUA_TTABLE && !is_frozen(L, index)
         && luaL_getmetafield(L, index, "__tostring") == LUA_TNIL) {
         print_table(p, index, depth);

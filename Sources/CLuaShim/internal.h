@@ -18,6 +18,8 @@
 enum {
     HOOK_PERIOD = 1000,       // instructions between two looks at the budgets, at most
     LOOK_BYTES = 256 * 1024,  // bytes that are allocated between two looks, at most
+    LONG_WALK = 1024,         // places of a table from which on a walk through it is charged by them too
+    PLACES_PER_FUEL = 8,      // an empty place is passed sooner than an instruction is done
     BYTES_PER_FUEL = 32,      // what goes through texts, and allocating, is charged by bytes
     SHORT_TEXT = 256,         // bytes up to which a text is not charged where it is allocated
     LONG_TEXT = 64 * 1024,    // from here on a text is long enough to have the looks come more often
@@ -75,6 +77,7 @@ struct CLuaEngine {
     CLuaLimits limits;
     size_t used, hard, text_limit;  // text_limit: bytes of one text
     size_t unseen;                  // bytes allocated that are not charged yet
+    uint64_t asked;                 // bytes that were charged, or will be, since the state was opened
     size_t longest;                 // the longest text made, of those that may still be there
     int period;                     // instructions between two looks now
     lua_State *running;             // the thread that Lua runs on, NULL outside of protected calls
@@ -85,6 +88,7 @@ struct CLuaEngine {
     uint64_t unlooked;              // fuel that C functions charged since the budgets were last looked at
     int64_t time_used, slice_start, host_time, last_look;  // see clock.c
     bool in_slice, called_untimed;
+    bool knows_capacity;            // see capacity.c
     CLuaAbort abort;
     bool spent;                     // the close handlers of an aborted run have used up their own budget
     uint64_t closing_fuel_end;
@@ -139,6 +143,9 @@ static inline void leave_guard(lua_State *L) {
 }
 
 // engine.c
+CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context);
+
+// abort.c
 void check_abort(lua_State *L);                 // raises when the run has to be ended, or has to end at once
 void check_ending(lua_State *L);                // raises when the run or the task is being ended
 bool is_ending(lua_State *L);                   // whether the run or the task is being ended
@@ -149,10 +156,12 @@ void set_ending(lua_State *L, CLuaTask *task);  // the error on top, which is po
 void begin_abort(lua_State *L, CLuaAbort why);
 _Noreturn void raise_abort(lua_State *L);
 _Noreturn void raise_ending(lua_State *L);
+
+// budgets.c
+void *allocate(void *context, void *block, size_t old_size, size_t new_size);
 void install_hook(lua_State *L);
-_Noreturn void refuse_text(lua_State *L);  // a text is too long for the memory budget: ends the run
 void refresh_hook(lua_State *L);  // before a thread is resumed: the looks may have to come more often by now
-CLuaStatus protect(CLuaEngine *e, lua_CFunction body, void *context);
+_Noreturn void refuse_text(lua_State *L);  // a text is too long for the memory budget: ends the run
 void look_at_budgets(lua_State *L);             // raises when one is used up
 bool look_at_end(lua_State *L);                 // the same when a task has ended well: whether the run was to end
 
@@ -185,9 +194,13 @@ void take_suppressed(lua_State *L, int list);
 void attach_suppressed(lua_State *L, int error, int list);
 void push_suppressed(lua_State *L, CLuaTask *task);
 
-// probe.c: what tests look at and turn
-bool allocation_fails(void);
-extern atomic_long leaked_bytes, leaked_tasks;  // what closed engines still held
+// budgets.c: what tests set, once and before the first engine is opened; NULL in programs
+typedef struct {
+    bool (*allocation_fails)(void);
+    void (*closed)(size_t bytes, int tasks);  // what an engine still held when it was closed
+} TestHooks;
+extern const TestHooks *test_hooks;
+static inline bool allocation_fails(void) { return test_hooks && test_hooks->allocation_fails(); }
 
 // buffer.c: growth fails without raising
 bool buffer_reserve(Buffer *b, size_t length);
@@ -246,6 +259,10 @@ static inline void charge_step(lua_State *L, size_t *steps) {
     if (++*steps % HOOK_PERIOD == 0) spend(L, HOOK_PERIOD);
 }
 
+// capacity.c
+void open_capacity(lua_State *L);
+void charge_walk(lua_State *L, int index);  // before the first lua_next of a table
+
 // traverse.c
 int guard_pairs(lua_State *L);
 int guard_next(lua_State *L);
@@ -272,8 +289,15 @@ typedef struct Object {
 Object *to_object(lua_State *L, int index);
 void push_object(lua_State *L, uint32_t type, const char *id, size_t length);
 const char *push_type_name(lua_State *L, uint32_t type);
-void push_frozen(lua_State *L, const char *name, bool strict);  // wraps the table on top
+
+// frozen.c
+// Replaces the table on top by a frozen view of it. A strict one raises for members that do not exist; Lua's own
+// libraries are not strict, as portable code asks them what they have.
+void push_frozen(lua_State *L, const char *name, bool strict);
+void push_frozen_data(lua_State *L, const char *name);  // the same for a table of values, and all tables in it
 bool is_frozen(lua_State *L, int index);
+bool is_frozen_data(lua_State *L, int index);
+bool see_through(lua_State *L, int index);  // puts the real table in the place of a view; whether it was one
 
 // entry.c
 void free_entries(CLuaEngine *e);
@@ -285,7 +309,20 @@ bool can_wait(lua_State *L);
 void push_tostring(lua_State *L, int index);
 int inspect(lua_State *L);
 void open_base(lua_State *L);       // guard_base.c: fills the table on top
+void open_globals(lua_State *L);    // globals.c: what scripts have in front of it
 void open_libraries(lua_State *L);  // guard_libraries.c
+
+// guard_calls.c, guard_raw.c, guard_text.c, guard_load.c
+int guard_pcall(lua_State *L);
+int guard_xpcall(lua_State *L);
+int guard_setmetatable(lua_State *L);
+int guard_rawget(lua_State *L);
+int guard_rawset(lua_State *L);
+int guard_rawlen(lua_State *L);
+int next_of_view(lua_State *L);
+int guard_tostring(lua_State *L);
+int guard_print(lua_State *L);
+int guard_load(lua_State *L);
 
 // guard_strings.c: these call Lua's own function, which is their upvalue
 int guard_rep(lua_State *L);
@@ -300,6 +337,8 @@ int table_remove(lua_State *L);
 int table_move(lua_State *L);
 int table_concat(lua_State *L);
 int table_unpack(lua_State *L);
+lua_Integer table_length(lua_State *L);  // of the table at 1, which is to be changed
+int table_sort(lua_State *L);            // table_sort.c
 
 // match_functions.c
 int guard_find(lua_State *L);

@@ -62,6 +62,31 @@ static int after_module(lua_State *L, int status, lua_KContext context) {
     return 1;
 }
 
+// Whether another task loads the module, and this one can wait for it. The coroutine that began to load it is on top; it
+// may have been given up, and its task may have ended since: then nobody loads it, and it is loaded anew.
+static bool is_loading(lua_State *L, const char *name) {
+    lua_State *co = lua_tothread(L, -1);
+    lua_Debug ar;
+    switch (ask_module(L, CLUA_ASK_LOADER)) {
+    case CLUA_REPLY_WAIT:
+        if (!can_wait(L))
+            raise(
+                L, "script", "require: '%s' is being loaded by another task, and a wait is not possible here", name);
+        check_ending(L);
+        return true;
+    case CLUA_REPLY_ERROR:
+        if (lua_status(co) == LUA_YIELD)
+            raise(
+                L, "script",
+                "require: '%s' is being loaded by a coroutine that is suspended; resume or close that first", name);
+        if (co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar)))
+            raise(L, "script", "require: the modules require each other in a circle, which comes back to '%s'", name);
+        return false;
+    default:
+        return false;
+    }
+}
+
 static int require(lua_State *L) {
     CLuaEngine *e = engine_of(L);
     check_abort(L);
@@ -76,18 +101,14 @@ static int require(lua_State *L) {
     if (lua_rawget(L, 2) != LUA_TNIL) return 1;
     lua_pop(L, 1);
     lua_pushvalue(L, 1);
-    if (lua_rawget(L, 3) != LUA_TNIL) {
-        if (lua_touserdata(L, -1) == e->current)
-            raise(L, "script", "require: the modules require each other in a circle, which comes back to '%s'", name);
-        if (!can_wait(L))
-            raise(
-                L, "script", "require: '%s' is being loaded by another task, and a wait is not possible here", name);
-        check_ending(L);
+    if (lua_rawget(L, 3) != LUA_TNIL && is_loading(L, name)) {
+        spend(L, WAIT_FUEL);
         if (ask_module(L, CLUA_ASK_MODULE) != CLUA_REPLY_WAIT)
             raise(L, "script", "require: tasks wait in a circle for each other to load modules, one of them '%s'", name);
         return pass_wait_up(L, 0, after_other_task);
     }
     lua_settop(L, 3);
+    spend(L, WAIT_FUEL);  // what finds modules may look into files
     int64_t entered = enter_host(e);
     CLuaReply reply = e->host.module(e->host.context, name, length);
     leave_host(e, entered);
@@ -113,7 +134,7 @@ static int require(lua_State *L) {
     lua_settop(L, 5);
     lua_remove(L, 4);
     lua_pushvalue(L, 1);
-    lua_pushlightuserdata(L, e->current);
+    lua_pushthread(L);
     lua_rawset(L, 3);
     lua_pushvalue(L, 1);
     ask_module(L, CLUA_ASK_LOADING);

@@ -32,19 +32,24 @@ int clua_name_distance(const char *a, size_t a_length, const char *b, size_t b_l
 // that the answer does not depend on the order of the table. The result stays valid while the table holds the key.
 const char *push_nearest(lua_State *L, const char *name, size_t length, int table, const char *best, int *distance) {
     table = lua_absindex(L, table);
+    size_t steps = 0;
+    charge_walk(L, table);
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);
+        charge_step(L, &steps);
         if (lua_type(L, -1) != LUA_TSTRING) continue;
         size_t n;
         const char *candidate = lua_tolstring(L, -1, &n);
         if (n >= 2 && candidate[0] == '_' && candidate[1] == '_') continue;
         int limit = length <= 3 ? 1 : length <= 8 ? 2 : 3;
+        if (n <= length + (size_t)limit && length <= n + (size_t)limit) spend(L, length * n / 8);
         int d = clua_name_distance(name, length, candidate, n, limit);
         if (d <= limit && (d < *distance || (d == *distance && best && strcmp(candidate, best) < 0))) {
             *distance = d;
             best = candidate;
         }
     }
+    spend(L, steps % HOOK_PERIOD);
     return best;
 }

@@ -1,4 +1,4 @@
-// Handles to host objects, and frozen tables.
+// Handles to host objects, and the modules of the host.
 //
 // A handle is a userdata that holds a type and an id: bytes, no pointer into the host, so nothing has to be released
 // and a handle kept too long is a stale name, not a dangling address. One handle exists for each object at a time, so
@@ -24,10 +24,15 @@ void push_object(lua_State *L, uint32_t type, const char *id, size_t length) {
     if (length > ID_LIMIT) raise(L, "size", "the id of an object is longer than %d bytes", ID_LIMIT);
     luaL_checkstack(L, 8, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_OBJECTS);
+    // Whether the handle exists still depends on the collector, so what is charged must not depend on that.
+    CLuaEngine *e = engine_of(L);
+    size_t unseen = e->unseen;
+    e->fuel_used += (sizeof(Object) + length) / BYTES_PER_FUEL;
     char key[ID_LIMIT + sizeof type];
     memcpy(key, &type, sizeof type);
     memcpy(key + sizeof type, id, length);
     lua_pushlstring(L, key, sizeof type + length);
+    e->unseen = unseen;
     lua_pushvalue(L, -1);
     if (lua_rawget(L, -3) != LUA_TNIL) {
         lua_replace(L, -3);
@@ -39,6 +44,7 @@ void push_object(lua_State *L, uint32_t type, const char *id, size_t length) {
     if (lua_rawgeti(L, -1, (lua_Integer)type) != LUA_TTABLE) raise(L, "host", "the host returned an unknown type");
     lua_getfield(L, -1, "meta");
     Object *object = lua_newuserdatauv(L, sizeof(Object) + length + 1, 0);
+    e->unseen = unseen;
     object->type = type;
     object->length = (uint32_t)length;
     memcpy(object->id, id, length);
@@ -183,83 +189,6 @@ CLuaStatus clua_install_type(CLuaEngine *e, const char *name, uint32_t type) {
     return protect(e, install_type, &i);
 }
 
-// ---- frozen tables: an empty table in front, the real one behind it
-
-static int frozen_newindex(lua_State *L) {
-    raise(L, "script", "'%s' is read-only", lua_tostring(L, lua_upvalueindex(1)));
-}
-
-static int frozen_pairs(lua_State *L) {
-    lua_settop(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    return push_hidden_pairs(L, 1, 2);
-}
-
-static int missing_member(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_checkany(L, 2);
-    const char *module = lua_tostring(L, lua_upvalueindex(1));
-    if (lua_type(L, 2) != LUA_TSTRING) raise(L, "undefined", "'%s' has no such member", module);
-    size_t length;
-    const char *name = lua_tolstring(L, 2, &length);
-    int distance = INT_MAX;
-    const char *best = push_nearest(L, name, length, 1, NULL, &distance);
-    if (best) raise(L, "undefined", "no field '%.80s' in '%s'; did you mean '%s'?", name, module, best);
-    raise(L, "undefined", "no field '%.80s' in '%s'", name, module);
-}
-
-// The metatable on top is that of a table that scripts must not change.
-static void mark_frozen(lua_State *L) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_FROZEN);
-    lua_pushvalue(L, -2);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-}
-
-// Replaces the table on top by a frozen view of it. A strict one raises for members that do not exist; Lua's own
-// libraries are not strict, as portable code asks them what they have.
-void push_frozen(lua_State *L, const char *name, bool strict) {
-    luaL_checkstack(L, 8, NULL);
-    int real = lua_gettop(L);
-    lua_createtable(L, 0, 2);
-    if (strict) {
-        lua_pushstring(L, name);
-        lua_pushcclosure(L, missing_member, 1);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_pushliteral(L, "module");
-    lua_setfield(L, -2, "__metatable");
-    mark_frozen(L);
-    lua_setmetatable(L, real);
-    lua_newtable(L);
-    lua_createtable(L, 0, 5);
-    lua_pushvalue(L, real);
-    lua_setfield(L, -2, "__index");
-    lua_pushstring(L, name);
-    lua_pushcclosure(L, frozen_newindex, 1);
-    lua_setfield(L, -2, "__newindex");
-    lua_pushvalue(L, real);
-    lua_pushcclosure(L, frozen_pairs, 1);
-    lua_setfield(L, -2, "__pairs");
-    lua_pushliteral(L, "module");
-    lua_setfield(L, -2, "__metatable");
-    lua_pushstring(L, name);
-    lua_setfield(L, -2, "__name");
-    mark_frozen(L);
-    lua_setmetatable(L, -2);
-    lua_replace(L, real);
-}
-
-bool is_frozen(lua_State *L, int index) {
-    if (!lua_getmetatable(L, index)) return false;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_FROZEN);
-    lua_insert(L, -2);
-    bool frozen = lua_rawget(L, -2) != LUA_TNIL;
-    lua_pop(L, 2);
-    return frozen;
-}
-
 // ---- host modules
 
 typedef struct {
@@ -294,6 +223,12 @@ static int install_constant(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &KEY_MODULES);
     lua_getfield(L, -1, i->module);
     if (decode_values(L, i->bytes, i->length) != 1) return luaL_error(L, "a constant is one value");
+    if (lua_istable(L, -1)) {
+        lua_pushfstring(L, "%s.%s", i->module, i->name);
+        lua_insert(L, -2);
+        push_frozen_data(L, lua_tostring(L, -2));
+        lua_remove(L, -2);
+    }
     lua_setfield(L, -2, i->name);
     return 0;
 }

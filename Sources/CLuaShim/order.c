@@ -99,6 +99,7 @@ bool push_ordered_keys_lenient(lua_State *L, int table, lua_Integer *array_count
     table = lua_absindex(L, table);
     size_t others = 0, steps = 0;
     lua_Integer array = *array_count = count_array(L, table, &steps);
+    charge_walk(L, table);
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);
@@ -122,6 +123,7 @@ bool push_ordered_keys_lenient(lua_State *L, int table, lua_Integer *array_count
     OrderedKey *entries = lua_newuserdatauv(L, others * sizeof(OrderedKey), 0);
     spend(L, 0);
     int n = 0, unordered = 0;
+    charge_walk(L, table);
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);

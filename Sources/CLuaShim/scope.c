@@ -51,6 +51,7 @@ static int after_scope(lua_State *L, int status, lua_KContext context) {
     lua_getfield(L, results, "n");
     int n = (int)lua_tointeger(L, -1);
     luaL_checkstack(L, n, "too many results");
+    spend(L, (size_t)n);
     for (int i = 1; i <= n; i++) lua_rawgeti(L, results, i);
     return n;
 }
@@ -58,9 +59,12 @@ static int after_scope(lua_State *L, int status, lua_KContext context) {
 static uint32_t check_list(lua_State *L, int index, const char *name, bool functions) {
     if (lua_type(L, index) != LUA_TTABLE)
         raise(L, "argument", "%s: expected a list, got %s", name, luaL_typename(L, index));
+    see_through(L, index);
     lua_Integer n = 0;
+    size_t steps = 0;
     while (lua_rawgeti(L, index, n + 1) != LUA_TNIL) {
         n++;
+        charge_step(L, &steps);
         if (functions && !lua_isfunction(L, -1))
             raise(L, "argument", "%s: item %d is not a function, but a %s", name, (int)n, luaL_typename(L, -1));
         lua_pop(L, 1);
@@ -74,19 +78,36 @@ static uint32_t check_limit(lua_State *L, int index, const char *name) {
     if (lua_isnoneornil(L, index)) return 0;
     if (lua_type(L, index) != LUA_TTABLE)
         raise(L, "argument", "%s: expected options such as { limit = 4 }, got %s", name, luaL_typename(L, index));
+    see_through(L, index);
     uint32_t limit = 0;
+    // Of several that are unknown, the first in the fixed order is told.
+    OrderedKey least = {0}, key;
+    bool is_unknown = false;
+    size_t steps = 0;
+    int unknown = lua_gettop(L) + 1;
+    lua_pushnil(L);
+    charge_walk(L, index);
     lua_pushnil(L);
     while (lua_next(L, index)) {
-        if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "limit") != 0) {
-            lua_pop(L, 1);
-            raise(L, "argument", "%s: unknown option '%.80s'; the only one is 'limit'", name,
-                  lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1));
+        charge_step(L, &steps);
+        if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "limit") == 0) {
+            if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > INT32_MAX)
+                raise(L, "argument", "%s: 'limit' must be an integer from 1", name);
+            limit = (uint32_t)lua_tointeger(L, -1);
+        } else {
+            classify_key(L, -2, &key);
+            if (!is_unknown || compare_keys(&key, &least) < 0) {
+                least = key;
+                lua_copy(L, -2, unknown);
+            }
+            is_unknown = true;
         }
-        if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > INT32_MAX)
-            raise(L, "argument", "%s: 'limit' must be an integer from 1", name);
-        limit = (uint32_t)lua_tointeger(L, -1);
         lua_pop(L, 1);
     }
+    if (is_unknown)
+        raise(L, "argument", "%s: unknown option '%.80s'; the only one is 'limit'", name,
+              lua_type(L, unknown) == LUA_TSTRING ? lua_tostring(L, unknown) : luaL_typename(L, unknown));
+    lua_settop(L, unknown - 1);
     return limit;
 }
 
@@ -101,6 +122,7 @@ int open_scope(lua_State *L) {
     const char *name = scope_names[mode];
     check_ending(L);
     if (!can_wait(L)) raise(L, "script", "%s waits, and a wait is not possible here", name);
+    spend(L, WAIT_FUEL);
     buffer_clear(&e->arguments);
     CLuaScopeCall call = {.mode = mode, .guarded = is_guarded(L), .ordinal = ++e->current->calls};
     int list = 1, function = 0;
@@ -146,9 +168,11 @@ int open_scope(lua_State *L) {
     if (list) {
         // A copy: the script may change its list while the branches start.
         lua_createtable(L, (int)call.count, 0);
+        size_t steps = 0;
         for (uint32_t i = 1; i <= call.count; i++) {
             lua_rawgeti(L, list, i);
             lua_rawseti(L, -2, i);
+            charge_step(L, &steps);
         }
         lua_rawseti(L, -2, SCOPE_LIST);
     }

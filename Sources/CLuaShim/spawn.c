@@ -24,6 +24,7 @@ static int take_results(lua_State *L) {
     lua_getfield(L, cell, "n");
     int n = (int)lua_tointeger(L, -1);
     luaL_checkstack(L, n + 1, "too many results");
+    spend(L, (size_t)n);
     for (int i = 1; i <= n; i++) lua_rawgeti(L, cell, i);
     return ok ? n : lua_error(L);
 }
@@ -47,6 +48,7 @@ static int wait_for_task(lua_State *L) {
     CLuaEngine *e = engine_of(L);
     check_ending(L);
     if (!can_wait(L)) raise(L, "script", "task:wait waits, and a wait is not possible here");
+    spend(L, WAIT_FUEL);
     CLuaAsk ask = {
         .question = CLUA_ASK_JOIN, .scope = handle->scope, .index = handle->index, .guarded = is_guarded(L)};
     if (e->host.ask(e->host.context, &ask) != CLUA_REPLY_WAIT)
@@ -59,6 +61,7 @@ int spawn_task(lua_State *L) {
     check_ending(L);
     check_function(L, 1, "task.spawn");
     int n = lua_gettop(L);
+    spend(L, WAIT_FUEL + (size_t)n);  // they are moved twice, once when the task starts
     CLuaAsk ask = {.question = CLUA_ASK_SPAWN};
     if (!e->current) raise(L, "script", "task.spawn: no task is running");
     lua_State *outer = e->calling;

@@ -289,7 +289,8 @@ static void add_suppressed(CLuaEngine *e, End *end) {
 
 static CLuaStatus fail(CLuaEngine *e, CLuaTask *task) {
     End end = {task, -1};
-    if (task->scope) protect(e, keep, &end);
+    // Without its error the scope would pass for one that ended well.
+    if (task->scope && protect(e, keep, &end) != CLUA_OK && !task->cancelled) return CLUA_NO_MEMORY;
     if (task->report.length == 0) {
         CLuaStatus status = finish(e, give_error, &end);
         if (status != CLUA_OK) return status;

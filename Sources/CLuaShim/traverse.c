@@ -193,6 +193,7 @@ static void push_first_key(lua_State *L) {
     int first = lua_gettop(L), unordered = 0;
     OrderedKey least = {0}, key;
     size_t steps = 0;
+    charge_walk(L, 1);
     lua_pushnil(L);
     while (lua_next(L, 1)) {
         lua_pop(L, 1);

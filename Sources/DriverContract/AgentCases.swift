@@ -1,4 +1,5 @@
 import BlockReplication
+import struct Foundation.Data
 import Hypervisors
 import SiteModel
 
@@ -121,6 +122,97 @@ extension DriverContract {
                 "the record after it was forgotten",
                 try await site.receiver.ownership(relationship: maker.relationship), nil)
             try await maker.forget()
+        },
+        DriverContract("what is forgotten is gone whole, and nothing else is") { site in
+            let (maker, other) = (try await PointMaker(site), try await PointMaker(site))
+            let receiver = site.receiver
+            let kept = try await other.point(after: nil)
+            try await maker.forget()
+            try require("points of one that had none", try await maker.generations(), [])
+            try await receiver.recordOwnership(maker.record(epoch: 1, owner: "first"))
+            let generation = try await maker.point(after: nil)
+            let images = try await receiver.createBootImages(
+                relationship: maker.relationship, generation: generation, epoch: 2)
+            let open = site.identifier()
+            let ticket = try await maker.open(open, after: generation)
+            for _ in 1...2 { try await receiver.forget(relationship: maker.relationship) }
+            try require("points", try await maker.generations(), [])
+            try require("the record", try await receiver.ownership(relationship: maker.relationship), nil)
+            let standings = try await receiver.standings().compactMap(\.relationship)
+            try require(!standings.contains(maker.relationship), "a standing is left: \(standings)")
+            let files = try await receiver.check(AgentCheck(images: images.compactMap(\.chain.first?.path)))
+            try require(files.images.allSatisfy { $0.failure != nil }, "images are left: \(files.images)")
+            try await declined(.notFound, "its definition") {
+                _ = try await receiver.domainXML(relationship: maker.relationship, generation: generation)
+            }
+            try await declined(.notFound, "its maps") {
+                _ = try await receiver.extentsNewer(relationship: maker.relationship, than: generation)
+            }
+            try await declined(.notAuthorized, "a point that was being received") {
+                _ = try await maker.send(ticket, since: generation)
+            }
+            try require("points of another", try await other.generations(), [kept])
+            try require(
+                "the record of another", try await receiver.ownership(relationship: other.relationship),
+                other.record(epoch: 1, owner: "first"))
+            try await other.forget()
+        },
+        DriverContract("ending protection takes the record and leaves the points") { site in
+            let maker = try await PointMaker(site)
+            let generation = try await maker.point(after: nil)
+            for _ in 1...2 { try await site.receiver.forgetOwnership(relationship: maker.relationship) }
+            try require("the record", try await site.receiver.ownership(relationship: maker.relationship), nil)
+            try require("points", try await maker.generations(), [generation])
+            try await maker.forget()
+        },
+        DriverContract("of the copies of a vault, the one that was promoted last is obeyed") { site in
+            let agent = site.receiver
+            let id = site.identifier()
+            for epoch in [1, 1, 3] { try await agent.attend(VaultStanding(id: id, epoch: epoch)) }
+            let part = VaultPart(
+                vault: VaultStanding(id: id, epoch: 2), offset: 0, data: Data([1]), isLast: true)
+            try await declined(.staleEpoch, "a copy that was not promoted") { try await agent.attend(part.vault) }
+            try await declined(.staleEpoch, "a copy of it to keep") { try await agent.keepVault(part) }
+            // Another vault is another matter.
+            try await agent.attend(VaultStanding(id: site.identifier(), epoch: 1))
+        },
+        DriverContract(
+            "of two copies of a vault that were promoted apart, the one that is known is obeyed, and its heirs"
+        ) {
+            site in
+            let (agent, id) = (site.receiver, site.identifier())
+            func standing(_ epoch: Int, _ promotion: String, heirTo: [String]? = nil) -> VaultStanding {
+                let mark = PromotionMark(id: promotion, place: "m:/\(promotion)", at: Timestamp(milliseconds: 7))
+                return VaultStanding(id: id, epoch: epoch, promotion: mark, heirTo: heirTo)
+            }
+            try await agent.attend(standing(2, "one"))
+            for other in [standing(2, "two"), standing(5, "five", heirTo: ["two"])] {
+                try await declined(.staleEpoch, "a copy promoted apart") { try await agent.attend(other) }
+                let maker = try await PointMaker(site)
+                var order = maker.record(epoch: 2, owner: "second")
+                order.vault = other
+                let refused = order
+                try await declined(.staleEpoch, "its order") { try await agent.recordOwnership(refused) }
+                try require(
+                    "the record", try await agent.ownership(relationship: maker.relationship)?.epoch, 1)
+                try await maker.forget()
+            }
+            try await agent.attend(standing(6, "six", heirTo: ["five", "one"]))
+        },
+        DriverContract("a copy of a vault is kept part after part") { site in
+            func part(_ offset: UInt64, _ id: String, isLast: Bool = false) -> VaultPart {
+                VaultPart(
+                    vault: VaultStanding(id: id, epoch: 1), offset: offset, data: Data(repeating: 7, count: 100),
+                    isLast: isLast)
+            }
+            let id = site.identifier()
+            for attempt in [[0], [0, 100]] as [[UInt64]] {
+                for offset in attempt { try await site.receiver.keepVault(part(offset, id)) }
+            }
+            try await declined(.protocolViolation, "a part that leaves a gap") {
+                try await site.receiver.keepVault(part(300, id))
+            }
+            try await site.receiver.keepVault(part(200, id, isLast: true))
         },
         DriverContract("what a guest is told lies in one CD image an epoch, and odd names are refused") { site in
             let maker = try await PointMaker(site)

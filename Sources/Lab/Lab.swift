@@ -180,6 +180,12 @@ package struct Lab: Sendable {
         }
     }
 
+    /// Refuses a root where no lab was set up.
+    package func checkIsThere() throws(LabError) {
+        try checkIsLab()
+        guard access(marker, F_OK) == 0 else { throw LabLock.noLab(at: configuration.root) }
+    }
+
     func checkIsLab() throws(LabError) {
         if access(marker, F_OK) == 0 { return }
         guard let entries = try? FileManager.default.contentsOfDirectory(atPath: configuration.root) else {

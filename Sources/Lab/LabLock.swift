@@ -28,6 +28,8 @@ enum LabLock {
     }
 
     static func noLab(at root: String) -> LabError {
-        LabError(.notFound, "There is no lab at \(root).", hint: "perilune lab up makes one")
+        LabError(
+            .notFound, "There is no lab at \(root).",
+            hint: "perilune lab up --root \(root) makes one; --root, for scripts --lab-root, names another")
     }
 }

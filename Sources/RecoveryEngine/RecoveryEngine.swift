@@ -12,7 +12,15 @@ package final class RecoveryEngine: Sendable {
     package let dependencies: EngineDependencies
     package let hosts: HostDirectory
     /// The jobs that this engine drives now: a lease tells engines apart, not the tasks of one.
-    private let drivers = Mutex<[String: Task<Job, any Error>]>([:])
+    private let drivers = Mutex<[String: Driver]>([:])
+
+    private struct Driver {
+        var task: Task<Job, any Error>
+        /// A dead engine had left the job open, and nobody had asked for it when this one took it up.
+        var isRecovery: Bool
+        /// The operation, once this engine has the lease: until then another one may be driving the job.
+        var operation: Operation?
+    }
 
     package init(_ dependencies: EngineDependencies) {
         self.dependencies = dependencies
@@ -42,7 +50,7 @@ package final class RecoveryEngine: Sendable {
         _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
         hold: StageName? = nil
     ) async throws -> Job {
-        if let epoch = try await vault.identity()?.supersededBy { throw VaultError.superseded(by: epoch, nil) }
+        if let refusal = try await vault.identity()?.refusal(nil) { throw refusal }
         let relationship = try await relationship(relationshipID)
         if operation == .pause, let at = arguments["at"], ReplicationSide(rawValue: at) == nil {
             throw EngineError(
@@ -69,13 +77,18 @@ package final class RecoveryEngine: Sendable {
             }
             return try await drive(open.id, to: hold)
         }
-        try await finishOrphan(of: relationship, before: operation)
+        let finished = try await finishOrphan(of: relationship, before: operation)
         if operation == .unplannedFailover || operation == .plannedFailover {
             try await learnOfHostFailovers(
+                of: relationship,
                 at: relationship.owner == relationship.source ? relationship.target : relationship.source)
         }
         let current = try await self.relationship(relationshipID)
-        try await check(operation, on: current, arguments: arguments)
+        do {
+            try await check(operation, on: current, arguments: arguments)
+        } catch let refusal as EngineError where finished != nil {
+            throw try await refused(refusal, operation, after: finished, current)
+        }
         let job = try await open(operation, on: relationship, arguments: arguments, run: run, hold: hold)
         return try await drive(job.id, to: hold)
     }
@@ -94,12 +107,31 @@ package final class RecoveryEngine: Sendable {
     }
 
     /// Drives another operation's job to its end first, if its engine is dead: nobody else may come to do it.
-    private func finishOrphan(of relationship: Relationship, before operation: Operation) async throws {
+    ///
+    /// One that fails and is given up is in nobody's way any more.
+    ///
+    /// - Returns: that job as it has ended; nil when there was none.
+    private func finishOrphan(of relationship: Relationship, before operation: Operation) async throws -> Job? {
         guard let open = try await openJob(of: relationship), open.operation != operation,
-            try await !isEnded(open, by: operation, on: relationship),
-            try await orphanedJobs().contains(where: { $0.id == open.id })
-        else { return }
-        try await drive(open.id)
+            try await !isEnded(open, by: operation, on: relationship)
+        else { return nil }
+        // This engine may have taken it up a moment ago, when it started.
+        let isRecovered = drivers.withLock { $0[open.id].map { $0.isRecovery && $0.operation != nil } ?? false }
+        if !isRecovered {
+            guard try await orphanedJobs().contains(where: { $0.id == open.id }) else { return nil }
+        }
+        do {
+            return try await drive(open.id)
+        } catch let error as EngineError {
+            if let ended = try await vault.read({ try $0.object(Job.self, id: open.id)?.value }), !ended.state.isOpen {
+                return ended
+            }
+            throw EngineError(
+                error.kind,
+                "\(operation.rawValue) of \(relationship.name) has not begun: a dead engine had left its "
+                    + "\(open.operation.rawValue) open (job \(open.id)), which was taken up and stopped again: \(error.message)",
+                hint: error.hint, object: relationship.name, cause: error)
+        }
     }
 
     /// Whether that job is ended by the operation, and not driven on for it.
@@ -129,9 +161,35 @@ package final class RecoveryEngine: Sendable {
         }
     }
 
-    /// Waits until no job is driven by this engine: a process that ends before would leave them to the next engine.
-    package func finishDriving() async {
-        while let driver = drivers.withLock({ $0.values.first }) { _ = await driver.result }
+    /// A refusal of an operation before which another one's job was driven on.
+    ///
+    /// It is no refusal to whoever asks whether something was changed: it has no rule, which its cause has.
+    private func refused(
+        _ refusal: EngineError, _ operation: Operation, after finished: Job?, _ relationship: Relationship
+    ) async throws -> EngineError {
+        guard let finished else { return refusal }
+        let ended = finished.state == .succeeded ? "driven to its end" : "taken up, and failed"
+        let owner = try await hosts.host(relationship.owner).name
+        return EngineError(
+            .failed,
+            "a dead engine had left \(finished.operation.rawValue) of \(relationship.name) open; that job was \(ended), and "
+                + "\(relationship.name) is \(relationship.state.rawValue) at \(owner) now. \(operation.rawValue) was not "
+                + "begun: \(refusal.message)",
+            hint: "look where it stands: perilune next \(relationship.name)", object: relationship.name, cause: refusal)
+    }
+
+    /// Waits for the jobs that this engine took up from dead ones, and that leave a VM half-way where it ends before them.
+    ///
+    /// Copies, which may take hours and lose nothing when they are begun anew, are left to the next engine.
+    ///
+    /// - Parameter telling: called once for each, with its operation.
+    package func finishRecoveries(telling: @Sendable (Operation) -> Void = { _ in }) async {
+        while let driver = drivers.withLock({ drivers in
+            drivers.values.first { $0.isRecovery && $0.operation.map { !$0.isCopy } ?? false }
+        }) {
+            if let operation = driver.operation { telling(operation) }
+            _ = await driver.task.result
+        }
     }
 
     private static func words(_ arguments: [String: String]) -> String {
@@ -269,17 +327,17 @@ package final class RecoveryEngine: Sendable {
     ///
     /// The driver is no child of its callers: a caller that is cancelled waits no less, and the job goes on.
     @discardableResult
-    func drive(_ jobID: String) async throws -> Job {
-        let driver = drivers.withLock { drivers in
-            if let driver = drivers[jobID] { return driver }
-            let driver = Task(executorPreference: dependencies.executor) {
+    func drive(_ jobID: String, asRecovery isRecovery: Bool = false) async throws -> Job {
+        let task = drivers.withLock { drivers in
+            if let driver = drivers[jobID] { return driver.task }
+            let task = Task(executorPreference: dependencies.executor) {
                 defer { self.drivers.withLock { $0[jobID] = nil } }
                 return try await self.driveAlone(jobID)
             }
-            drivers[jobID] = driver
-            return driver
+            drivers[jobID] = Driver(task: task, isRecovery: isRecovery)
+            return task
         }
-        return try await driver.value
+        return try await task.value
     }
 
     /// Drives an open job, if no other engine does; waits for the lease of a dead one to run out.
@@ -302,6 +360,7 @@ package final class RecoveryEngine: Sendable {
                 .failed, job.failure?.message ?? "\(job.operation.rawValue) of \(relationship.name) failed",
                 hint: job.failure?.hint, object: relationship.name)
         }
+        drivers.withLock { $0[jobID]?.operation = job.operation }
         let driver = JobDriver(
             dependencies: dependencies, job: job, relationship: relationship, lease: lease)
         try await driver.drive()
@@ -338,7 +397,7 @@ package final class RecoveryEngine: Sendable {
             for job in open {
                 group.addTask {
                     do {
-                        return RecoveredJob(job: try await self.drive(job.id), failure: nil)
+                        return RecoveredJob(job: try await self.drive(job.id, asRecovery: true), failure: nil)
                     } catch let error as EngineError {
                         return RecoveredJob(job: job, failure: error)
                     }

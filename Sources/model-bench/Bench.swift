@@ -1,3 +1,5 @@
+import BenchFigures
+
 /// Prints the simulated site's figures; its options are those of `FigureReport`.
 @main
 struct Bench {

@@ -1,7 +1,6 @@
 internal import ArgumentParser
 
 /// The command line of Perilune.
-@main
 struct Perilune: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "perilune",

@@ -19,6 +19,14 @@ struct DoctorTests {
     func doctor() async throws {
         try await RecoveryLab.with("doctor", guests: [Self.own, Self.web]) { site in
             try await setUp(site)
+            let unattended = try doctor(site, [])
+            #expect(unattended.failing == ["vault replicator-runs"], "\(unattended.text)")
+            // Cycles of a real one would get in the way of the faults below.
+            let replicator = Task { [engine = site.engine] in
+                try await ReplicatorPost(engine: engine).hold { try await Task.sleep(for: .seconds(600)) }
+            }
+            defer { replicator.cancel() }
+            while try await !site.engine.replicatorStanding().isRunning { await Task.yield() }
             let healthy = try await timed("doctor on a healthy site") { try doctor(site, []) }
             #expect(healthy.status == 0, "\(healthy.text)")
             #expect(healthy.report.ready)

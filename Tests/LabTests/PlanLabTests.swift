@@ -24,7 +24,7 @@ struct PlanLabTests {
               store = site.store, fence = site.fence,
            }
         end
-        local vmm = vault:server { name = "vmm01" }
+        local vmm = vault:server { name = "vmm01", version = "0.1.0" }
         local gold = vmm:cloud { name = "gold", hosts = { hosts.a } }
         local silver = vmm:cloud { name = "silver", hosts = { hosts.b } }
         gold:pair { with = silver, policy = vault:policy { name = "fast", copy_frequency = "30s", recovery_points = 2 } }

@@ -58,6 +58,43 @@ struct SurvivalTests {
         }
     }
 
+    @Test("A failover at the host is given again after the VM was ended there, and again with its definition gone")
+    func hostFailoverAgain() async throws {
+        let guest = LabGuest(name: "vmm01", address: "10.77.0.10")
+        try await RecoveryLab.with("again", guests: [guest]) { site in
+            _ = try await site.replicate(guest)
+            try await site.lab.lose(.a)
+            let words = [builtProgram, "host", "failover", guest.name] + site.atHost(.b) + ["--declared-lost"]
+            _ = try site.run(at: .b, words)
+            var seen = try await site.answer(of: guest, at: .b).bootRecords
+            let relationship = try await site.relationship(guest)
+            let (b, uuid) = (try await site.engine.hosts.hypervisor(site.hostB.id), relationship.vmUUID)
+            func checkpoint() async throws -> String? {
+                try await site.engine.hosts.agent(site.hostB.id).ownership(relationship: relationship.id)?
+                    .claim?.checkpoint
+            }
+            #expect(try await checkpoint() == "perilune-boot-2")
+            for undefines in [false, true] {
+                try await b.destroy(uuid: uuid)
+                if undefines { try await b.undefine(uuid: uuid) }
+                let said = try site.run(at: .b, words)
+                #expect(said.contains("epoch 2"), "\(said)")
+                let arrived = try await site.answer(of: guest, at: .b)
+                #expect(arrived.intact && arrived.bootRecords > seen, "what it wrote before is there")
+                seen = arrived.bootRecords
+                #expect(try await checkpoint() == (undefines ? nil : "perilune-boot-2"))
+            }
+            try await site.lab.returnSite(.a)
+            _ = try await site.watch()
+            #expect(try await site.relationship(guest).checkpoint == nil)
+            for operation in [SiteModel.Operation.commit, .reverse, .plannedFailover] {
+                _ = try await site.perform(operation, on: guest)
+            }
+            let home = try await site.answer(of: guest, at: .a)
+            #expect(home.intact && home.bootRecords >= seen)
+        }
+    }
+
     @Test("With every copy of the vault lost, the manifests make a new one that goes on replicating and fails over")
     func rebuild() async throws {
         let orders = LabGuest(name: "orders", address: "10.77.0.11")

@@ -35,12 +35,41 @@ import Testing
         table.sort(t)
         local made = load("return " .. ("1 + "):rep(20) .. "1")()
         print(table.concat(t, ","), s, made, require("mod").value, string.format("%5.2f %s %q", 1, vm, "x"))
-        return list, waited, box.echo(print), error
+        local _ = box.echo(print), box.echo(error)
+        -- Scopes of each kind: a branch that fails, losers and a time limit that are cancelled, and handles.
+        local function closing() return setmetatable({}, { __close = function() box.touch("closing a loser") end }) end
+        local failed = not pcall(task.all, { function() error("boom") end, function() task.sleep(60) end })
+        local winner = task.race {
+            function() return box.wait("quick") end,
+            function() local c <close> = closing() task.sleep(60) end,
+            function() local c <close> = closing() coroutine.wrap(function() task.sleep(60) end)() end,
+        }
+        local late = not pcall(task.timeout, 0, function() local c <close> = closing() task.sleep(60) end)
+        local spawned = task.scope(function()
+            local a, b = task.spawn(box.wait, 5), task.spawn(function() return box.wait(6), 7 end)
+            return a:wait() + select(2, b:wait())
+        end)
+        local suppressed = not pcall(task.all, {
+            function() local c <close> = setmetatable({}, { __close = function() error("second") end }) task.sleep(60) end,
+            function() box.wait() error({ kind = "first" }) end,
+        })
+        local given_up = coroutine.create(require)
+        coroutine.resume(given_up, "halting")
+        coroutine.close(given_up)
+        task.map({ 1, 2 }, function() return require("outer") end)
+        return list, waited, t, failed, winner, late, spawned, suppressed, require("outer"), require("halting")
         """
 
     struct Module: ModuleResolver {
         func module(named name: String) throws -> ModuleSource? {
-            ModuleSource(chunk: "mod.lua", source: Array("return { value = box.wait(7) }".utf8))
+            let text =
+                switch name {
+                case "outer": "return require('inner') + box.wait(1)"
+                case "inner": "return box.wait(7)"
+                case "halting": "if not rawget(_G, 'begun') then begun = true coroutine.yield() end return 3"
+                default: "return { value = box.wait(7) }"
+                }
+            return ModuleSource(chunk: "\(name).lua", source: Array(text.utf8))
         }
     }
 
@@ -64,14 +93,13 @@ import Testing
 
     /// Runs the script with failing allocations.
     ///
-    /// - Returns: how many failed, and the error if there was one.
-    static func run(after: Int, count: Int) async -> (refused: Int, error: LuaError?) {
-        guard let state = try? LuaState(configuration()) else { return (0, LuaError(.host, "no state")) }
+    /// - Returns: how many failed, and what became of the script.
+    static func run(after: Int, count: Int) async throws -> (refused: Int, outcome: Result<[LuaValue], LuaError>) {
+        let state = try LuaState(configuration())
         await state.failAllocations(after: after, count: count)
-        var failure: LuaError?
-        do { _ = try await state.run(source, chunk: "test.lua") } catch { failure = error }
-        let refused = await state.endFailing()
-        return (refused, failure)
+        let outcome: Result<[LuaValue], LuaError>
+        do { outcome = .success(try await state.run(source, chunk: "test.lua")) } catch { outcome = .failure(error) }
+        return (await state.endFailing(), outcome)
     }
 
     /// How far apart the failing allocations are: sanitizers make each run slow.
@@ -81,18 +109,19 @@ import Testing
     @Test(arguments: [1, 2, 1_000_000])
     func anyAllocationMayFail(_ count: Int) async throws {
         let boxes = Box.live.load(ordering: .relaxed)
+        let whole = try await Self.run(after: .max, count: 1).outcome.get()
+        #expect(whole.suffix(7) == [true, "quick", true, 12, true, 8, 3])
         var n = 0
         var errors = 0
         while true {
-            let (refused, error) = await Self.run(after: n, count: count)
-            if refused == 0 {
-                #expect(error == nil)
-                break
-            }
-            if let error {
+            let (refused, outcome) = try await Self.run(after: n, count: count)
+            switch outcome {
+            case .success(let results): #expect(results == whole, "allocation \(n): an error was lost")
+            case .failure(let error):
                 errors += 1
-                #expect(error.kind == .memory, "allocation \(n): \(error)")
+                #expect(error.kind == .memory && refused > 0, "allocation \(n): \(error)")
             }
+            if refused == 0 { break }
             n += Self.stride
         }
         print("allocation failures: \(n) places, every \(Self.stride), \(count) at a time: \(errors) ended the run")

@@ -1,4 +1,3 @@
-import CLuaShim
 import LuaHost
 import Testing
 
@@ -19,11 +18,8 @@ import Testing
     @Test(arguments: ways)
     func theDepthIsNearThatOfStockLua(_ way: String) async throws {
         let script = "local n = 0 local function count() n = n + 1 end pcall(function() \(way) end) return "
-        var length = 0
-        let source = Array((script + "tostring(n)").utf8)
-        let text = try #require(clua_probe_stock(source, source.count, &length))
-        let stock = try #require(Int(String(cString: text)))
-        text.deallocate()
+        let text = try #require(LuaProbe.stock(script + "tostring(n)"))
+        let stock = try #require(Int(String(decoding: text, as: UTF8.self)))
         let fixture = try Fixture()
         let ours = try #require(try await fixture.run(script + "n").first?.integer)
         print("depth \(ours), stock \(stock): \(way)")
@@ -50,6 +46,20 @@ import Testing
         #expect(results.first == false)
         #expect(results[1].text?.contains("C stack overflow") == true)
         print("mixed nesting: \(results[2]) coroutines, \(results[3]) calls")
+        #expect(try await fixture.run("return 1") == [1])
+    }
+}
+
+/// Hosts may bring threads of their own, with smaller stacks.
+@Suite struct SmallStackTests {
+    static let least = 2 << 20
+
+    @Test(arguments: DepthTests.ways)
+    func theLeastStackHoldsTheDeepestNesting(_ way: String) async throws {
+        let fixture = try Fixture { $0.executor = LuaThread(stackSize: Self.least) }
+        let script = "local n = 0 local function count() n = n + 1 end pcall(function() \(way) end) return n"
+        let depth = try await fixture.run(script).first?.integer ?? 0
+        #expect(depth >= 90)
         #expect(try await fixture.run("return 1") == [1])
     }
 }

@@ -36,6 +36,14 @@ import Testing
         print(xpcall(function() local n = nil; return n.x end, debug.traceback))
         print(select(2, pcall(host.fail)))
         local function deep(n) if n == 0 then error("at the bottom") end deep(n - 1) end
+        -- Lua's own sort takes the time where a list is uneven.
+        local uneven, compared = {}, {}
+        for i = 1, 400 do uneven[i] = i < 390 and i % 3 or -i end
+        table.sort(uneven, function(a, b) compared[#compared + 1] = a .. "<" .. b return a < b end)
+        print(table.concat(compared, " "))
+        print(select(2, pcall(task.map, {}, { limits = 1, most = 2, c = 3, d = 4 }, print)))
+        for i = 1, 200 do t[i] = { host.vm("vm" .. i % 5), ["field" .. i] = i } end
+        print(collectgarbage("count"))
         deep(30)
         """
 

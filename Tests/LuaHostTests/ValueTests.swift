@@ -81,3 +81,26 @@ import Testing
         #expect(nearestName(to: "zzz", in: ["owner", "status"]) == nil)
     }
 }
+
+/// Values print as scripts write them.
+@Suite struct DescriptionTests {
+    static let forms: [(LuaValue, String)] = [
+        (nil, "nil"), (true, "true"), (-3, "-3"), (2.5, "2.5"), ("a \"b\" \\\n\u{7}", #""a \"b\" \\\n\007""#),
+        ([], "{}"),
+        ([1, "two", [3]], #"{ 1, "two", { 3 } }"#),
+        (
+            ["name": "north", "2nd": 1, "with space": true, "_x1": nil, "z": [1]],
+            #"{ name = "north", ["2nd"] = 1, ["with space"] = true, z = { 1 } }"#
+        ),
+        (.object(LuaObject(type: "vm", id: "orders")), "vm<orders>"),
+        (.string(LuaString(bytes: [0xff])), "\"\u{fffd}\""),
+    ]
+
+    @Test(arguments: forms)
+    func aValuePrintsAsInAScript(_ value: LuaValue, _ form: String) { #expect("\(value)" == form) }
+
+    @Test func whatIsPrintedReadsBack() async throws {
+        let value: LuaValue = [1, 2.5, "a\"\n\\", ["not a name": [1], "x": true]]
+        #expect(try await Fixture().run("return \(value)") == [value])
+    }
+}

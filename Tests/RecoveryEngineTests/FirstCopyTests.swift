@@ -169,6 +169,7 @@ struct FirstCopyTests {
         let id = try await rig.relationship().id
         try await rig.run(.unprotect)
         #expect(rig.world.store(id, at: "b").points.count == 1)
+        #expect(rig.world.store(id, at: "b").ownership == nil, "nobody brings the VM up from what was kept")
         #expect(try await rig.points().isEmpty)
         rig.world.write("orders", at: "a", [5: 5])
         try await rig.protect()

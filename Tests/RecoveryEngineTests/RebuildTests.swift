@@ -1,5 +1,6 @@
 import BlockReplication
 import SiteModel
+import Synchronization
 import Testing
 import VaultStore
 
@@ -49,7 +50,8 @@ struct RebuildTests {
 
     private func rebuilt(_ rig: Rig, _ finds: [VaultRebuild.Find]) async throws -> MemoryVault {
         let vault = MemoryVault()
-        let report = try await VaultRebuild(clock: rig.clock).rebuild(from: finds, into: vault)
+        let report = try await VaultRebuild(clock: rig.clock, identifiers: rig.identifiers, place: "here").rebuild(
+            from: finds, into: vault)
         #expect(report.restored == finds.map(\.manifest.vmName).sorted())
         #expect(report.unknown.contains { $0.contains("recovery plans") })
         return vault
@@ -93,6 +95,37 @@ struct RebuildTests {
         let silver = try #require(try await vault.read { try $0.object(Cloud.self, id: pair.recovery)?.value })
         let hosts = silver.allHosts(in: try await all(HostCluster.self, vault))
         #expect(hosts == ["b", "c"], "placement finds the cluster's hosts again")
+    }
+
+    @Test("The new vault goes on as the lost one, promoted: a copy of that which turns up again is obeyed no more")
+    func heir() async throws {
+        let rig = try await Rig()
+        try await rig.vault.changeIdentity(orNew: "lost") { _ in }
+        try await rig.protect()
+        let copy = try await rig.vault.copy()
+        let promoted = PromotionMark(id: "p1", place: "beta:/copy", at: rig.clock.now)
+        try await rig.vault.changeIdentity(orNew: "") { $0.promote(as: promoted) }
+        try await rig.cycle()
+        var found = try await find("orders", rig)
+        let id = try await rig.relationship().id
+        found.record = rig.world.store(id, at: "b").ownership
+        #expect(found.record?.vault?.id == "lost")
+        let heard = rig.world.state.withLock { $0.hosts["b"]?.vaults.values.map { $0 } ?? [] }
+        #expect(heard.map(\.promotion) == [promoted])
+        let vault = MemoryVault()
+        try await vault.changeIdentity(orNew: "made with the file") { _ in }
+        let rebuild = VaultRebuild(clock: rig.clock, identifiers: rig.identifiers, place: "gamma:/new")
+        _ = try await rebuild.rebuild(from: [found], standings: heard, into: vault)
+        let identity = try #require(try await vault.identity())
+        #expect(identity.id == "lost" && identity.epoch == 3 && identity.heirTo == ["p1"])
+
+        try await SiteWatch(engine: rig.engine(over: vault)) { _ in }.look()
+        for old in [copy, rig.vault] {
+            let error = await #expect(throws: VaultError.self) {
+                try await SiteWatch(engine: rig.engine(over: old)) { _ in }.look()
+            }
+            #expect(error?.code == .superseded && error?.message.contains("gamma:/new") == true)
+        }
     }
 
     @Test("What an older version kept, without any of this, is read as it was")

@@ -92,6 +92,26 @@ struct RenderingTests {
         #expect(HelpText.text(for: "nonsense") == nil)
     }
 
+    @Test("A bare name finds every function and field that is called so, with its owner")
+    func helpOfMembers() throws {
+        let failover = try #require(HelpText.text(for: "failover"))
+        for owner in ["vm", "item", "relationship", "plan"] {
+            #expect(failover.contains("\(owner):failover"), "\(failover)")
+        }
+        #expect(failover.contains("help(\"vm:failover\") explains it."))
+        #expect(HelpText.text(for: "revoke_key") == HelpText.text(for: "vault:revoke_key"), "the only one is explained")
+        #expect(HelpText.text(for: "took")?.contains("job.took") == true)
+        // An object's page stays what it is, with what else is called so at its end.
+        let host = try #require(HelpText.text(for: "host"))
+        #expect(host.hasPrefix("host: ") && host.contains("Also called host") && host.contains("vault:host"))
+    }
+
+    @Test("A bare name that is nearly right is suggested")
+    func nearlyRight() async throws {
+        let outcome = try await Bench().run("help('failovr')")
+        #expect(outcome.error?.hint == "did you mean \"failover\"?", "\(String(describing: outcome.error))")
+    }
+
     @Test(
         "apropos finds names first, then what is said of them, once",
         arguments: [

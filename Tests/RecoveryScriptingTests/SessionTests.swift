@@ -46,6 +46,20 @@ struct SessionTests {
         #expect(hosts == [1, 1])
     }
 
+    @Test("A name alone looks a server up, also in a table: a slip in it makes no server")
+    func slipInAName() async throws {
+        let bench = Bench()
+        let outcome = try await bench.run(
+            Bench.setUp + """
+                assert(vault:server { name = "vmm01" } == vault:server("vmm01"))
+                vault:server { name = "vm01" }
+                """)
+        let error = try #require(outcome.error)
+        #expect(error.kind == "unknown" && error.hint?.contains("did you mean 'vmm01'?") == true, "\(error)")
+        #expect(error.hint?.contains("version") == true)
+        #expect(try await bench.engine.vault.read { try $0.objects(Server.self).map(\.value.name) } == ["vmm01"])
+    }
+
     @Test("What is left out of a registration stays as it is")
     func registration() async throws {
         let bench = Bench()
@@ -126,7 +140,7 @@ struct SessionTests {
     @Test("The lab is for runs that were granted it")
     func grants() async throws {
         let error = try #require(try await Bench().failure(of: "lab.lose('a')", grants: []))
-        #expect(error.kind == .notGranted && error.hint == "run it with --grant lab")
+        #expect(error.kind == .notGranted && error.hint?.hasPrefix("run it with --grant lab") == true)
         #expect(error.message == "lab.lose: 'lab' is not granted to this run")
     }
 
@@ -134,7 +148,7 @@ struct SessionTests {
     func hostsAreGranted() async throws {
         let bench = Bench()
         let error = try #require(try await bench.failure(of: Bench.setUp, grants: [.lab]))
-        #expect(error.kind == .notGranted && error.hint == "run it with --grant hosts")
+        #expect(error.kind == .notGranted && error.hint?.hasPrefix("run it with --grant hosts") == true)
         #expect(try await bench.engine.vault.read { try $0.objects(Host.self) }.isEmpty)
         #expect(try await bench.failure(of: Bench.setUp) == nil)
         #expect(try await bench.failure(of: Bench.setUp, grants: [.lab]) == nil)

@@ -82,7 +82,7 @@ struct SiteScriptTests {
         let outcome = try await bench.run(
             Bench.setUp + """
                 vault:settings { requires_key = true }
-                local ok, e = pcall(vault.server, vault, { name = "two" })
+                local ok, e = pcall(vault.server, vault, { name = "two", version = "0.1.0" })
                 assert(not ok and e.rule == "registration-key-needed", tostring(e))
                 local key = vault:registration_key { file = "\(path)" }
                 assert(key.state == "valid" and not pcall(vault.registration_key, vault, { file = "\(path)" }))

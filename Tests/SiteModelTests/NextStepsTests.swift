@@ -83,12 +83,16 @@ struct NextStepsTests {
         #expect(next.summary.contains("it is elsewhere") && next.summary.contains("move it back"))
     }
 
-    @Test("A running job is named, and how it is taken up if its process died")
+    @Test("A running job is named; one without an engine with what takes it up, one that is held with its plan")
     func job() {
         var facts = SiteFacts()
         facts.activeOperation = .sync
         let next = Guards.next(for: Sample.relationship(.protected), item: nil, facts: facts)
-        #expect(next.summary.contains("sync") && next.summary.contains("perilune replicate"))
+        #expect(next.summary.contains("sync") && next.summary.contains("wait for its end"))
+        facts.activeJobIsOrphaned = true
+        let dead = Guards.next(for: Sample.relationship(.protected), item: nil, facts: facts)
+        #expect(dead.summary.contains("its engine is dead") && dead.summary.contains("perilune replicate"))
+        facts.activeJobIsOrphaned = false
         facts.activeOperation = .plannedFailover
         facts.activeJobIsHeld = true
         let held = Guards.next(for: Sample.relationship(.failingOverPlanned), item: nil, facts: facts)

@@ -18,12 +18,15 @@ struct VaultCopyTests {
     func copy() async throws {
         try await withFolder { folder in
             let vault = try SQLiteVault.open(path: "\(folder)/vault.db", create: true)
-            try await vault.changeIdentity(orNew: "one") { $0.secondPlace = .file("\(folder)/second.db") }
+            let identity = try await vault.changeIdentity(orNew: "no other") {
+                $0.secondPlace = .file("\(folder)/second.db")
+            }
+            #expect(identity.id != "no other", "a vault has an identity from the first")
             try await vault.write {
                 try $0.append(Event(at: Timestamp(milliseconds: 1), severity: .info, object: nil, text: "first"))
             }
             try await vault.copy(to: "\(folder)/second.db")
-            #expect(try SQLiteVault.identity(ofCopyAt: "\(folder)/second.db")?.id == "one")
+            #expect(try SQLiteVault.identity(ofCopyAt: "\(folder)/second.db") == identity)
             try await vault.write {
                 try $0.append(Event(at: Timestamp(milliseconds: 2), severity: .info, object: nil, text: "later"))
             }

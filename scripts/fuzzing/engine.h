@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "CLuaProbe.h"
 #include "internal.h"
 
 static double now(void *context) {

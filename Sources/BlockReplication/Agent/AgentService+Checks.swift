@@ -10,11 +10,13 @@ extension AgentService {
                 .invalidArgument, "too many questions in one check", hint: "ask in several calls")
         }
         let (store, identity, address) = (store, storeID, dataAddress)
+        let (libvirtRoot, runtime) = (libvirtRoot, runtime)
         var answer = try await onThread("agent-check") {
             AgentCheckAnswer(
                 time: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)), dataAddress: address,
                 storeID: identity, store: try FolderLook.facts(of: store),
-                images: request.images.map(ImageLook.facts), programs: request.programs.map(ProgramLook.facts))
+                images: request.images.map(ImageLook.facts), programs: request.programs.map(ProgramLook.facts),
+                startHook: StartHook.facts(libvirtRoot: libvirtRoot, store: store, runtime: runtime))
         }
         answer.endpoints = await EndpointProber.run(request.endpoints)
         return answer

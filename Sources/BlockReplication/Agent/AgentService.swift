@@ -20,13 +20,17 @@ package final class AgentService: Agent {
     /// Where senders reach this host's data listener.
     let dataAddress: String
     let storeID: String
+    /// Where what is known since the boot lies, and where libvirt's hooks do.
+    let runtime: String
+    let libvirtRoot: String
 
     /// Makes the service; `address` is where senders reach this host's data listener.
     ///
     /// `runtime` is a folder that a reboot empties: what lies there is known since the boot. Without one it lies in the
-    /// store, and a reboot is not noticed.
+    /// store, and a reboot is not noticed. `libvirtRoot` is libvirt's configuration folder, which is only looked at.
     package init(
-        site: String, store: String, runtime: String? = nil, address: String, limits: AgentLimits = AgentLimits()
+        site: String, store: String, runtime: String? = nil, libvirtRoot: String = StartHook.libvirtRoot,
+        address: String, limits: AgentLimits = AgentLimits()
     ) throws {
         guard store.hasPrefix("/") else {
             throw ReplicationError(
@@ -34,6 +38,8 @@ package final class AgentService: Agent {
         }
         self.site = site
         self.store = store
+        self.runtime = runtime ?? store
+        self.libvirtRoot = libvirtRoot
         dataAddress = address
         self.limits = limits
         // QEMU, which may run under a user of its own, passes through these to the images that it is given.
@@ -78,6 +84,7 @@ package final class AgentService: Agent {
     // MARK: Ownership
 
     package func recordOwnership(_ record: OwnershipRecord) async throws {
+        if let vault = record.vault { try vaults.attend(vault) }
         try await gate.pass(record.relationship) {
             try records.write(record)
             if let store = try await stores.existing(record.relationship), await store.manifest.epoch <= record.epoch {
@@ -93,7 +100,13 @@ package final class AgentService: Agent {
     package func standings() async throws -> [OwnershipStanding] { try records.standings() }
 
     package func forgetOwnership(relationship: String) async throws {
-        try await gate.pass(relationship) { try records.remove(relationship) }
+        try await gate.pass(relationship) {
+            // First, for who finds the one without the other: points that nobody may start a VM from, and a record that is over.
+            if let store = try await stores.existing(relationship) {
+                try await store.release(at: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+            }
+            try records.remove(relationship)
+        }
     }
 
     // MARK: The vault

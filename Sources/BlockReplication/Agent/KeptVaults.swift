@@ -18,6 +18,17 @@ final class KeptVaults: Sendable {
         try makeFolder(folder)
     }
 
+    /// How each vault stands that the agent of this store has heard of; records that cannot be read are passed over.
+    static func standings(reading store: String) -> [VaultStanding] {
+        let folder = store + "/vault"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.sorted().filter { $0.hasSuffix(".json") }.compactMap { name in
+            FileManager.default.contents(atPath: "\(folder)/\(name)").flatMap {
+                try? JSONDecoder().decode(VaultStanding.self, from: $0)
+            }
+        }
+    }
+
     func attend(_ vault: VaultStanding) throws {
         try changing.withLock { _ in try admit(vault) }
     }
@@ -79,12 +90,7 @@ final class KeptVaults: Sendable {
                     hint: "remove the file once it is clear which copy of the vault counts", context: ["path": path])
             }
         }
-        guard vault.epoch >= known?.epoch ?? 0 else {
-            throw ReplicationError(
-                .staleEpoch,
-                "a copy of this vault was promoted (epoch \(known?.epoch ?? 0)), and this one is of epoch \(vault.epoch)",
-                hint: "use the promoted vault", context: ["promoted": "\(known?.epoch ?? 0)"])
-        }
+        try known?.admit(vault)
         if vault != known { try replaceFile(path, with: try JSONEncoder().encode(vault)) }
     }
 }

@@ -16,7 +16,7 @@ package final class OwnershipRecords: Sendable {
 
     private let folder: String
     private let confirmed: String
-    /// One change at a time, so that no check is overtaken by another's write.
+    /// One change at a time in this process; `alone` takes it, and keeps the others out too.
     private let writing = Mutex(())
 
     /// Takes the records of a store; `runtime` is a folder that a reboot empties.
@@ -49,7 +49,9 @@ package final class OwnershipRecords: Sendable {
             // Guessing who the owner is could let two copies be written.
             throw ReplicationError(
                 .damaged, "the ownership record of \(relationship) cannot be read",
-                hint: "read the owner from the vault, remove the file, and record the owner again",
+                hint:
+                    "remove the file \(path) at this host; if the vault agrees with the VM's definition about the owner, "
+                    + "perilune replicate writes it anew, and until then the VM is not started here",
                 context: ["path": path])
         }
         return record
@@ -92,9 +94,18 @@ package final class OwnershipRecords: Sendable {
 
     private static func confirmation(of record: OwnershipRecord) -> String { "\(record.epoch) \(record.owner)\n" }
 
+    /// Runs a change with nobody else at the records, so that no check is overtaken by another's write.
+    private func alone<Result: Sendable>(_ body: () throws -> Result) throws -> Result {
+        try writing.withLock { _ in
+            let lock = try RecordsLock(folder + "/.lock")
+            defer { withExtendedLifetime(lock) {} }
+            return try body()
+        }
+    }
+
     /// Writes a record that is not older than the one that is there, and confirms it: whoever writes it knows.
     func write(_ record: OwnershipRecord) throws {
-        try writing.withLock { _ in
+        try alone {
             if let present = try read(record.relationship) {
                 let isNewer = record.epoch > present.epoch
                 guard isNewer || (record.epoch == present.epoch && record.owner == present.owner) else {
@@ -122,7 +133,7 @@ package final class OwnershipRecords: Sendable {
     /// - Returns: all records that name this host as owner.
     package static func confirmAlone(store: String, runtime: String, at now: Timestamp) throws -> [OwnershipRecord] {
         let records = try OwnershipRecords(store: store, runtime: runtime)
-        return try records.writing.withLock { _ in
+        return try records.alone {
             try records.standings().compactMap { standing in
                 guard var record = standing.record, record.owner == record.host else { return nil }
                 guard !standing.isConfirmed else { return record }
@@ -146,7 +157,7 @@ package final class OwnershipRecords: Sendable {
     /// Removes a record; nothing happens when there is none.
     func remove(_ relationship: String) throws {
         try StoreNames.checkRelationship(relationship)
-        try writing.withLock { _ in
+        try alone {
             unlink("\(confirmed)/\(relationship)")
             guard unlink(path(relationship)) == 0 || errno == ENOENT else {
                 throw ReplicationError.system(

@@ -36,6 +36,10 @@ package struct Manifest: Codable, Sendable, Equatable {
     ///
     /// Nil in a manifest of an older version.
     package var context: String?
+    /// When protection ended with these points kept: from then on they show a VM that has gone on elsewhere, or without them.
+    ///
+    /// Nil while they are points of a VM that is protected. A new point, or the adoption of disks, begins anew.
+    package var releasedAt: Timestamp?
 
     package init(relationship: String, vmName: String, vmUUID: String, epoch: Int, owner: String) {
         self.relationship = relationship

@@ -120,6 +120,7 @@ extension PointStore {
                 }
             }
             next.points.append(record)
+            next.releasedAt = nil
             next.superseded = []
             next.nextNumber = record.number + 1
             next.serial += 1

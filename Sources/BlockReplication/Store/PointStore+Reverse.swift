@@ -36,6 +36,7 @@ extension PointStore {
             next.points = []
             next.layers = []
             next.boots = []
+            next.releasedAt = nil
             next.superseded = Array(earlier.subtracting([StoreNames.manifest])).sorted()
         }
     }

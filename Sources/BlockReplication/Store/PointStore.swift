@@ -1,4 +1,5 @@
 internal import Foundation
+package import SiteModel
 
 /// The recovery points of one relationship at the site that is, or has been, its target.
 ///
@@ -86,6 +87,12 @@ package actor PointStore {
             $0.epoch = epoch
             $0.owner = owner
         }
+    }
+
+    /// Notes that protection has ended; the first time counts.
+    package func release(at time: Timestamp) throws {
+        guard manifest.releasedAt == nil else { return }
+        try commit { $0.releasedAt = time }
     }
 
     /// The most that is kept of what the vault knows, in bytes.

@@ -6,7 +6,7 @@ import Synchronization
 /// TLS goes here and nowhere else: `send` and `receive` are the only two places where bytes of a connection between
 /// agents pass.
 final class StreamSocket: Sendable {
-    /// A peer that is silent for longer is gone; heartbeats come every `heartbeatInterval`.
+    /// A peer that is silent for longer is gone; heartbeats come every `heartbeatIntervalSeconds`.
     static let idleLimitSeconds = 30.0
     static let heartbeatIntervalSeconds = 10.0
     /// A peer that lives but reads nothing for longer is given up: its storage hangs.

@@ -96,6 +96,7 @@ typedef struct {
 typedef enum : int32_t {
     CLUA_ASK_SPAWN = 0,    // a new branch in the nearest open scope: fills in `scope` and `index`
     CLUA_ASK_JOIN,         // wait until the branch has ended
+    CLUA_ASK_LOADER,       // who loads `name`; no wait: WAIT for another task, ERROR for this one, VALUES for nobody
     CLUA_ASK_MODULE,       // wait until another task has loaded the module `name`
     CLUA_ASK_LOADING,      // this task begins to load `name`; no wait
     CLUA_ASK_LOADED,       // this task has ended loading `name`, well or badly; no wait
@@ -222,7 +223,5 @@ static inline void clua_spin_hint(void) {
 int clua_name_distance(const char *a, size_t a_length, const char *b, size_t b_length, int limit);
 
 #pragma clang assume_nonnull end
-
-#include "CLuaProbe.h"  // for tests
 
 #endif

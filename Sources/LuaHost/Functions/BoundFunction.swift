@@ -5,11 +5,14 @@ final class BoundFunction {
     let name: String
     let id: Int
     let body: HostFunction.Body
+    /// Whether it is a method of a type whose objects serve one call at a time.
+    let isExclusive: Bool
     unowned(unsafe) let bridge: HostBridge
     private var owner: Unmanaged<HostBridge> { Unmanaged.passUnretained(bridge) }
     private var direct: UnsafeMutablePointer<DirectFunction>?
 
-    init(_ body: HostFunction.Body, name: String, id: Int, bridge: HostBridge) {
+    init(_ body: HostFunction.Body, name: String, id: Int, isExclusive: Bool, bridge: HostBridge) {
+        self.isExclusive = isExclusive
         self.name = name
         self.id = id
         self.body = body

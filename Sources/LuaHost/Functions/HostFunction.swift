@@ -37,6 +37,9 @@ public struct HostModule: Sendable {
     /// Its functions.
     public let functions: [HostFunction]
     /// Its constants: plain values that scripts read as fields, in order.
+    ///
+    /// Tables among them, and tables within those, cannot be changed by scripts; otherwise they read as tables do. Passed to
+    /// a host function they arrive as ``LuaTable``.
     public let constants: [(name: String, value: LuaValue)]
     /// Whether the module is a global; otherwise only `require` finds it.
     public let isGlobal: Bool
@@ -68,17 +71,23 @@ public struct ObjectType: Sendable {
     public let fields: [HostFunction]
     /// The text for `tostring`; quick, as it cannot wait.
     public let describe: (@Sendable (CallContext, LuaObject) throws -> String)?
+    /// Whether an object serves one call at a time.
+    ///
+    /// While an asynchronous method of it waits, others of its methods are refused with an error of kind
+    /// ``LuaError/Kind/busy`` that names both places in the script. Direct methods and fields are not.
+    public let isExclusive: Bool
 
     /// Makes a type.
     ///
     /// A field and a method of one name are a programmer's mistake.
     public init(
-        _ name: String, methods: [HostFunction] = [], fields: [HostFunction] = [],
+        _ name: String, methods: [HostFunction] = [], fields: [HostFunction] = [], isExclusive: Bool = false,
         describe: (@Sendable (CallContext, LuaObject) throws -> String)? = nil
     ) {
         self.name = name
         self.methods = methods
         self.fields = fields
+        self.isExclusive = isExclusive
         self.describe = describe
     }
 }

@@ -31,7 +31,7 @@ final class HostBridge {
 
         func outcome() async -> Result<[LuaValue], LuaError> {
             do {
-                return .success(try await body(context, arguments))
+                return .success(try await Serving.during(context) { try await self.body(self.context, self.arguments) })
             } catch {
                 return .failure(LuaError(wrapping: error))
             }
@@ -63,6 +63,7 @@ final class HostBridge {
     /// How many branches these were given.
     var unstarted = 0
     var loaded: [String] = []
+    var busy = BusyObjects()
     /// The state's tasks; set by the scheduler around each resume.
     var scheduler: Scheduler?
     /// The function that the scheduler serves itself.
@@ -79,8 +80,9 @@ final class HostBridge {
     }
 
     /// Adds a function.
-    func add(_ body: HostFunction.Body, named publicName: String) -> BoundFunction {
-        let function = BoundFunction(body, name: publicName, id: functions.count, bridge: self)
+    func add(_ body: HostFunction.Body, named publicName: String, isExclusive: Bool) -> BoundFunction {
+        let function = BoundFunction(
+            body, name: publicName, id: functions.count, isExclusive: isExclusive, bridge: self)
         functions.append(function)
         names.functions.append(publicName)
         return function
@@ -101,6 +103,10 @@ final class HostBridge {
         if count > 0 {
             arguments.reserveCapacity(count)
             for index in 0..<count { arguments.append(value(of: call.pointee.arguments[index])) }
+        }
+        let exclusive = function.isExclusive ? arguments.first?.object : nil
+        if let exclusive, let refusal = busy.refusal(of: function.name, on: exclusive) {
+            return fail(refusal, call.pointee)
         }
         switch function.body {
         case .synchronous(let body):
@@ -124,6 +130,7 @@ final class HostBridge {
                 function: function.name, task: current.path, ordinal: Int(call.pointee.ordinal), shared: shared,
                 serial: 0, position: engine.flatMap(currentPosition))
             current.isGuarded = call.pointee.guarded
+            if let exclusive { busy.begin(context, on: exclusive) }
             guard function.id == sleepID else {
                 request = .call(HostCall(context: context, arguments: arguments, body: body))
                 return CLUA_REPLY_WAIT
@@ -212,6 +219,9 @@ final class HostBridge {
             guard scheduler.canJoin(current, ask.pointee.scope, Int(ask.pointee.index)) else { return CLUA_REPLY_ERROR }
             request = .join(scope: ask.pointee.scope, index: Int(ask.pointee.index))
             return CLUA_REPLY_WAIT
+        case CLUA_ASK_LOADER:
+            guard let loader = scheduler.loaders[name] else { return CLUA_REPLY_VALUES }
+            return loader === current ? CLUA_REPLY_ERROR : CLUA_REPLY_WAIT
         case CLUA_ASK_MODULE:
             guard scheduler.canAwait(current, module: name) else { return CLUA_REPLY_ERROR }
             request = .module(name)

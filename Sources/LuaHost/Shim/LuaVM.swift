@@ -43,7 +43,9 @@ final class LuaVM {
             bridge.names.types.append(type.name)
             try check(clua_install_type(engine, type.name, index))
             for method in type.methods {
-                try install(method, CLUA_AS_METHOD, in: type.name, as: "\(type.name):\(method.name)")
+                try install(
+                    method, CLUA_AS_METHOD, in: type.name, as: "\(type.name):\(method.name)",
+                    isExclusive: type.isExclusive)
             }
             for field in type.fields {
                 try install(field, CLUA_AS_FIELD, in: type.name, as: "\(type.name).\(field.name)")
@@ -81,9 +83,10 @@ final class LuaVM {
     }
 
     private func install(
-        _ function: HostFunction, _ place: CLuaPlace, in container: String, as publicName: String
+        _ function: HostFunction, _ place: CLuaPlace, in container: String, as publicName: String,
+        isExclusive: Bool = false
     ) throws(LuaError) {
-        let bound = bridge.add(function.body, named: publicName)
+        let bound = bridge.add(function.body, named: publicName, isExclusive: isExclusive)
         try check(
             clua_install_function(
                 engine, place, container, function.name, publicName, UInt32(bound.id), bound.waits, function.isTimed,

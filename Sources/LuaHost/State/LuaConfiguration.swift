@@ -56,12 +56,16 @@ public struct LuaConfiguration: Sendable {
     /// That is before anything unwinds: the call is still open, other tasks go on. Nil lets such errors fail the run.
     public var onUncaught: (@Sendable (LuaError) async -> Resolution)?
     /// Where Lua runs; nil for a thread of the state's own with a stack of 16 MiB.
+    ///
+    /// Its threads need a stack of 2 MiB at least, besides what host functions take; with less than 6 MiB coroutines can be
+    /// nested about half as deep.
     public var executor: (any SerialExecutor)?
     /// Where asynchronous host functions run between their waits; nil for ``executor``, if it runs tasks too.
     ///
     /// By default that is the thread of Lua, while no Lua task runs: a call that waits then wakes no thread but that one.
     /// What a body computes meanwhile holds Lua up, and Lua holds the body up; bodies that compute for long want
-    /// threads of their own, such as `globalConcurrentExecutor`.
+    /// threads of their own, such as `globalConcurrentExecutor`. So do bodies that call an actor which several states
+    /// share, unless it has an executor of its own: its jobs wait while the Lua of the state that called it computes.
     public var hostExecutor: (any TaskExecutor)?
 
     /// Makes a configuration with no host functions.

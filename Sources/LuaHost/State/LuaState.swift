@@ -3,7 +3,8 @@ internal import CLuaShim
 /// One Lua state: the environment of one run, on a thread of its own.
 ///
 /// Make one for each run and let it go afterwards. An interactive session keeps one for its whole life and calls
-/// ``evaluate(_:chunk:)`` for each entry. Calls wait for each other's turn.
+/// ``evaluate(_:chunk:)`` for each entry. Calls wait for each other's turn; a host function that calls its own state and
+/// waits for that gets an error, as it would wait for itself.
 ///
 ///     let state = try LuaState(configuration)
 ///     let results = try await state.run("return 6 * 7", chunk: "answer.lua")
@@ -45,7 +46,7 @@ public actor LuaState {
     /// - Returns: what the script returns.
     /// - Throws: ``LuaError`` with position and traceback. Cancelling the Swift task that waits cancels the run.
     public func run(_ source: String, chunk: String, arguments: [LuaValue] = []) async throws(LuaError) -> [LuaValue] {
-        await takeTurn()
+        try await takeTurn()
         defer { endTurn() }
         try load(source, chunk: chunk)
         return try await runLoaded(arguments, print: false)
@@ -55,7 +56,7 @@ public actor LuaState {
     ///
     /// Budgets count anew for each entry, and an entry that was ended for using them up leaves the session usable.
     public func evaluate(_ source: String, chunk: String = "repl") async -> Evaluation {
-        await takeTurn()
+        do { try await takeTurn() } catch { return .failed(error) }
         defer { endTurn() }
         do {
             let asExpression = vm.load(source, chunk: chunk, expression: true)
@@ -80,7 +81,7 @@ public actor LuaState {
     ///
     /// - Throws: ``LuaError`` of kind `syntax`, with position.
     public func check(_ source: String, chunk: String) async throws(LuaError) {
-        await takeTurn()
+        try await takeTurn()
         defer { endTurn() }
         try load(source, chunk: chunk)
     }
@@ -101,7 +102,13 @@ public actor LuaState {
 
     // MARK: turns
 
-    private func takeTurn() async {
+    /// Waits until nothing else runs here, unless that is what the caller is to answer.
+    private func takeTurn() async throws(LuaError) {
+        if isBusy, let function = Serving.function(of: vm.bridge.shared) {
+            throw LuaError(
+                .host, "\(function): its state is busy with the run that waits for it, so it would wait for itself",
+                hint: "use a LuaState of its own, or ask in a detached task that the function does not wait for")
+        }
         if isBusy { await withCheckedContinuation { turns.append($0) } }
         isBusy = true
     }
@@ -135,9 +142,10 @@ public actor LuaState {
         return try outcome.get()
     }
 
-    /// Cancels the waits of a run whose flag is set; the flag may since have been cleared by the next run.
+    /// Cancels the waits of a run whose flag is set; the flag may since have been cleared by the next run, and where
+    /// nothing runs there is nothing to end.
     private func interrupt() {
-        if cancelFlag.isSet { cancelAll() }
+        if cancelFlag.isSet, scheduler.finish != nil { cancelAll() }
     }
 }
 

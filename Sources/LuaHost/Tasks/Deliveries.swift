@@ -136,6 +136,7 @@ extension LuaState {
     func deliver(_ step: Scheduler.Step, _ id: DeliveryID, _ kind: Delivery.Kind, _ function: String) {
         let isCancelled = step.task.isCancelled && (kind == .result || kind == .timer)
         scheduler.deliveries.tell(id, isCancelled ? .cancellation : kind, function)
+        vm.bridge.busy.end(id)
         step.task.wait = .none
         scheduler.ready.append(step)
     }

@@ -13,13 +13,12 @@ final class Scheduler {
 
     var tasks: [Int: TaskRecord] = [:]
     var ready: [Step] = []
-    /// In the order in which they are due.
-    var timers: [LuaTimer] = []
+    var timers = TimerQueue()
     /// The scopes that are open, by the shim's number.
     var scopes: [UInt64: ScopeRecord] = [:]
     /// The tasks that load a module now, and those that wait until it is loaded.
     var loaders: [String: TaskRecord] = [:]
-    var loadWaiters: [(name: String, task: TaskRecord)] = []
+    var loadWaiters: [String: [Int: TaskRecord]] = [:]
     let deliveries: Deliveries
     /// What the run ends with, whatever its script makes of being ended.
     var verdict: LuaError?
@@ -42,20 +41,6 @@ final class Scheduler {
     func makeID() -> Int {
         lastID += 1
         return lastID
-    }
-
-    func insert(_ timer: LuaTimer) {
-        var low = 0
-        var high = timers.count
-        while low < high {
-            let middle = (low + high) / 2
-            if LuaTimer.precedes(timers[middle], timer) { low = middle + 1 } else { high = middle }
-        }
-        timers.insert(timer, at: low)
-    }
-
-    func remove(timer id: Int) -> LuaTimer? {
-        timers.firstIndex { $0.id == id }.map { timers.remove(at: $0) }
     }
 
     // MARK: waits that could go in a circle
@@ -83,7 +68,7 @@ final class Scheduler {
             switch next.wait {
             case .scope(let scope): open += scope.branches.values
             case .branch(let scope, let index, _): scope.branches[index].map { open.append($0) }
-            case .module(let name): loaders[name].map { open.append($0) }
+            case .module(let name, _): loaders[name].map { open.append($0) }
             case .none, .host, .timer: break
             }
         }
@@ -101,6 +86,7 @@ extension LuaState {
         scheduler.isEnding = false
         scheduler.verdict = nil
         scheduler.deliveries.reset()
+        vm.bridge.busy.reset()
         return register(pointer, TaskPath(), scope: nil)
     }
 
@@ -153,8 +139,9 @@ extension LuaState {
             case .scope(let call): open(call, of: task)
             case .join(let id, let index): join(id, index, task)
             case .module(let name):
-                task.wait = .module(name)
-                scheduler.loadWaiters.append((name, task))
+                let number = scheduler.makeID()
+                task.wait = .module(name, waiter: number)
+                scheduler.loadWaiters[name, default: [:]][number] = task
             case nil: preconditionFailure("a Lua task waits for nothing")
             }
         } else {
@@ -177,16 +164,20 @@ extension LuaState {
         }
         while !vm.bridge.loaded.isEmpty {
             let name = vm.bridge.loaded.removeFirst()
-            for waiter in scheduler.loadWaiters where waiter.name == name { wake(waiter.task, .module, "require") }
-            scheduler.loadWaiters.removeAll { $0.name == name }
+            let waiters = scheduler.loadWaiters.removeValue(forKey: name) ?? [:]
+            for number in waiters.keys.sorted() { waiters[number].map { wake($0, .module, "require") } }
         }
     }
 
     // MARK: the end of a task
 
     private func end(_ task: TaskRecord, _ status: CLuaStatus) {
-        for (name, loader) in scheduler.loaders where loader === task { vm.bridge.loaded.append(name) }
-        scheduler.loaders = scheduler.loaders.filter { $0.value !== task }
+        if !scheduler.loaders.isEmpty {
+            // Modules that it began to load and gave up, in an order that is the same in every run.
+            let names = scheduler.loaders.filter { $0.value === task }.keys.sorted()
+            for name in names { scheduler.loaders[name] = nil }
+            vm.bridge.loaded += names
+        }
         if let scope = task.scope {
             free(task)
             branchEnded(task, of: scope, status)
@@ -228,8 +219,8 @@ extension LuaState {
         case .branch(let scope, let index, let joiner):
             scope.removeJoiner(joiner, of: index)
             wake(task, .branch, "task:wait")
-        case .module:
-            scheduler.loadWaiters.removeAll { $0.task === task }
+        case .module(let name, let waiter):
+            scheduler.loadWaiters[name]?[waiter] = nil
             wake(task, .module, "require")
         }
     }

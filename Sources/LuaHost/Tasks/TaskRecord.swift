@@ -11,8 +11,8 @@ final class TaskRecord {
         case scope(ScopeRecord)
         /// Waits for one branch of a scope, under a number that the scope gave.
         case branch(ScopeRecord, index: Int, joiner: Int)
-        /// Waits until another task has loaded a module.
-        case module(String)
+        /// Waits until another task has loaded a module, under a number that tells when it came.
+        case module(String, waiter: Int)
     }
 
     let id: Int

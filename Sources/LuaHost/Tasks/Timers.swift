@@ -13,13 +13,6 @@ struct LuaTimer {
     var handle: Task<Void, Never>?
 
     var wait: DeliveryID { DeliveryID(task: path, ordinal: ordinal) }
-
-    /// Timers of one instant go off in the order of their tasks, not in the order in which the clock's callers happen to
-    /// be resumed: the same script then takes the same path every time.
-    static func precedes(_ a: LuaTimer, _ b: LuaTimer) -> Bool {
-        if a.deadline != b.deadline { return a.deadline < b.deadline }
-        return a.path == b.path ? a.ordinal < b.ordinal : a.path < b.path
-    }
 }
 
 extension LuaState {
@@ -32,35 +25,33 @@ extension LuaState {
             let isOver = (try? await clock.sleep(for: duration)) != nil
             await self.timerEnded(id, isOver: isOver)
         }
-        scheduler.insert(timer)
+        scheduler.timers.insert(timer)
         scheduler.deliveries.await(timer.wait)
         return id
     }
 
     /// Lets go of a timer that nobody waits for any more.
     func dropTimer(_ id: Int) {
-        guard let timer = scheduler.remove(timer: id) else { return }
+        guard let timer = scheduler.timers.remove(id) else { return }
         scheduler.deliveries.forget(timer.wait)
         timer.handle?.cancel()
     }
 
     /// Ends a sleep early: at once, so that tasks cancelled together end in the order in which they were cancelled.
     func cancelTimer(_ id: Int) {
-        guard let timer = scheduler.remove(timer: id) else { return }
+        guard let timer = scheduler.timers.remove(id) else { return }
         timer.handle?.cancel()
         goOff(timer, LuaError(.cancelled, "cancelled"))
     }
 
     /// One timer is over, or its clock gave up: all those that are due by now go off with it.
     private func timerEnded(_ id: Int, isOver: Bool) {
-        guard let index = scheduler.timers.firstIndex(where: { $0.id == id }) else { return }
+        guard let timer = scheduler.timers[id] else { return }
         if isOver {
-            let now = max(vm.bridge.configuration.clock.now, scheduler.timers[index].deadline)
-            let due = scheduler.timers.prefix { $0.deadline <= now }
-            scheduler.timers.removeFirst(due.count)
-            for timer in due { goOff(timer, nil) }
-        } else {
-            goOff(scheduler.timers.remove(at: index), LuaError(.cancelled, "cancelled"))
+            let now = max(vm.bridge.configuration.clock.now, timer.deadline)
+            for timer in scheduler.timers.takeDue(by: now) { goOff(timer, nil) }
+        } else if let timer = scheduler.timers.remove(id) {
+            goOff(timer, LuaError(.cancelled, "cancelled"))
         }
         pump()
     }

@@ -3,7 +3,6 @@ internal import Synchronization
 /// A clock that stands still until it is turned: for tests and simulation.
 public final class VirtualClock: LuaClock {
     private struct Sleeper {
-        let id: Int
         let deadline: Duration
         let continuation: CheckedContinuation<Void, any Error>
     }
@@ -16,7 +15,8 @@ public final class VirtualClock: LuaClock {
     private struct State {
         var now: Duration
         var nextID = 0
-        var sleepers: [Sleeper] = []
+        /// By the order in which they came.
+        var sleepers: [Int: Sleeper] = [:]
         /// Callers that are about to wait, and those of them that were cancelled before they did.
         var arriving: Set<Int> = []
         var cancelled: Set<Int> = []
@@ -53,7 +53,7 @@ public final class VirtualClock: LuaClock {
                     state.arriving.remove(id)
                     if state.cancelled.remove(id) != nil { return (true, []) }
                     let deadline = state.now + max(duration, .zero)
-                    state.sleepers.append(Sleeper(id: id, deadline: deadline, continuation: continuation))
+                    state.sleepers[id] = Sleeper(deadline: deadline, continuation: continuation)
                     let count = state.sleepers.count
                     let ready = state.watchers.filter { $0.count <= count }
                     state.watchers.removeAll { $0.count <= count }
@@ -64,11 +64,9 @@ public final class VirtualClock: LuaClock {
             }
         } onCancel: {
             let sleeper = state.withLock { state -> Sleeper? in
-                guard let index = state.sleepers.firstIndex(where: { $0.id == id }) else {
-                    if state.arriving.contains(id) { state.cancelled.insert(id) }
-                    return nil
-                }
-                return state.sleepers.remove(at: index)
+                if let sleeper = state.sleepers.removeValue(forKey: id) { return sleeper }
+                if state.arriving.contains(id) { state.cancelled.insert(id) }
+                return nil
             }
             sleeper?.continuation.resume(throwing: CancellationError())
         }
@@ -91,9 +89,10 @@ public final class VirtualClock: LuaClock {
         let due = state.withLock { state -> [Sleeper] in
             state.now += duration
             let now = state.now
-            let due = state.sleepers.filter { $0.deadline <= now }
-            state.sleepers.removeAll { $0.deadline <= now }
-            return due.sorted { ($0.deadline, $0.id) < ($1.deadline, $1.id) }
+            let due = state.sleepers.filter { $0.value.deadline <= now }
+                .sorted { ($0.value.deadline, $0.key) < ($1.value.deadline, $1.key) }
+            for (id, _) in due { state.sleepers[id] = nil }
+            return due.map(\.value)
         }
         for sleeper in due { sleeper.continuation.resume() }
     }

@@ -36,6 +36,8 @@ public struct LuaError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let size: Kind = "size"
         /// A table with two or more keys that have no order was traversed.
         public static let unorderedKeys: Kind = "unordered-keys"
+        /// An object that serves one call at a time has one; see ``ObjectType/isExclusive``.
+        public static let busy: Kind = "busy"
         /// A host function failed with an error of its own.
         public static let host: Kind = "host"
     }

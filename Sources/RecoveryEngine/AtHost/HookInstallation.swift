@@ -1,3 +1,4 @@
+import BlockReplication
 import Foundation
 
 /// Puts the start guard in libvirt's way: a hook script of its own in `hooks/qemu.d`, beside whatever else is there.
@@ -5,9 +6,6 @@ import Foundation
 /// libvirt (6.5 and later) runs `hooks/qemu` and then each program of `hooks/qemu.d`, by name; any that fails at `prepare` keeps
 /// the VM from starting. It looks for hooks when it starts: a libvirtd that ran without any must be started anew once.
 package struct HookInstallation: Sendable {
-    /// Runs before hooks without a number.
-    package static let name = "00-perilune"
-
     package var libvirtRoot: String
     package var program: String
     package var store: String
@@ -20,7 +18,7 @@ package struct HookInstallation: Sendable {
         self.runtime = runtime
     }
 
-    package var path: String { "\(libvirtRoot)/hooks/qemu.d/\(Self.name)" }
+    package var path: String { StartHook.path(in: libvirtRoot) }
 
     /// Writes the hook; one that is there already is replaced whole.
     ///
@@ -37,7 +35,7 @@ package struct HookInstallation: Sendable {
         do {
             try files.createDirectory(
                 atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
-            let draft = "\(libvirtRoot)/hooks/.\(Self.name).new"
+            let draft = "\(libvirtRoot)/hooks/.\(StartHook.name).new"
             try Data(script.utf8).write(to: URL(filePath: draft))
             try files.setAttributes([.posixPermissions: 0o755], ofItemAtPath: draft)
             guard rename(draft, path) == 0 else { throw CocoaError(.fileWriteUnknown) }
@@ -57,18 +55,14 @@ package struct HookInstallation: Sendable {
         #!/bin/sh
         # Written by `perilune agent install-hook`: refuses to start a protected VM that this host does not own.
         [ "$2" = prepare ] || exit 0
-        program=\(Self.quoted(program))
+        program=\(StartHook.quoted(program))
         if [ ! -x "$program" ]; then
             grep -q 'perilune.dev/ownership' || exit 0
             echo "perilune: $1 is protected, and $program, which decides whether it may start, is not there" >&2
             exit 1
         fi
-        exec "$program" agent hook --store \(Self.quoted(store)) --runtime \(Self.quoted(runtime)) "$1" "$2"
+        exec "$program" agent hook --store \(StartHook.quoted(store)) --runtime \(StartHook.quoted(runtime)) "$1" "$2"
 
         """
-    }
-
-    private static func quoted(_ word: String) -> String {
-        "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
     }
 }

@@ -76,7 +76,7 @@ package struct HostFailover: Sendable {
         var definition = try DomainDefinition(xml: xml)
         // Before anything is changed: a VM that cannot be connected is not claimed.
         let networks = try await networks(of: definition, site, host: host, given)
-        let record: OwnershipRecord
+        var record: OwnershipRecord
         if let present, present.owner == host, present.claim != nil {
             // Once more: the host may have been down since, and the operator's word is given anew.
             record = present
@@ -87,12 +87,11 @@ package struct HostFailover: Sendable {
             record = OwnershipRecord(
                 relationship: manifest.relationship, vmUUID: manifest.vmUUID, owner: host, epoch: epoch, host: host,
                 claim: HostClaim(
-                    generation: chosen.generation, number: chosen.number, verdict: verdict, at: clock.now,
-                    checkpoint: CheckpointName.of(generation: "boot-\(epoch)")))
+                    generation: chosen.generation, number: chosen.number, verdict: verdict, at: clock.now))
             try await agent.recordOwnership(record)
         }
         try await define(&definition, record, chosen, networks)
-        try await start(record, manifest.disks.map(\.target))
+        try await start(&record, manifest.disks.map(\.target))
         let power = try await hypervisor.domain(uuid: record.vmUUID)?.power
         return Outcome(
             host: host, epoch: record.epoch, point: chosen, verdict: record.claim?.verdict ?? .unknown,
@@ -102,9 +101,20 @@ package struct HostFailover: Sendable {
     // MARK: What there is
 
     private func manifest(of vm: String) throws -> Manifest {
-        let named = manifests.filter { $0.vmName == vm && !$0.points.isEmpty }
-        if let newest = named.max(by: { Self.age($0) < Self.age($1) }) { return newest }
-        let names = Set(manifests.filter { !$0.points.isEmpty }.map(\.vmName))
+        let kept = manifests.filter { !$0.points.isEmpty }
+        let named = kept.filter { $0.vmName == vm }
+        if let newest = named.filter({ $0.releasedAt == nil }).max(by: { Self.age($0) < Self.age($1) }) {
+            return newest
+        }
+        if let released = named.compactMap(\.releasedAt).max() {
+            throw EngineError(
+                .refused,
+                "\(vm) has not been protected since \(released.utcText): the points of it that this store still has "
+                    + "were given up, and what became of the VM since is not in them",
+                hint: "start the VM where it ran last: virsh start \(vm) there; points that are given up go when it is "
+                    + "protected again", object: vm)
+        }
+        let names = Set(kept.filter { $0.releasedAt == nil }.map(\.vmName))
         let nearest = Nearest.suggestion(for: vm, among: Array(names))
         throw EngineError(
             .unknown, "this store holds no point of a VM '\(vm)'",
@@ -215,8 +225,11 @@ package struct HostFailover: Sendable {
         let images = try await agent.createBootImages(
             relationship: record.relationship, generation: point.generation, epoch: record.epoch)
         let mark = Ownership(relationship: record.relationship, owner: record.owner, epoch: record.epoch)
-        if let there = try await hypervisor.domain(uuid: record.vmUUID), there.power.isActive {
-            guard try await hypervisor.ownership(uuid: record.vmUUID) == mark else {
+        let there = try await hypervisor.domain(uuid: record.vmUUID)
+        let found = there == nil ? nil : try await hypervisor.ownership(uuid: record.vmUUID)
+        let isDefined = found == mark
+        if let there, there.power.isActive {
+            guard isDefined else {
                 throw EngineError(
                     .failed, "\(there.name) runs here before this failover has defined it",
                     hint: "shut it down, keep its disks, and repeat", object: there.name)
@@ -230,21 +243,60 @@ package struct HostFailover: Sendable {
         }
         try definition.setNetworks(networks)
         try definition.setOwnership(mark)
-        try await hypervisor.undefine(uuid: record.vmUUID)
+        // An older definition carries checkpoints of disks that it no longer has; that of this failover, the one that counts.
+        if !isDefined { try await hypervisor.undefine(uuid: record.vmUUID) }
         try await hypervisor.define(xml: definition.xml)
         try await hypervisor.setAutostart(uuid: record.vmUUID, false)
     }
 
     /// Paused first, so that not one write goes unseen by the reversal to come.
-    private func start(_ record: OwnershipRecord, _ disks: [String]) async throws {
+    private func start(_ record: inout OwnershipRecord, _ disks: [String]) async throws {
         let uuid = record.vmUUID
         guard try await hypervisor.domain(uuid: uuid)?.power != .running else { return }
         try await hypervisor.start(uuid: uuid, paused: true)
-        if let checkpoint = record.claim?.checkpoint,
-            try await !hypervisor.checkpoints(uuid: uuid).contains(checkpoint)
-        {
-            try await hypervisor.createCheckpoint(uuid: uuid, name: checkpoint, disks: disks)
-        }
+        try await track(&record, disks)
         try await hypervisor.resume(uuid: uuid)
+    }
+
+    /// Begins to track what the VM writes, and keeps with the claim what is known of it, before the VM runs.
+    ///
+    /// A VM that has run already, and whose checkpoint is gone (QEMU was killed, or the host), is tracked no more: a new checkpoint
+    /// would know nothing of what was written before it. Then the reversal compares both sides.
+    private func track(_ record: inout OwnershipRecord, _ disks: [String]) async throws {
+        guard var claim = record.claim else { return }
+        let present = try await hypervisor.checkpoints(uuid: record.vmUUID)
+        // A claim of an older version names its checkpoint from the first.
+        if claim.mayHaveRun ?? (claim.checkpoint != nil) {
+            claim.checkpoint = claim.checkpoint.flatMap { present.contains($0) ? $0 : nil }
+        } else {
+            claim.checkpoint = try await hypervisor.track(
+                uuid: record.vmUUID, epoch: record.epoch, disks: disks, present)
+        }
+        claim.mayHaveRun = true
+        guard claim != record.claim else { return }
+        record.claim = claim
+        try await agent.recordOwnership(record)
+    }
+}
+
+extension Hypervisor {
+    /// Sets the first checkpoint of a VM that was started paused at this epoch; returns its name.
+    ///
+    /// A bitmap of an earlier attempt may lie in the file, with no checkpoint to it, and hold the name: then another is taken.
+    fileprivate func track(uuid: String, epoch: Int, disks: [String], _ present: [String]) async throws -> String {
+        let names = (1...9).map {
+            CheckpointName.of(generation: $0 == 1 ? "boot-\(epoch)" : "boot-\(epoch)-\($0)")
+        }
+        if let there = names.last(where: present.contains) { return there }
+        var refusal: HypervisorError?
+        for name in names {
+            do {
+                try await createCheckpoint(uuid: uuid, name: name, disks: disks)
+                return name
+            } catch let error as HypervisorError {
+                refusal = refusal ?? error
+            }
+        }
+        throw refusal ?? HypervisorError(.failed, "no checkpoint could be set", hint: "look at libvirt's log")
     }
 }

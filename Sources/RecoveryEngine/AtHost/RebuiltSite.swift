@@ -31,6 +31,32 @@ struct RebuiltSite {
         }
     }
 
+    /// Inserts recovery plans, each as the latest manifest has it; what stands in the way of one is said, a sentence each.
+    ///
+    /// - Parameter records: with the time of the point that each goes with.
+    func restorePlans(_ records: [(at: Timestamp, site: SiteRecord)]) throws -> [String] {
+        var latest: [String: RecoveryPlan] = [:]
+        for record in records.sorted(by: { $0.at < $1.at }) {
+            for plan in record.site.plans ?? [] { latest[plan.id] = plan }
+        }
+        let names = Set(try vault.objects(ProtectedItem.self).map(\.value.name))
+        var lines: [String] = []
+        for plan in latest.values.sorted(by: { ($0.name, $0.id) < ($1.name, $1.id) }) {
+            guard try vault.object(RecoveryPlan.self, named: plan.name, parent: nil) == nil else {
+                lines.append("another plan is named \(plan.name): one of them was left out; import it from its file")
+                continue
+            }
+            try vault.insert(plan)
+            let missing = plan.groups.flatMap(\.vms).filter { !names.contains($0) }
+            if !missing.isEmpty {
+                lines.append(
+                    "plan \(plan.name) names \(missing.joined(separator: ", ")), of which no manifest was found: "
+                        + "protect them, or take them out of the plan, before it is run")
+            }
+        }
+        return lines
+    }
+
     private func insertMissing<Object: SiteObject>(_ objects: [Object]) throws {
         for object in objects where try vault.object(Object.self, id: object.id) == nil { try vault.insert(object) }
     }

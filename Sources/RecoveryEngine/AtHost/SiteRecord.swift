@@ -25,6 +25,11 @@ package struct SiteRecord: Codable, Sendable, Hashable {
     /// Classes that the VM's disks are of, and those that they are mapped to.
     package var storageClasses: [StorageClass]?
     package var storageMappings: [StorageMapping]?
+    /// The recovery plans that the VM is in, as they were when the point was made.
+    package var plans: [RecoveryPlan]?
+
+    /// Bytes of plans that travel with a point; past that, they are in the vault and in their files alone.
+    private static let planLimit = 256 << 10
 
     /// Reads it from a vault.
     package init(of relationship: Relationship, in vault: any VaultReader) throws {
@@ -57,6 +62,7 @@ package struct SiteRecord: Codable, Sendable, Hashable {
         (logicalNetworks, vmNetworks) = try Self.networks(of: relationship, mappings, managers, vault)
         let (classes, storage) = try Self.storage(of: relationship, managers, vault)
         (storageClasses, storageMappings) = (classes, storage)
+        plans = try Self.plans(of: relationship, vault)
         let wanted = Set(
             [relationship.source, relationship.target] + clouds.flatMap { $0.allHosts(in: clusters) }
                 + clusters.flatMap(\.hosts) + classes.flatMap { $0.locations.map(\.host) })
@@ -80,6 +86,15 @@ package struct SiteRecord: Codable, Sendable, Hashable {
             found.1 += own
         }
         return found
+    }
+
+    private static func plans(of relationship: Relationship, _ vault: any VaultReader) throws -> [RecoveryPlan]? {
+        let plans = try vault.objects(RecoveryPlan.self).map(\.value).filter { plan in
+            plan.groups.contains { $0.vms.contains(relationship.name) }
+        }
+        // What does not fit must not keep the point from being made.
+        guard !plans.isEmpty, try JSONEncoder().encode(plans).count <= planLimit else { return nil }
+        return plans
     }
 
     /// The classes that the VM's disks lie in, at whichever host, with what they are mapped to.

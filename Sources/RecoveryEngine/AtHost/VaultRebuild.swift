@@ -30,9 +30,14 @@ package struct VaultRebuild: Sendable {
     }
 
     let clock: any EngineClock
+    let identifiers: any IdentifierSource
+    let place: String
 
-    package init(clock: any EngineClock) {
+    /// - Parameter place: where the new vault lies, `MACHINE:PATH`.
+    package init(clock: any EngineClock, identifiers: any IdentifierSource, place: String) {
         self.clock = clock
+        self.identifiers = identifiers
+        self.place = place
     }
 
     /// Reads every manifest below these stores; one that cannot be read is told of and passed over.
@@ -46,6 +51,12 @@ package struct VaultRebuild: Sendable {
             for id in ids {
                 do {
                     let manifest = try PointStore.readManifest(root: root, relationship: id)
+                    if let released = manifest.releasedAt {
+                        troubles.append(
+                            "\(manifest.vmName): it has not been protected since \(released.utcText); the points in "
+                                + "\(root)/\(id) were given up and are left out")
+                        continue
+                    }
                     finds.append(Find(store: store, manifest: manifest, record: try? records.read(id)))
                 } catch let error as ReplicationError {
                     troubles.append("\(root)/\(id): \(error.message)")
@@ -56,8 +67,14 @@ package struct VaultRebuild: Sendable {
     }
 
     /// Writes what was found into a vault that has nothing in it yet, in one transaction.
-    package func rebuild(from finds: [Find], into vault: any Vault) async throws -> Report {
+    ///
+    /// - Parameter standings: the vaults that hosts have heard of. The new vault goes on as the one that wrote the records, as if
+    ///   a copy of it were promoted: hosts refuse any copy of that which turns up again.
+    package func rebuild(
+        from finds: [Find], standings: [VaultStanding] = [], into vault: any Vault
+    ) async throws -> Report {
         let now = clock.now
+        let mark = PromotionMark(id: identifiers.next(), place: place, at: now)
         return try await vault.write { vault in
             guard try vault.objects(Relationship.self).isEmpty, try vault.objects(Host.self).isEmpty else {
                 throw EngineError(
@@ -69,9 +86,22 @@ package struct VaultRebuild: Sendable {
                 try Self.restore(group, into: vault, &report)
             }
             try RebuiltSite(vault: vault).settle()
+            report.unknown += try RebuiltSite(vault: vault).restorePlans(
+                finds.compactMap { find in
+                    SiteRecord(text: find.manifest.context).map {
+                        (find.manifest.newest?.time ?? Timestamp(milliseconds: 0), $0)
+                    }
+                })
+            if let heir = Self.heir(finds.compactMap { $0.record?.vault }, standings, mark) {
+                if let own = try vault.object(VaultIdentity.self, named: VaultIdentity.onlyName, parent: nil) {
+                    try vault.delete(own)
+                }
+                try vault.insert(heir)
+            }
             report.unknown.append("jobs, runs, events and test VMs were in the vault alone: they are lost")
             report.unknown.append(
-                "recovery plans and alerts were in the vault alone: import plans from their files, and say again who is told"
+                "recovery plans are as they were when a point of one of their VMs was last made, and what was never part of "
+                    + "one is lost: compare them with their files; alerts were in the vault alone: say again who is told"
             )
             try vault.append(
                 Event(
@@ -79,6 +109,20 @@ package struct VaultRebuild: Sendable {
                     text: "the vault was rebuilt from \(finds.count) manifests: \(report.restored.count) VMs"))
             return report
         }
+    }
+
+    /// The vault that wrote the hosts' records, one promotion further; nil when it is not known which that was.
+    private static func heir(
+        _ named: [VaultStanding], _ heard: [VaultStanding], _ mark: PromotionMark
+    ) -> VaultIdentity? {
+        let counts = Dictionary(named.map { ($0.id, 1) }, uniquingKeysWith: +)
+        let only = Set(heard.map(\.id)).count == 1 ? heard.first?.id : nil
+        guard let id = counts.max(by: { ($0.value, $1.key) < ($1.value, $0.key) })?.key ?? only else { return nil }
+        let all = (named + heard).filter { $0.id == id }
+        var identity = VaultIdentity(id: id, epoch: all.map(\.epoch).max() ?? 1)
+        identity.heirTo = Set(all.flatMap { ($0.heirTo ?? []) + [$0.promotion?.id].compactMap { $0 } }).sorted()
+        identity.promote(as: mark)
+        return identity
     }
 
     private static func restore(_ group: [Find], into vault: any VaultWriter, _ report: inout Report) throws {
@@ -150,11 +194,15 @@ package struct VaultRebuild: Sendable {
             relationship.checkpoint = nil
             return relationship
         }
+        let told = record?.origin?.failover
         relationship.failover = FailoverRecord(
-            planned: false, generation: boot.generation, sourceVerdict: record?.claim?.verdict ?? .unknown,
-            at: record?.claim?.at ?? manifest.newest?.time ?? Timestamp(milliseconds: 0), sourceCheckpoint: nil)
+            planned: told?.planned ?? false, generation: boot.generation,
+            sourceVerdict: record?.claim?.verdict ?? told?.sourceVerdict ?? .unknown,
+            at: record?.claim?.at ?? told?.at ?? manifest.newest?.time ?? Timestamp(milliseconds: 0),
+            sourceCheckpoint: nil)
         relationship.state = .failedOver
-        relationship.checkpoint = CheckpointName.of(generation: "boot-\(epoch)")
+        relationship.checkpoint =
+            if let claim = record?.claim { claim.checkpoint } else { CheckpointName.of(generation: "boot-\(epoch)") }
         for disk in boot.disks {
             guard let index = relationship.disks.firstIndex(where: { $0.target == disk.target }),
                 let host = site.host(owner)

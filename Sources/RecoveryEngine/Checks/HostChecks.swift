@@ -11,7 +11,7 @@ enum HostChecks {
     /// What an agent runs, with the package that has it.
     static let programs = ["qemu-img": "qemu-utils", "qemu-nbd": "qemu-utils"]
 
-    static let all: [Check<HostFacts>] = hypervisor + agent + store + between
+    static let all: [Check<HostFacts>] = hypervisor + agent + guards + store + between
 
     private static let hypervisor: [Check<HostFacts>] = [
         Check(
@@ -136,6 +136,23 @@ enum HostChecks {
                 return .ok(abs(skew.seconds) < 0.1 ? "less than 0.1 s apart" : words)
             }
         },
+    ]
+
+    private static let guards: [Check<HostFacts>] = [
+        Check(
+            "start-hook", .host, "libvirt asks the host's records before it starts a protected VM.",
+            source: "DESIGN 4; 2.4, rule 33",
+            fix: "At the host, as root: perilune agent install-hook --store ... (the agent's store)."
+        ) { facts in
+            facts.answers.judged { answers in
+                guard let hook = answers.startHook else { return .skipped("the agent does not look for it") }
+                guard let problem = hook.problem else { return .ok(hook.path) }
+                let runtime = hook.runtime == OwnershipRecords.defaultRuntime ? "" : " --runtime \(hook.runtime)"
+                return .fail(
+                    "the hook \(hook.path): \(problem); a copy that is not the owner could be started there",
+                    fix: "At the host, as root: perilune agent install-hook --store \(answers.store.path)\(runtime)")
+            }
+        }
     ]
 
     private static let store: [Check<HostFacts>] = [

@@ -41,14 +41,6 @@ package struct SiteInspection: Sendable {
         return findings + (try await judge(places, record, surveys))
     }
 
-    /// Names of VMs on hosts of paired clouds that nobody replicates.
-    package func unreplicated() async throws -> [String] {
-        let record = try await InspectionRecord.read(engine.vault)
-        let primary = Set(record.pairs.flatMap { record.cloud($0.primary)?.hosts ?? [] })
-        let surveys = try await survey(record.hosts.filter { primary.contains($0.id) }, deeply: true)
-        return candidates(record, surveys).map(\.name).sorted()
-    }
-
     // MARK: One object
 
     package func server(_ server: Server) async throws -> [CheckFinding] {
@@ -107,7 +99,8 @@ package struct SiteInspection: Sendable {
         let record = try await InspectionRecord.read(engine.vault)
         return VaultFacts(
             place: place, hosts: record.hosts.map(\.name), servers: record.servers.count,
-            standardLibrary: standardLibrary)
+            standardLibrary: standardLibrary, replicated: record.relationships.count,
+            replicator: try await engine.replicatorStanding(), now: engine.dependencies.clock.now)
     }
 
     // MARK: Endpoints

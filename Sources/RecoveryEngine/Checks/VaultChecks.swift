@@ -1,4 +1,4 @@
-import SiteModel
+package import SiteModel
 package import VaultStore
 
 /// What was learnt of the vault's file and of the program that works on it.
@@ -12,16 +12,25 @@ package struct VaultFacts: Sendable {
     package var servers: Int
     /// Folder of the Lua modules that come with the program; nil when it was not found.
     package var standardLibrary: String?
+    /// How many VMs are replicated.
+    package var replicated: Int
+    /// Whether `perilune replicate` runs for it, as of `now`; nil when it could not be asked.
+    package var replicator: ReplicatorStanding?
+    package var now: Timestamp
 
     package init(
         place: VaultPlace?, openFailure: (message: String, hint: String?)? = nil, hosts: [String] = [],
-        servers: Int = 0, standardLibrary: String? = nil
+        servers: Int = 0, standardLibrary: String? = nil, replicated: Int = 0, replicator: ReplicatorStanding? = nil,
+        now: Timestamp = Timestamp(milliseconds: 0)
     ) {
         self.place = place
         self.openFailure = openFailure
         self.hosts = hosts
         self.servers = servers
         self.standardLibrary = standardLibrary
+        self.replicated = replicated
+        self.replicator = replicator
+        self.now = now
     }
 }
 
@@ -77,6 +86,18 @@ package enum VaultChecks {
             if facts.hosts.count < 2 { return .fail("hosts: \(listed(facts.hosts))") }
             if facts.servers == 0 { return .warn("it knows no server: VMs can be replicated by hosts alone") }
             return .ok("\(facts.hosts.count) hosts, \(facts.servers) server\(facts.servers == 1 ? "" : "s")")
+        },
+        Check(
+            "replicator-runs", .vault, "One `perilune replicate` runs for the vault.", source: "DESIGN 4; 2.3, cycles",
+            fix: "Start it as a service of this machine: perilune replicate --vault PATH"
+        ) { facts in
+            guard let replicator = facts.replicator else { return .skipped("the vault is not open") }
+            let words = replicator.words(now: facts.now)
+            if replicator.isRunning { return .ok(words) }
+            if facts.replicated == 0 { return .ok("no VM is replicated yet; \(words)") }
+            return .fail(
+                "no point is made on time, and nothing returns by itself: \(words)",
+                fix: facts.place.map { "Start it as a service of this machine: perilune replicate --vault \($0.path)" })
         },
         Check(
             "standard-library", .vault, "The Lua modules that come with the program are found.", source: "3, row 23",

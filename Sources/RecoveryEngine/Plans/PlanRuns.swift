@@ -88,8 +88,10 @@ extension RecoveryEngine {
                 // A living engine has renewed it meanwhile.
                 if let runsOut, now > runsOut {
                     throw EngineError(
-                        .busy, "plan \(plan.name) is being run", hint: "see: perilune recovery-plan show",
-                        object: plan.name)
+                        .busy,
+                        "plan \(plan.name) is being run"
+                            + (held.map { " by \(LeaseHolder($0.holder).words)" } ?? ""),
+                        hint: "see: perilune recovery-plan show \(plan.name)", object: plan.name)
                 }
                 try await dependencies.clock.sleep(seconds: min(1, lifetime / 10))
             }

@@ -12,6 +12,10 @@ package struct HistoryLimits: Sendable, Hashable {
     package var cyclesOfVM = 100
     /// Other jobs that are over, of one VM.
     package var jobsOfVM = 1000
+    /// Runs of scripts that are over.
+    package var runs = 1000
+    /// Runs that are over, of one plan.
+    package var runsOfPlan = 100
 
     package static let standard = HistoryLimits()
     /// Seconds from one pruning to the next.
@@ -24,4 +28,6 @@ package struct HistoryLimits: Sendable, Hashable {
 package struct PrunedHistory: Sendable, Hashable {
     package var jobs = 0
     package var events = 0
+    /// Of scripts, and of plans.
+    package var runs = 0
 }

@@ -1,7 +1,7 @@
 import SiteModel
 import VaultStore
 
-/// Removes jobs and events that are over and beyond the limits.
+/// Removes jobs, runs and events that are over and beyond the limits.
 ///
 /// What anything else in the vault names stays: a plan's run keeps its jobs, a rule of alerts the events that it has not looked at.
 /// Each transaction is small, so that nobody waits for long who would write; an engine that dies on the way leaves nothing
@@ -18,6 +18,8 @@ extension RecoveryEngine {
         for parent in try await vault.read({ try $0.parents(of: Job.self) }) {
             pruned.jobs += try await pruneJobs(of: parent, keeping: named, limits)
         }
+        // After the jobs: what a run of a plan names goes with the next pruning, when the run is gone.
+        pruned.runs = try await prunePlanRuns(limits) + pruneRuns(keeping: named, limits)
         pruned.events = try await pruneEvents(keeping: named, newest: newest, limits)
         return pruned
     }
@@ -71,7 +73,7 @@ extension RecoveryEngine {
     }
 
     /// Jobs or events in one transaction.
-    private static var atOnce: Int { 500 }
+    static var atOnce: Int { 500 }
 }
 
 /// What of the past something else in the vault still needs.
@@ -181,7 +183,7 @@ struct EventSelection {
 
 extension Array {
     /// The same in parts of so many elements at most.
-    fileprivate func parts(of size: Int) -> [ArraySlice<Element>] {
+    func parts(of size: Int) -> [ArraySlice<Element>] {
         stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
     }
 }

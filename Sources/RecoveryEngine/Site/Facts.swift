@@ -40,6 +40,7 @@ extension RecoveryEngine {
             if let job, job.state.isOpen {
                 facts.activeOperation = job.operation
                 facts.activeJobIsHeld = job.isHeld
+                facts.activeJobIsOrphaned = try self.standing(of: job, vault)?.isOrphaned ?? false
             }
             if let point = arguments["point"], point != "latest" {
                 facts.chosenPointExists = try vault.objects(RecoveryPoint.self, parent: relationship.id)

@@ -1,7 +1,7 @@
 package import BlockReplication
 package import Hypervisors
 package import SiteModel
-import VaultStore
+package import VaultStore
 
 /// Finds hosts by id and what stands for them.
 package struct HostDirectory: Sendable {
@@ -50,13 +50,30 @@ package struct HostDirectory: Sendable {
 
     /// Tells the agent which copy of the vault asks; one that has been superseded learns of it here, and stands back.
     private func present(to agent: any Agent) async throws {
-        guard let identity = try await vault.identity() else { return }
+        guard let standing = try await vault.identity()?.standing else { return }
+        try await obeyed { try await agent.attend(standing) }
+    }
+
+    /// Writes a record of ownership at a host, in this vault's name: a host that obeys another copy of it takes none.
+    func record(_ record: OwnershipRecord, at agent: any Agent) async throws {
+        var record = record
+        record.vault = try await vault.identity()?.standing
+        let named = record
+        try await obeyed { try await agent.recordOwnership(named) }
+    }
+
+    /// Runs what an agent refuses to a copy of the vault that another was promoted over: then this one stands back.
+    private func obeyed(_ body: () async throws -> Void) async throws {
         do {
-            try await agent.attend(VaultStanding(id: identity.id, epoch: identity.epoch))
-        } catch let error as ReplicationError where error.code == .staleEpoch {
-            let epoch = error.context["promoted"].flatMap { Int($0) } ?? identity.epoch + 1
-            try await vault.changeIdentity(orNew: identity.id) { $0.supersededBy = epoch }
-            throw VaultError.superseded(by: epoch, nil)
+            try await body()
+        } catch let error as ReplicationError {
+            guard let (epoch, promotion) = error.obeyed else { throw error }
+            throw try await vault.standBack(for: epoch, as: promotion)
         }
     }
+}
+
+extension VaultIdentity {
+    /// How the vault names itself to agents.
+    package var standing: VaultStanding { VaultStanding(id: id, epoch: epoch, promotion: promotion, heirTo: heirTo) }
 }

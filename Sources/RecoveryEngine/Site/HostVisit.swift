@@ -27,7 +27,7 @@ struct HostVisit: Sendable {
             return try await seeFormerOwner(relationship, standing, domain)
         }
         if let record = standing?.record, record.epoch > relationship.epoch {
-            return try await hostIsAhead(relationship, record)
+            return try await hostIsAhead(relationship, record, domain)
         }
         let isLeft = relationship.failover != nil || relationship.leftCopy != nil
         if isFormerOwner, let domain, isLeft || domain.power.isActive {
@@ -35,17 +35,11 @@ struct HostVisit: Sendable {
         } else if !isFormerOwner {
             try await seeOwner(relationship, standing, domain)
         } else if let agent, let record = standing?.record, record.host == nil || standing?.isConfirmed != true {
-            try await agent.recordOwnership(self.record(of: relationship))
+            try await engine.hosts.record(relationship.ownershipRecord(at: host.id), at: agent)
         }
         if let fault = standing?.fault {
             report(.trouble(vm: relationship.name, "\(host.name): \(fault.message); \(fault.hint)"))
         }
-    }
-
-    private func record(of relationship: Relationship) -> OwnershipRecord {
-        OwnershipRecord(
-            relationship: relationship.id, vmUUID: relationship.vmUUID, owner: relationship.owner,
-            epoch: relationship.epoch, host: host.id)
     }
 
     private func mark(of relationship: Relationship) -> Ownership {
@@ -59,10 +53,23 @@ struct HostVisit: Sendable {
     ) async throws {
         // A copy that an undo has taken the VM from may still run at the other side: until that is known, this one rests.
         guard relationship.leftCopy?.verdict != .unknown else { return }
-        guard let domain, let agent, let standing, let known = standing.record else { return }
-        let wasAway = !standing.isConfirmed
-        if wasAway || known.startedAlone != nil || known.claim != nil {
-            if let at = known.startedAlone {
+        guard let domain, let agent, standing?.fault == nil else { return }
+        let known = standing?.record
+        if known == nil, try await !recordIsMissing(relationship, domain) { return }
+        let wasAway = standing?.isConfirmed != true
+        let isOwed =
+            relationship.startOwedAt == relationship.epoch
+            || (wasAway && (relationship.ranAtOwner == true || relationship.autostart == true))
+        if isOwed, !domain.power.isActive, relationship.startOwedAt != relationship.epoch {
+            try await keep(relationship) { $0.startOwedAt = relationship.epoch }
+        }
+        if wasAway || known?.startedAlone != nil || known?.claim != nil {
+            if known == nil {
+                try await note(
+                    relationship, .warning,
+                    "\(host.name) had no record any more of who owns \(relationship.name), and would not have started it; "
+                        + "the vault confirms that \(host.name) owns it, and has written the record anew")
+            } else if let at = known?.startedAlone {
                 try await note(
                     relationship, .warning,
                     "\(relationship.name) was started at \(host.name) on the operator's word alone "
@@ -70,26 +77,39 @@ struct HostVisit: Sendable {
                 )
             }
             guard try await stillSo(relationship) else { return }
-            try await agent.recordOwnership(record(of: relationship))
+            try await engine.hosts.record(relationship.ownershipRecord(at: host.id), at: agent)
             if try await hypervisor.ownership(uuid: domain.uuid) != mark(of: relationship) {
                 try await hypervisor.setOwnership(uuid: domain.uuid, mark(of: relationship))
             }
             if wasAway { report(.confirmed(vm: relationship.name, host: host.name)) }
         }
-        if wasAway, !domain.power.isActive, relationship.ranAtOwner == true || relationship.autostart == true {
+        if isOwed, !domain.power.isActive {
             guard try await stillSo(relationship) else { return }
             try await hypervisor.start(uuid: domain.uuid, paused: false)
             try await note(
                 relationship, .info,
                 "\(relationship.name) was started at \(host.name), which owns it, after the host had been away")
             report(.started(vm: relationship.name, host: host.name))
-            return try await keep(relationship) { $0.ranAtOwner = true }
+            return try await keep(relationship) { ($0.ranAtOwner, $0.startOwedAt) = (true, nil) }
         }
         // An undo that was ended by another operation has not marked it, and so nobody could start it.
-        if !domain.power.isActive, known.epoch == relationship.epoch { try await mark(relationship, domain) }
-        if relationship.ranAtOwner != domain.power.isActive {
-            try await keep(relationship) { $0.ranAtOwner = domain.power.isActive }
+        if !domain.power.isActive, known?.epoch == relationship.epoch { try await mark(relationship, domain) }
+        if relationship.ranAtOwner != domain.power.isActive || relationship.startOwedAt != nil {
+            try await keep(relationship) { ($0.ranAtOwner, $0.startOwedAt) = (domain.power.isActive, nil) }
         }
+    }
+
+    /// Whether the host's record of a VM that it owns was lost: the VM's definition says that there was one.
+    ///
+    /// A definition of a later ownership, or of another owner, says that the vault does not know enough to write it anew.
+    private func recordIsMissing(_ relationship: Relationship, _ domain: Domain) async throws -> Bool {
+        guard let mark = try await hypervisor.ownership(uuid: domain.uuid), mark.relationship == relationship.id,
+            try await stillSo(relationship)
+        else { return false }
+        guard mark.epoch > relationship.epoch || (mark.epoch == relationship.epoch && mark.owner != relationship.owner)
+        else { return true }
+        try await vaultIsBehind(relationship, epoch: mark.epoch)
+        return false
     }
 
     // MARK: At the former owner
@@ -108,7 +128,7 @@ struct HostVisit: Sendable {
         var untold: ReplicationError?
         if !isCurrent, let agent {
             do {
-                try await agent.recordOwnership(record(of: relationship))
+                try await engine.hosts.record(relationship.ownershipRecord(at: host.id), at: agent)
             } catch let error as ReplicationError where error.code != .staleEpoch {
                 // Refused by epoch when another operation has moved the ownership on; anything else holds nothing up here.
                 untold = error
@@ -200,24 +220,54 @@ struct HostVisit: Sendable {
 
     // MARK: A host that knows more than the vault
 
-    private func hostIsAhead(_ relationship: Relationship, _ record: OwnershipRecord) async throws {
-        guard record.owner == host.id, let claim = record.claim, let agent else {
+    private func hostIsAhead(_ relationship: Relationship, _ record: OwnershipRecord, _ domain: Domain?) async throws {
+        // An operation that has begun since this look did writes records of its own.
+        guard try await stillSo(relationship) else { return }
+        guard let news = OwnershipNews(record, over: relationship) else {
             return try await vaultIsBehind(relationship, epoch: record.epoch)
         }
-        let images = try await agent.createBootImages(
-            relationship: relationship.id, generation: claim.generation, epoch: record.epoch)
-        let (host, now) = (host, now)
+        guard record.owner == host.id else {
+            // The owner tells the whole of it, when it is looked at.
+            if try await engine.hosts.reachableAgent(record.owner) != nil { return }
+            return try await vaultIsBehind(relationship, epoch: record.epoch)
+        }
+        guard let agent else { return }
+        try await takeIn(news, relationship, agent, domain)
+    }
+
+    private func takeIn(
+        _ found: OwnershipNews, _ relationship: Relationship, _ agent: any Agent, _ domain: Domain?
+    ) async throws {
+        var news = found
+        var images: [BootImage] = []
+        var point: Int?
+        if let failover = news.failover {
+            images = try await agent.createBootImages(
+                relationship: relationship.id, generation: failover.generation, epoch: news.record.epoch)
+            point = try await agent.points(relationship: relationship.id)
+                .first { $0.generation == failover.generation }?.number
+        }
+        // A map that nobody keeps any more is not counted on: then both sides are compared.
+        if let name = news.checkpoint {
+            let kept = domain == nil ? [] : try await hypervisor.checkpoints(uuid: relationship.vmUUID)
+            if !kept.contains(name) { news.checkpoint = nil }
+        }
+        let (learned, made, number, host, now) = (news, images, point, host, now)
+        let runs = domain?.power.isActive == true
         let taken = try await engine.vault.write { vault in
             guard var stored = try vault.object(Relationship.self, id: relationship.id), stored.value.activeJob == nil,
-                stored.value.epoch < record.epoch
+                stored.value.epoch < learned.record.epoch
             else { return false }
-            stored.value.takeOver(record, claim, images)
+            learned.take(into: &stored.value, images: made)
             try vault.update(stored)
-            try vault.append(
-                Event(
-                    at: now, severity: .warning, object: relationship.id,
-                    text: "\(host.name) had failed \(stored.value.name) over with no vault, to point \(claim.number), "
-                        + "the source being \(claim.verdict.rawValue) down; the vault has taken that over"))
+            var text = learned.words(vm: stored.value.name, host: host.name, point: number)
+            if !runs {
+                text +=
+                    learned.kind == .undo
+                    ? "; it does not run there: start it"
+                    : "; it does not run there: start it, or change its recovery point, or undo the failover"
+            }
+            try vault.append(Event(at: now, severity: .warning, object: relationship.id, text: text))
             return true
         }
         if taken { report(.takenOver(vm: relationship.name, host: host.name)) }
@@ -259,30 +309,6 @@ struct HostVisit: Sendable {
         let now = now
         try await engine.vault.write { vault in
             try vault.append(Event(at: now, severity: severity, object: relationship.id, text: text))
-        }
-    }
-}
-
-extension Relationship {
-    /// Takes in a failover that the target made by itself.
-    mutating func takeOver(_ record: OwnershipRecord, _ claim: HostClaim, _ images: [BootImage]) {
-        if failover == nil {
-            failover = FailoverRecord(
-                planned: false, generation: claim.generation, sourceVerdict: claim.verdict, at: claim.at,
-                sourceCheckpoint: checkpoint)
-        }
-        failover?.generation = claim.generation
-        owner = record.owner
-        epoch = record.epoch
-        state = .failedOver
-        checkpoint = claim.checkpoint
-        ranAtOwner = true
-        (formerCopy, leftCopy) = (nil, nil)
-        for image in images {
-            guard let top = image.chain.first, let index = disks.firstIndex(where: { $0.target == image.target }) else {
-                continue
-            }
-            disks[index].images[record.owner] = top
         }
     }
 }

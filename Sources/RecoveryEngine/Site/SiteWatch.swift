@@ -45,7 +45,7 @@ package struct SiteWatch: Sendable {
 
     /// Looks at every host that answers, once.
     package func look() async throws {
-        if let epoch = try await engine.vault.identity()?.supersededBy { throw VaultError.superseded(by: epoch, nil) }
+        if let refusal = try await engine.vault.identity()?.refusal(nil) { throw refusal }
         let (hosts, relationships) = try await engine.vault.read { vault in
             (
                 try vault.objects(Host.self).map(\.value),

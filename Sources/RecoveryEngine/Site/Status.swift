@@ -12,7 +12,9 @@ package struct VMStatus: Sendable {
     package var target: Host?
     package var newestPoint: RecoveryPoint?
     package var points: Int
+    /// The open job that has the VM, and who drives it.
     package var job: Job?
+    package var jobStanding: JobStanding?
     package var verdicts: [Guards.Verdict]
     /// Which operations come next, the recommended first, and where the VM stands.
     package var next: NextSteps
@@ -31,12 +33,20 @@ extension RecoveryEngine {
         return rows
     }
 
+    /// The state of a replicated VM by its name; nil when there is none.
+    package func status(ofVM name: String) async throws -> VMStatus? {
+        let found = try await vault.read { try $0.object(Relationship.self, named: name, parent: nil)?.value }
+        guard let found else { return nil }
+        return try await status(of: found)
+    }
+
     package func status(of relationship: Relationship) async throws -> VMStatus {
-        let (hosts, points, job) = try await vault.read { vault in
-            (
+        let (hosts, points, job, standing) = try await vault.read { vault in
+            let job = try relationship.activeJob.flatMap { try vault.object(Job.self, id: $0)?.value }
+            return (
                 try vault.objects(Host.self).map(\.value),
                 try vault.objects(RecoveryPoint.self, parent: relationship.id).map(\.value),
-                try relationship.activeJob.flatMap { try vault.object(Job.self, id: $0)?.value }
+                job, try job.flatMap { try self.standing(of: $0, vault) }
             )
         }
         func host(_ id: String) -> Host? { hosts.first { $0.id == id } }
@@ -49,7 +59,7 @@ extension RecoveryEngine {
             relationship: relationship, item: item, owner: host(relationship.owner),
             source: host(relationship.source), target: host(relationship.target),
             newestPoint: points.max { $0.number < $1.number }, points: points.count,
-            job: job.flatMap { $0.state.isOpen ? $0 : nil },
+            job: job.flatMap { $0.state.isOpen ? $0 : nil }, jobStanding: standing,
             verdicts: Guards.verdicts(for: relationship, item: item, facts: facts),
             next: Guards.next(for: relationship, item: item, facts: facts),
             runsWithoutOwnership: running.filter { $0 != relationship.owner }.compactMap(host),

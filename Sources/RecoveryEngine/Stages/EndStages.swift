@@ -34,6 +34,8 @@ extension JobDriver {
         let keeps = policy.map { !$0.deleteReplica } ?? false
         let forgetful = keeps ? nil : try await hosts.reachableAgent(other)
         try await forgetful?.forget(relationship: relationship.id)
+        // What stays is no longer for anybody to fail over to.
+        if keeps { try await hosts.reachableAgent(other)?.forgetOwnership(relationship: relationship.id) }
         let unseen = try await formerOwnerIsUnseen(other) ? other : nil
         try await settleStandby(at: other)
         let store = try await hosts.host(other)

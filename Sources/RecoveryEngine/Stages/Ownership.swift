@@ -46,12 +46,10 @@ extension JobDriver {
     }
 
     private func recordOwnership(at id: String, marking: Bool) async throws {
-        let record = OwnershipRecord(
-            relationship: relationship.id, vmUUID: relationship.vmUUID, owner: relationship.owner,
-            epoch: relationship.epoch, host: id)
+        let record = relationship.ownershipRecord(at: id)
         var untold: ReplicationError?
         do {
-            try await hosts.agent(id).recordOwnership(record)
+            try await hosts.record(record, at: try await hosts.agent(id))
         } catch let error as ReplicationError where ![.staleEpoch, .invalidArgument].contains(error.code) {
             // libvirt may answer where the agent does not, and its hook refuses a definition of another epoch than the record's.
             untold = error

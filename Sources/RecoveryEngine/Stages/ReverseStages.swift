@@ -49,13 +49,16 @@ extension JobDriver {
     ///
     /// The points of the old direction end here: they lie under the running VM.
     func turnRound() async throws {
-        guard relationship.source != relationship.owner else { return }
-        try await record { _, relationship, vault in
-            swap(&relationship.source, &relationship.target)
-            relationship.newestGeneration = nil
-            relationship.formerCopy = nil
-            for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
+        if relationship.source != relationship.owner {
+            try await record { _, relationship, vault in
+                swap(&relationship.source, &relationship.target)
+                relationship.newestGeneration = nil
+                relationship.formerCopy = nil
+                for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
+            }
         }
+        // The hosts' records tell how the ownership came about, to a copy of the vault that missed it: in what direction, too.
+        try await recordOwnershipAtHosts([relationship.source, relationship.target], required: false)
     }
 
     /// What must travel besides the new owner's own writes, by disk; nil when some of it is unknown and both sides must be compared.

@@ -46,7 +46,7 @@ package actor VaultShipper {
     /// Brings the second place up to date; does nothing without one.
     package func ship() async throws {
         guard let identity = try await vault.identity(), let place = identity.secondPlace else { return }
-        if let epoch = identity.supersededBy { throw VaultError.superseded(by: epoch, vault.path) }
+        if let refusal = identity.refusal(vault.path) { throw refusal }
         let lock = open(vault.path + ".shipping", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { return }
         defer { close(lock) }
@@ -55,10 +55,9 @@ package actor VaultShipper {
         // Looked at before the copy: what is committed meanwhile counts as not shipped.
         let changes = try vault.changes(probe)
         let isNews = shipped.map { $0 != (changes, place) } ?? true
-        let standing = VaultStanding(id: identity.id, epoch: identity.epoch)
         switch place {
         case .file(let path): try await ship(to: path, identity, isNews)
-        case .host(let id): try await ship(to: id, standing, isNews)
+        case .host(let id): try await ship(to: id, identity.standing, isNews)
         }
         shipped = (changes, place)
         VaultAge.mark(vault.path)
@@ -71,7 +70,9 @@ package actor VaultShipper {
                     .refused, "another vault lies at \(path)",
                     hint: "name another second place: perilune vault ship --to")
             }
-            if there.epoch > identity.epoch { throw await superseded(by: there.epoch) }
+            guard there.standing.admits(identity.standing) else {
+                throw try await vault.standBack(for: there.epoch, as: there.promotion, path: vault.path)
+            }
         } else if !isNews {
             return try await vault.copy(to: path)
         }
@@ -103,15 +104,10 @@ package actor VaultShipper {
                         vault: standing, offset: offset, data: data, isLast: offset + UInt64(data.count) == size))
                 offset += UInt64(data.count)
             }
-        } catch let error as ReplicationError where error.code == .staleEpoch {
-            throw await superseded(by: error.context["promoted"].flatMap(Int.init) ?? standing.epoch + 1)
+        } catch let error as ReplicationError {
+            guard let (epoch, promotion) = error.obeyed else { throw error }
+            throw try await vault.standBack(for: epoch, as: promotion, path: vault.path)
         }
-    }
-
-    private func superseded(by epoch: Int) async -> VaultError {
-        let id = UUID().uuidString.lowercased()
-        _ = try? await vault.changeIdentity(orNew: id) { $0.supersededBy = epoch }
-        return VaultError.superseded(by: epoch, vault.path)
     }
 }
 

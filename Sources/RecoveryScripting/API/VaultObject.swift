@@ -66,7 +66,9 @@ enum VaultObject {
         })
 
     static let server = FunctionDeclaration(
-        "server", "Registers a management server, or looks one up by name.",
+        "server",
+        "Registers a management server, or looks one up by name. A new one says more of itself than its name, so that no slip "
+            + "in a name makes a server.",
         named: [
             .required("name", .text, "unique among servers"),
             .optional(
@@ -98,6 +100,9 @@ enum VaultObject {
             }
             try Handle.check(name, of: "server")
             let arguments = call.arguments
+            if ["vm", "version", "role", "node", "key"].allSatisfy({ arguments[$0] == nil }) {
+                return [.object(try await knownServer(name, call))]
+            }
             let server = try await call.session.engine.register(
                 RecoveryEngine.Registration(
                     name: name, managementVM: arguments.optionalText("vm"), version: arguments.optionalText("version"),
@@ -105,6 +110,19 @@ enum VaultObject {
                     keyFile: arguments.optionalText("key")))
             return [.object(Handle.server(server.name))]
         })
+
+    /// A server that was named in a table and of which nothing else was said: it must be there.
+    private static func knownServer(_ name: String, _ call: Call) async throws -> LuaObject {
+        do {
+            return Handle.server(try await call.session.server(Handle.server(name)).name)
+        } catch let error as EngineError where error.kind == .unknown {
+            let register =
+                "to register it, say more than its name: vm = the VM that it runs in, or version = its version"
+            throw EngineError(
+                .unknown, "\(call.name): \(error.message), and a name alone registers none",
+                hint: error.hint.map { "\($0); \(register)" } ?? register, object: name)
+        }
+    }
 
     static let hosts = list("hosts", "host", "Lists the registered hosts, by name.", Host.self) {
         Handle.host($0.name)

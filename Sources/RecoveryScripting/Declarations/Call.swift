@@ -46,7 +46,6 @@ package struct Arguments: Sendable, Equatable {
     package func optionalNumber(_ name: String) -> Double? { values[name]?.number }
     package func optionalInteger(_ name: String) -> Int? { values[name]?.integer.map(Int.init) }
     package func optionalBoolean(_ name: String) -> Bool? { values[name]?.boolean }
-    package func optionalObject(_ name: String) -> LuaObject? { values[name]?.object }
     package func texts(_ name: String) -> [String]? { values[name]?.table?.array.compactMap(\.text) }
     package func objects(_ name: String) -> [LuaObject]? { values[name]?.table?.array.compactMap(\.object) }
     package func textsByName(_ name: String) -> [String: String]? {

@@ -48,7 +48,7 @@ enum HelpFunction {
                 .argument, "help: 'topic' must be a name, a function or an object, got \(ArgumentDecoder.shown(value))")
         }
         if let text = HelpText.text(for: topic) { return text }
-        let nearest = Nearest.suggestion(for: topic, among: HelpText.topics)
+        let nearest = Nearest.suggestion(for: topic, among: HelpText.topics + HelpText.memberNames)
         throw LuaError(
             .undefined, "help: there is nothing called '\(topic)'",
             hint: nearest.map { "did you mean \"\($0)\"?" } ?? "help() lists what there is")

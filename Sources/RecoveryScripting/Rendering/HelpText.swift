@@ -13,13 +13,22 @@ package enum HelpText {
         lines += [
             "",
             "help(\"vault\") lists a module or an object, help(\"vault:host\") or help(recovery.log) explains a function,",
-            "apropos(\"point\") finds what a word occurs in.",
+            "help(\"failover\") lists all that is called so, apropos(\"point\") finds what a word occurs in.",
         ]
         return lines.joined(separator: "\n")
     }
 
     /// Help on a module, an object type, a record or a function; nil when there is none of that name.
+    ///
+    /// A bare name such as "failover" finds the methods, functions and fields that are called so.
     package static func text(for topic: String) -> String? {
+        guard let text = whole(topic) else { return members(called: topic) }
+        let more = members(called: topic, isAside: true)
+        return more.map { text + "\n\n" + $0 } ?? text
+    }
+
+    /// Help on what has exactly that public name.
+    private static func whole(_ topic: String) -> String? {
         if let module = LuaAPI.modules.first(where: { $0.name == topic }) { return text(module) }
         if let type = LuaAPI.types.first(where: { $0.name == topic }) { return text(type) }
         if let record = LuaAPI.records.first(where: { $0.name == topic }) { return text(record) }
@@ -30,11 +39,36 @@ package enum HelpText {
         return function.map(text)
     }
 
+    /// All that is called so within modules, objects and records, each with its owner; nil when there is nothing.
+    ///
+    /// A function that is the only one is explained at once, unless the list stands beside other help.
+    private static func members(called name: String, isAside: Bool = false) -> String? {
+        let functions = LuaAPI.functions.filter { $0.declaration.name == name && !$0.prefix.isEmpty }
+        let fields =
+            LuaAPI.types.flatMap { type in
+                type.fields.filter { $0.name == name }.map { ("\(type.name).\($0.name)", $0.doc) }
+            }
+            + LuaAPI.records.flatMap { record in
+                record.fields.filter { $0.name == name }.map { ("\(record.name).\($0.name)", $0.doc) }
+            }
+        if !isAside, fields.isEmpty, functions.count == 1, let only = functions.first { return text(only) }
+        let rows = functions.map { ($0.publicName, $0.declaration.doc) } + fields
+        guard !rows.isEmpty else { return nil }
+        let width = rows.map(\.0.count).max() ?? 0
+        var lines = [isAside ? "Also called \(name)" : "\(name) is found as"]
+        lines += rows.map { "  \(pad($0.0, width)) \($0.1)" }
+        if let first = functions.first { lines += ["", "help(\"\(first.publicName)\") explains it."] }
+        return lines.joined(separator: "\n")
+    }
+
     /// Names that `help` knows, for "did you mean".
     package static var topics: [String] {
         LuaAPI.modules.map(\.name) + LuaAPI.types.map(\.name) + LuaAPI.records.map(\.name)
             + LuaAPI.functions.map(\.publicName)
     }
+
+    /// Bare names of functions and methods.
+    static var memberNames: [String] { LuaAPI.functions.map(\.declaration.name) }
 
     private static func text(_ module: ModuleDeclaration) -> String {
         var lines = ["\(module.name): \(module.doc)", ""]

@@ -44,6 +44,8 @@ enum ErrorConversion {
                 retryable: [.busy, .disconnected, .timedOut].contains(error.code))
         case let violation as PolicyViolation:
             return LuaError(.argument, violation.sentence, object: object)
+        case let error as any PowerError:
+            return LuaError(.host, error.message, hint: error.advice, object: object)
         case is CancellationError:
             return LuaError(.cancelled, "the task was cancelled", object: object)
         default:

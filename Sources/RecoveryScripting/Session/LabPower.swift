@@ -1,3 +1,9 @@
+/// An error of what stands behind a power, with what happened and what to do told apart.
+package protocol PowerError: Error {
+    var message: String { get }
+    var advice: String? { get }
+}
+
 /// What scripts may do to the lab, for demonstrations and tests; granted by name.
 package protocol LabPower: Sendable {
     /// How a site is reached and fenced, whether it is up or not.

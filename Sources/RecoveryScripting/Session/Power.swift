@@ -21,10 +21,22 @@ package enum Power: String, Sendable, CaseIterable {
         }
     }
 
+    /// What a script may do with it.
+    private var meaning: String {
+        switch self {
+        case .exec: "run programs on this machine"
+        case .files: "read and write files beneath that folder"
+        case .hosts: "register hosts, and name the commands that fence them"
+        case .http: "send requests to web servers"
+        case .lab: "lose and return the lab's sites"
+        }
+    }
+
     /// The power as the Lua host takes it, with the functions that work only where it is granted.
     var capability: Capability {
         Capability(
-            rawValue, grant: flag, modules: LuaAPI.modules.filter { $0.power == self }.compactMap(\.hostModule),
+            rawValue, grant: "\(flag), which lets it \(meaning)",
+            modules: LuaAPI.modules.filter { $0.power == self }.compactMap(\.hostModule),
             globals: LuaAPI.poweredGlobals.filter { $0.power == self }
                 .compactMap { $0.function.hostFunction(isMethod: false) })
     }

@@ -45,7 +45,7 @@ package actor ReplSession {
             return .printed(printed)
         case .failed(let error):
             try await record.append(entry)
-            return .failed(error)
+            return .failed(ErrorHints.explained(error, context.options.limits))
         }
     }
 

@@ -14,7 +14,7 @@ package struct ScriptOptions: Sendable {
     package var folders: [GrantedFolder]
     /// What `lab` does; nil where there is no lab.
     package var labPower: (any LabPower)?
-    /// Asks the person at the terminal; nil where nobody is there.
+    /// Asks a person, here or elsewhere; without one a manual action of a plan waits silently.
     package var planPrompt: (any PlanPrompt)?
     /// Fuel, time and memory.
     package var limits: LuaConfiguration.Limits

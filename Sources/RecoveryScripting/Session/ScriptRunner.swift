@@ -34,7 +34,7 @@ package struct ScriptRunner: Sendable {
             let state = try LuaState(ScriptEnvironment.configuration(context, options, output: output))
             outcome.values = try await state.run(text, chunk: name, arguments: arguments.map { LuaValue($0) })
         } catch {
-            outcome.error = ErrorConversion.luaError(error, about: nil)
+            outcome.error = ErrorHints.explained(ErrorConversion.luaError(error, about: nil), options.limits)
         }
         if !Task.isCancelled { await context.operations.drain() }
         // In a task of its own: what a run that was cancelled has left to its end is ended, and its end recorded, as

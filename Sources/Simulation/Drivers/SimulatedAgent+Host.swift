@@ -22,6 +22,43 @@ extension SimulatedAgent {
         }
     }
 
+    // MARK: The vault
+
+    package func attend(_ vault: VaultStanding) async throws {
+        try await act("attend", vault.id) { state, _ in try state.hosts[host]?.admit(vault) }
+    }
+
+    package func keepVault(_ part: VaultPart) async throws {
+        try await act("keep-vault", part.vault.id) { state, _ in
+            try state.hosts[host]?.admit(part.vault)
+            let draft = part.vault.id + ".part"
+            let there = part.offset == 0 ? 0 : state.hosts[host]?.vaultCopies[draft]?.count ?? 0
+            guard there == part.offset else {
+                throw ReplicationError(
+                    .protocolViolation, "a part of the vault's copy does not follow the one before",
+                    hint: "it is shipped again from its start")
+            }
+            let bytes = VaultCopyBytes(count: there + UInt64(part.data.count))
+            state.hosts[host]?.vaultCopies[part.isLast ? part.vault.id : draft] = bytes
+            if part.isLast { state.hosts[host]?.vaultCopies[draft] = nil }
+        }
+    }
+
+    // MARK: A first copy that is carried
+
+    /// Nobody carries anything through this world.
+    package func openExport(_ request: ExportPoint) async throws -> PointTicket {
+        throw ReplicationError(
+            .unsupported, "a simulated agent cannot write a first copy into a folder",
+            hint: "make the first copy over the network")
+    }
+
+    package func importPoint(_ request: ImportPoint) async throws -> PointSummary {
+        throw ReplicationError(
+            .unsupported, "a simulated agent cannot take a first copy in from a folder",
+            hint: "make the first copy over the network")
+    }
+
     // MARK: What guests are told
 
     package func writeSeed(_ seed: GuestSeed) async throws -> String {
@@ -66,7 +103,9 @@ extension SimulatedAgent {
                 time: now, dataAddress: current.address, storeID: SimulatedHypervisor.hostUUID(host), store: store,
                 images: request.images.map { current.imageFacts($0) },
                 programs: request.programs.map { ProgramFacts(name: $0, path: current.path(ofProgram: $0)) },
-                endpoints: request.endpoints.map { state.outcome(of: $0, from: current) })
+                endpoints: request.endpoints.map { state.outcome(of: $0, from: current) },
+                startHook: StartHookFacts(
+                    path: StartHook.path(in: StartHook.libvirtRoot), runtime: OwnershipRecords.defaultRuntime))
         }
     }
 }
@@ -132,5 +171,13 @@ extension WorldState {
                 failure: EndpointFailure(.notTLS, "\(what) is no TLS server"))
         }
         return EndpointOutcome(addresses: [peer.name], connectedTo: peer.name, seconds: 2 * link.latency)
+    }
+}
+
+extension SimulatedHost {
+    /// Notes how a vault stands; refused when a copy of it that was promoted later has asked before.
+    mutating func admit(_ vault: VaultStanding) throws {
+        try vaults[vault.id]?.admit(vault)
+        vaults[vault.id] = vault
     }
 }

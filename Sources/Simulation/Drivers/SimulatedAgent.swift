@@ -61,6 +61,7 @@ package struct SimulatedAgent: Agent {
 
     package func recordOwnership(_ record: OwnershipRecord) async throws {
         try await act("record-ownership", record.relationship) { state, _ in
+            if let vault = record.vault { try state.hosts[host]?.admit(vault) }
             if let present = state.hosts[host]?.ownership[record.relationship] {
                 guard record.epoch > present.epoch || (record.epoch == present.epoch && record.owner == present.owner)
                 else {

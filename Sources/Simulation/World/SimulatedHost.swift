@@ -58,6 +58,10 @@ package struct SimulatedHost: Sendable {
     package var ownership: [String: OwnershipRecord] = [:]
     /// Relationships whose record was confirmed since the host's last boot.
     package var confirmed: Set<String> = []
+    /// The vaults that have asked, by their ids, each as it last stood.
+    package var vaults: [String: VaultStanding] = [:]
+    /// Copies of vaults that are kept here, by the vaults' ids; a draft ends in `.part`.
+    package var vaultCopies: [String: VaultCopyBytes] = [:]
     /// The vault's id of this host, once an engine has connected to it.
     package var vaultID: String?
     /// Transfers under way from or to this host.
@@ -179,4 +183,9 @@ package struct SimulatedHost: Sendable {
             domain.power.isActive && domain.disks.contains { $0.path == path && !$0.isReadOnly }
         }
     }
+}
+
+/// How long a copy of a vault is: what is in it nobody here reads.
+package struct VaultCopyBytes: Hashable, Sendable {
+    package var count: UInt64
 }

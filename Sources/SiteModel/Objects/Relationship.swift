@@ -43,6 +43,10 @@ package struct Relationship: SiteObject {
     package var autostart: Bool?
     /// Whether the VM ran at its owner when the owner was last looked at; nil when nobody has looked.
     package var ranAtOwner: Bool?
+    /// The epoch at which the owner's host came back and the VM is to be started there, until it has been; nil otherwise.
+    ///
+    /// Set before the host's record is confirmed: after that nothing else would tell that the host had been away.
+    package var startOwedAt: Int?
     /// How the former owner's copy was found when its host came back after a failover; nil while it has not.
     package var formerCopy: FormerCopy?
     /// The host of a copy that was only declared lost, when protection ended with nobody having seen it since; nil

@@ -32,6 +32,14 @@ package struct RecoveryPlan: SiteObject {
     /// The names of all VMs of the plan, group by group.
     package var vms: [String] { groups.flatMap(\.vms) }
 
+    /// The actions at which a run of that kind waits for a person; those of one direction only, where it is known.
+    package func manualActions(for operation: PlanOperation, _ direction: PlanDirection? = nil) -> [PlanAction] {
+        groups.flatMap { $0.before + $0.after }.filter { action in
+            guard case .manual = action.work else { return false }
+            return action.operations.contains(operation) && (direction.map(action.directions.contains) ?? true)
+        }
+    }
+
     /// The group that holds the actions around one of the steps that the plan has anyhow.
     package func step(_ kind: GroupKind) -> PlanGroup? { groups.first { $0.kind == kind } }
 }

@@ -78,12 +78,14 @@ extension Guards {
         }
         if let running = facts.activeOperation {
             words.append(
-                facts.activeJobIsHeld
-                    ? "A job of \(running.rawValue) has the VM, and its plan holds it until its group's turn comes. If that "
-                        + "run has ended, nothing takes the job up by itself: run the plan again, or \(running.rawValue) of "
-                        + "this VM with the same options."
-                    : "A job of \(running.rawValue) has the VM: wait for its end. If its process died, "
-                        + "`perilune replicate` or the same command takes it up.")
+                facts.activeJobIsOrphaned
+                    ? "A job of \(running.rawValue) has the VM, and nobody drives it: its engine is dead. `perilune replicate` takes "
+                        + "it up, and so does \(running.rawValue) with the same options."
+                    : facts.activeJobIsHeld
+                        ? "A job of \(running.rawValue) has the VM, and its plan holds it until its group's turn comes. If that "
+                            + "run has ended, nothing takes the job up by itself: run the plan again, or \(running.rawValue) of "
+                            + "this VM with the same options."
+                        : "A job of \(running.rawValue) has the VM: wait for its end.")
         }
         return words.joined(separator: " ")
     }

@@ -24,6 +24,14 @@ package enum Operation: String, Codable, Hashable, Sendable, CaseIterable {
 }
 
 extension Operation {
+    /// Whether bringing disk content to the other side is most of it: it may take hours, and begun anew it loses nothing.
+    package var isCopy: Bool {
+        switch self {
+        case .protect, .startFirstCopy, .importFirstCopy, .sync, .resume, .resync, .reverse: true
+        default: false
+        }
+    }
+
     /// Whether a failure of the operation may say something of replication itself: it makes a point out of the source.
     package var copies: Bool {
         switch self {

@@ -37,6 +37,8 @@ package struct SiteFacts: Hashable, Sendable {
     package var activeOperation: Operation?
     /// That job is held before one of its stages by a plan, and waits to be let go on.
     package var activeJobIsHeld = false
+    /// The engine that drove that job is dead.
+    package var activeJobIsOrphaned = false
     /// What is known of the network that a test names; nil when it names none.
     package var testNetwork: TestNetworkFacts?
 

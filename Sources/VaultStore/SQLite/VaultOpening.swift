@@ -1,3 +1,4 @@
+internal import struct Foundation.UUID
 internal import GRDB
 internal import Glibc
 
@@ -104,6 +105,11 @@ struct VaultOpening {
         configuration.journalMode = .wal
         let queue = try DatabaseQueue(path: draft, configuration: configuration)
         try schema.migrate(queue)
+        // From the first: copies of it that were made by hand are known for copies of one vault, too.
+        try queue.write { database in
+            let rows: any VaultWriter = WriteTransaction(rows: SQLiteRows(database: database))
+            try rows.insert(VaultIdentity(id: UUID().uuidString.lowercased()))
+        }
         try queue.close()
         guard fsync(descriptor) == 0 else { throw VaultFile.failure("sync \(draft)", errno) }
         guard link(draft, path) == 0 else { throw VaultFile.failure("name the new vault \(path)", errno) }

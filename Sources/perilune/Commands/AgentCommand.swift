@@ -34,10 +34,14 @@ struct AgentCommand: AsyncParsableCommand {
         @Option(help: "Address, as host:port, at which other agents' data is received.")
         var listen: String
 
+        @Option(help: "libvirt's configuration folder, in which doctor has the agent look for the start hook.")
+        var libvirtRoot = StartHook.libvirtRoot
+
         func run() async throws {
             try await Failure.reporting {
                 try await runAgent(
-                    site: site, controlSocket: socket, listen: listen, store: places.store, runtime: places.runtime)
+                    site: site, controlSocket: socket, listen: listen, store: places.store, runtime: places.runtime,
+                    libvirtRoot: libvirtRoot)
             }
         }
     }
@@ -50,7 +54,7 @@ struct AgentCommand: AsyncParsableCommand {
         @OptionGroup var places: Places
 
         @Option(help: "libvirt's configuration folder.")
-        var libvirtRoot = "/etc/libvirt"
+        var libvirtRoot = StartHook.libvirtRoot
 
         func run() async throws {
             try await Failure.reporting {

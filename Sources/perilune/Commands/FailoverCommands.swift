@@ -1,4 +1,5 @@
 internal import ArgumentParser
+import RecoveryEngine
 
 /// Moves a VM to its replica, in one of three ways that the operator must choose from.
 struct FailoverCommand: AsyncParsableCommand {
@@ -8,14 +9,8 @@ struct FailoverCommand: AsyncParsableCommand {
         discussion: """
             One of the three must be given:
 
-            \(ways)
+            \(SourceEnd.ways)
             """)
-
-    static let ways = """
-          --planned        shut the VM down, send a last point: nothing is lost
-          --fence          end the source's WHOLE HOST by its fence, use a point
-          --declared-lost  the source is lost: your word, recorded; use a point
-        """
 
     @OptionGroup var operation: OperationOptions
 
@@ -35,9 +30,7 @@ struct FailoverCommand: AsyncParsableCommand {
     var shutdownLimit: String?
 
     func validate() throws {
-        guard [planned, fence, declaredLost].count(where: { $0 }) == 1 else {
-            throw ValidationError("say how the source goes down, by one of these:\n\(Self.ways)")
-        }
+        try SourceEnd.check(planned: planned, fence: fence, declaredLost: declaredLost)
         if planned, point != nil {
             throw ValidationError("a planned failover takes no --point: it sends a last one and loses nothing")
         }
@@ -53,6 +46,33 @@ struct FailoverCommand: AsyncParsableCommand {
                     ("shutdown_limit", shutdownLimit),
                 ]),
             as: ["failover", operation.vm, way] + OneOperation.words([("--point", point)]))
+    }
+}
+
+/// How the source of a failover goes down: one way of three, which the operator must choose.
+enum SourceEnd {
+    static let ways = """
+          --planned        shut the VM down, send a last point: nothing is lost
+          --fence          end the source's WHOLE HOST by its fence, use a point
+          --declared-lost  the source is lost: your word, recorded; use a point
+        """
+
+    static func check(planned: Bool, fence: Bool, declaredLost: Bool) throws {
+        let problem: String? =
+            switch (planned, fence, declaredLost) {
+            case (false, false, false): "say how the source goes down, by one of these"
+            case (true, true, _):
+                "--planned and --fence exclude each other: a planned failover needs the source's host to shut the VM down and "
+                    + "to send a last point, and a fence ends that host at once; choose one"
+            case (true, false, true):
+                "--planned and --declared-lost exclude each other: a planned failover needs the source to send a last point, "
+                    + "and a source that is lost can send none; choose one"
+            case (false, true, true):
+                "--fence and --declared-lost exclude each other: a fence proves that the source is down, and your word is "
+                    + "for when nothing can; choose one"
+            default: nil
+            }
+        if let problem { throw ValidationError("\(problem):\n\(ways)") }
     }
 }
 
@@ -171,7 +191,7 @@ struct TestCommand: AsyncParsableCommand {
         ])
         try await operation.run(
             "test_failover(" + options.replacing("{", with: "{ keep = true,", maxReplacements: 1) + ")",
-            as: ["test", operation.vm] + words + noted)
+            as: ["test", operation.vm] + words + noted, then: TestText.lines(of:))
     }
 }
 

@@ -60,19 +60,33 @@ struct LabCommand: AsyncParsableCommand {
         }
     }
 
-    struct Lose: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Ends a site at one instant: its guests, libvirt, agent, link and disks. Also the lab's fence.")
-
+    /// One site of the lab, and what is done to it.
+    struct SiteChoice: ParsableArguments {
         @OptionGroup var options: Options
         @Argument(help: "a or b")
         var site: String
 
-        func run() async throws {
+        /// Does something to the site, and says how it stands then.
+        func act(
+            _ work: (Lab, SiteName) async throws -> Void, saying words: (Lab, SiteName) -> String
+        ) async throws {
             try await Failure.reporting {
-                let site = try SiteName(parsing: site)
-                try await options.lab().lose(site)
-                Terminal.say("site \(site.rawValue) is lost: no guest, libvirt, agent or link is left; its disks wait")
+                let (lab, site) = (try options.lab(), try SiteName(parsing: site))
+                try await work(lab, site)
+                Terminal.say("site \(site.rawValue) \(words(lab, site))")
+            }
+        }
+    }
+
+    struct Lose: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Ends a site at one instant: its guests, libvirt, agent, link and disks. Also the lab's fence.")
+
+        @OptionGroup var choice: SiteChoice
+
+        func run() async throws {
+            try await choice.act({ try await $0.lose($1) }) { _, _ in
+                "is lost: no guest, libvirt, agent or link is left; its disks wait"
             }
         }
     }
@@ -81,20 +95,15 @@ struct LabCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "return", abstract: "Brings a lost site back; its guests stay off.")
 
-        @OptionGroup var options: Options
-        @Argument(help: "a or b")
-        var site: String
+        @OptionGroup var choice: SiteChoice
 
         func run() async throws {
-            try await Failure.reporting {
-                let (lab, site) = (try options.lab(), try SiteName(parsing: site))
-                try await lab.returnSite(site)
-                Terminal.say(
-                    """
-                    site \(site.rawValue) is back; its guests stay off. perilune replicate starts what it owned and what ran
-                    there when it was lost. To start another (a protected one only once replicate has confirmed the owner):
-                      virsh -c '\(lab.layout(of: site).libvirtURI)' start NAME
-                    """)
+            try await choice.act({ try await $0.returnSite($1) }) { lab, site in
+                """
+                is back; its guests stay off. perilune replicate starts what it owned and what ran there when it was
+                lost. To start another (a protected one only once replicate has confirmed the owner):
+                  virsh -c '\(lab.layout(of: site).libvirtURI)' start NAME
+                """
             }
         }
     }
@@ -103,15 +112,11 @@ struct LabCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Cuts a site off: it runs on, and nobody reaches it.")
 
-        @OptionGroup var options: Options
-        @Argument(help: "a or b")
-        var site: String
+        @OptionGroup var choice: SiteChoice
 
         func run() async throws {
-            try await Failure.reporting {
-                let site = try SiteName(parsing: site)
-                try await options.lab().cut(site)
-                Terminal.say("site \(site.rawValue) is cut off: its guests run on; perilune lab heal \(site.rawValue)")
+            try await choice.act({ try await $0.cut($1) }) { _, site in
+                "is cut off: its guests run on; perilune lab heal \(site.rawValue)"
             }
         }
     }
@@ -119,16 +124,10 @@ struct LabCommand: AsyncParsableCommand {
     struct Heal: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Ends the partition of a site.")
 
-        @OptionGroup var options: Options
-        @Argument(help: "a or b")
-        var site: String
+        @OptionGroup var choice: SiteChoice
 
         func run() async throws {
-            try await Failure.reporting {
-                let site = try SiteName(parsing: site)
-                try await options.lab().heal(site)
-                Terminal.say("site \(site.rawValue) is reached again, as it is by now")
-            }
+            try await choice.act({ try await $0.heal($1) }) { _, _ in "is reached again, as it is by now" }
         }
     }
 
@@ -136,16 +135,14 @@ struct LabCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Runs a program inside a site, on its disks and its network: it ends with the site.")
 
-        @OptionGroup var options: Options
-        @Argument(help: "a or b")
-        var site: String
+        @OptionGroup var choice: SiteChoice
         @Argument(parsing: .postTerminator, help: "After '--': the program and its arguments.")
         var words: [String]
 
         func run() async throws {
             try await Failure.reporting {
                 guard !words.isEmpty else { throw ValidationError("name a program after '--'") }
-                let all = try options.lab().entry(to: SiteName(parsing: site)) + words
+                let all = try choice.options.lab().entry(to: SiteName(parsing: choice.site)) + words
                 var arguments = all.map { strdup($0) } + [nil]
                 execvp(all[0], &arguments)
                 throw LabError(.missing, "\(all[0]) cannot be run.", hint: "run scripts/setup")

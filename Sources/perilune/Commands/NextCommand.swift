@@ -26,7 +26,10 @@ struct NextCommand: AsyncParsableCommand {
             }
             let row = try await engine.status(of: relationship)
             if options.json { return Terminal.say(try JSON.text(Answer(row))) }
-            Terminal.say("\(vm) is \(relationship.state.rawValue)\n" + StatusText.next(row, width: Terminal.width()))
+            let width = Terminal.width()
+            Terminal.say(
+                "\(vm) is \(relationship.state.rawValue)\n" + StatusText.next(row, width: width) + "\n\n"
+                    + StatusText.refused(row, width: width))
         }
     }
 
@@ -35,27 +38,21 @@ struct NextCommand: AsyncParsableCommand {
             var operation: String
             var why: String
         }
-        struct Refused: Encodable {
-            var operation: String
-            var rule: String
-            var reason: String
-            var hint: String
-        }
         var vm: String
         var state: String
         var summary: String
+        /// The command that takes up the job that has the VM, where its engine is dead.
+        var takeUp: String?
         var next: [Step]
-        var refused: [Refused]
+        var refused: [RefusedJSON]
 
         init(_ row: VMStatus) {
             vm = row.relationship.name
             state = row.relationship.state.rawValue
             summary = row.next.summary
+            takeUp = JobText.takeUp(row)
             next = row.next.steps.map { Step(operation: $0.operation.rawValue, why: $0.why) }
-            refused = row.next.refused.map {
-                Refused(
-                    operation: $0.operation.rawValue, rule: $0.rule.id, reason: $0.rule.sentence, hint: $0.rule.hint)
-            }
+            refused = row.next.refused.map(RefusedJSON.init)
         }
     }
 }

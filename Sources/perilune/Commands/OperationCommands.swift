@@ -1,5 +1,6 @@
 internal import ArgumentParser
 import Foundation
+import RecoveryEngine
 import RecoveryScripting
 
 // Each of these is a small Lua run, so that a command given at three in the morning leaves the same record as a script.
@@ -13,8 +14,12 @@ struct OperationOptions: ParsableArguments {
 
     /// Runs `call`, an operation with its options in Lua, on the VM.
     ///
-    /// - Parameter command: the command with its options, as the run is recorded.
-    func run(_ call: String, as command: [String]) async throws {
+    /// - Parameters:
+    ///   - command: the command with its options, as the run is recorded.
+    ///   - more: lines about the VM as it stands afterwards.
+    func run(
+        _ call: String, as command: [String], then more: ((VMStatus) -> [String])? = nil
+    ) async throws {
         try await Failure.reporting {
             let display = JobDisplay(quiet: options.json)
             let engine = try options.engine(display: display)
@@ -23,6 +28,8 @@ struct OperationOptions: ParsableArguments {
                 display: display,
                 options: ScriptOptions(standardLibrary: StandardLibrary.locate(program: OwnProgram.path())),
                 json: options.json)
+            guard let more, !options.json else { return }
+            for line in try await engine.status(ofVM: vm).map(more) ?? [] { Terminal.say("  " + line) }
         }
     }
 

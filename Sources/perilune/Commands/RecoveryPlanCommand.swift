@@ -134,7 +134,7 @@ struct RecoveryPlanCommand: AsyncParsableCommand {
         @Option(help: "Isolated network to connect the test VMs to; without one they stay unconnected.")
         var network: String?
 
-        func run() async throws { try await plan.run("test", [("network", network)]) }
+        func run() async throws { try await plan.run(.test, as: "test", [("network", network)]) }
     }
 
     struct CleanUpTest: AsyncParsableCommand {
@@ -142,13 +142,13 @@ struct RecoveryPlanCommand: AsyncParsableCommand {
             commandName: "clean-up-test", abstract: "Removes the test VMs of the whole plan, the last group first.")
         @OptionGroup var plan: PlanOptions
 
-        func run() async throws { try await plan.run("clean_up_test", [], takesDirection: false) }
+        func run() async throws { try await plan.run(.cleanUpTest, as: "clean_up_test", [], takesDirection: false) }
     }
 
     struct Failover: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Moves all VMs of a plan and starts them in order: --planned, --fence or --declared-lost.",
-            discussion: "One of the three must be given:\n\n\(FailoverCommand.ways)")
+            discussion: "One of the three must be given:\n\n\(SourceEnd.ways)")
         @OptionGroup var plan: PlanOptions
         @Flag(help: "Shut the VMs down cleanly first; nothing is lost.") var planned = false
         @Flag(help: "End the sources' hosts by their fences.") var fence = false
@@ -156,14 +156,12 @@ struct RecoveryPlanCommand: AsyncParsableCommand {
         @Option(help: "How long each guest may take to shut down, as 2min.") var shutdownLimit: String?
 
         func validate() throws {
-            guard [planned, fence, declaredLost].count(where: { $0 }) == 1 else {
-                throw ValidationError("say how the source goes down, by one of these:\n\(FailoverCommand.ways)")
-            }
+            try SourceEnd.check(planned: planned, fence: fence, declaredLost: declaredLost)
         }
 
         func run() async throws {
             try await plan.run(
-                "failover",
+                planned ? .planned : .unplanned, as: "failover",
                 [
                     ("kind", planned ? "planned" : "unplanned"),
                     ("source", fence ? "fence" : declaredLost ? "declared lost" : nil),
@@ -177,7 +175,7 @@ struct RecoveryPlanCommand: AsyncParsableCommand {
             abstract: "Makes the failovers of all VMs of a plan final; other recovery points are given up.")
         @OptionGroup var plan: PlanOptions
 
-        func run() async throws { try await plan.run("commit", [], takesDirection: false) }
+        func run() async throws { try await plan.run(.commit, as: "commit", [], takesDirection: false) }
     }
 
     struct Reverse: AsyncParsableCommand {
@@ -185,7 +183,7 @@ struct RecoveryPlanCommand: AsyncParsableCommand {
             abstract: "Replicates all committed VMs of a plan the other way; a planned failover then leads back.")
         @OptionGroup var plan: PlanOptions
 
-        func run() async throws { try await plan.run("reverse", [], takesDirection: false) }
+        func run() async throws { try await plan.run(.reverse, as: "reverse", [], takesDirection: false) }
     }
 }
 
@@ -203,17 +201,23 @@ struct PlanOptions: ParsableArguments {
     @Option(help: "How many VMs are worked on at once.")
     var limit: Int?
 
+    @Flag(help: "With nobody at this command's terminal: wait at manual actions for recovery-plan confirm.")
+    var confirmElsewhere = false
+
     /// Runs the plan as a small Lua run, so that it leaves the same record as a script.
-    func run(_ method: String, _ values: [(String, String?)], takesDirection: Bool = true) async throws {
+    func run(
+        _ operation: PlanOperation, as method: String, _ values: [(String, String?)], takesDirection: Bool = true
+    ) async throws {
         if !takesDirection, direction != nil {
             throw ValidationError("--direction has a meaning for test and failover only")
         }
         try await Failure.reporting {
             let display = JobDisplay(quiet: options.json)
             let engine = try options.engine(display: display)
+            try await checkPersons(for: operation, engine)
             let table = OneOperation.table(values + [("direction", direction), ("limit", limit.map { "\($0)" })])
             var scriptOptions = try settings.options(scriptFolder: FileManager.default.currentDirectoryPath)
-            scriptOptions.planPrompt = Terminal.readsFromPerson ? TerminalPrompt(display: display) : nil
+            scriptOptions.planPrompt = Terminal.prompt(display)
             let name = plan
             let outcome: Result<Void, any Error>
             do {
@@ -233,5 +237,19 @@ struct PlanOptions: ParsableArguments {
             }
             try outcome.get()
         }
+    }
+
+    /// A run that comes to a manual action, half of it done, is the wrong time to find that nobody is there to answer.
+    private func checkPersons(for operation: PlanOperation, _ engine: RecoveryEngine) async throws {
+        guard !Terminal.readsFromPerson, !confirmElsewhere else { return }
+        let plan = try await engine.plan(named: plan)
+        let manual = plan.manualActions(for: operation, direction.flatMap(PlanDirection.init(rawValue:)))
+        guard let first = manual.first else { return }
+        throw EngineError(
+            .invalid,
+            "plan \(plan.name) waits for a person at '\(first.name)'"
+                + (manual.count > 1 ? " and \(manual.count - 1) more" : "") + ", and nobody is at this command's input",
+            hint: "run it at a terminal; or with --confirm-elsewhere, and answer each from another one by: "
+                + ElsewherePrompt.answer(to: plan.name), object: plan.name)
     }
 }

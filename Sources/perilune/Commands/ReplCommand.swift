@@ -21,11 +21,11 @@ struct ReplCommand: AsyncParsableCommand {
             defer { simulated?.end() }
             let engine = try simulated?.engine ?? options.engine(display: display)
             let shown = ReplOutput(display: display)
-            let session = try await ReplSession.start(
-                engine: engine,
-                options: settings.options(
-                    scriptFolder: FileManager.default.currentDirectoryPath, simulatedLab: simulated?.lab)
-            ) { shown.say($0) }
+            var scriptOptions = try settings.options(
+                scriptFolder: FileManager.default.currentDirectoryPath, simulatedLab: simulated?.lab)
+            // The session's own input is for entries.
+            scriptOptions.planPrompt = ElsewherePrompt(display: display)
+            let session = try await ReplSession.start(engine: engine, options: scriptOptions) { shown.say($0) }
             let sources = Interruption.watch([SIGINT]) {
                 if !Terminal.readsFromPerson { Glibc.exit(Failure.interrupted) }
                 session.interrupt()

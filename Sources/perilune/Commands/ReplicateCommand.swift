@@ -25,6 +25,9 @@ struct ReplicateCommand: AsyncParsableCommand {
     @Option(help: "How many VMs are copied between two sites at once.")
     var perLink = CycleLimits().perLink
 
+    @Flag(help: "Where another replicate works on the vault, wait until it ends and follow it.")
+    var wait = false
+
     func validate() throws {
         guard [perSource, perTarget, perLink].allSatisfy({ (1...10_000).contains($0) }) else {
             throw ValidationError("--per-source, --per-target and --per-link are 1 to 10000")
@@ -35,31 +38,45 @@ struct ReplicateCommand: AsyncParsableCommand {
         try await Failure.reporting {
             let report = ReplicationReport()
             let engine = try options.engine(display: JobDisplay(quiet: true))
-            Terminal.say(try await Self.watched(by: engine))
-            let gauge = ReplicatorGauge()
-            let server = try metrics(of: engine, gauge)
-            var duties = Duty.standard + [.sendAlerts(via: CurlAlertSender(clock: engine.dependencies.clock))]
-            if let metricsFile { duties.append(.writeMetrics(to: MetricsFile(path: metricsFile), gauge: gauge)) }
-            let replicator = Replicator(
-                engine: engine, limits: CycleLimits(perSource: perSource, perTarget: perTarget, perLink: perLink),
-                duties: duties, gauge: gauge
-            ) { report.tell($0) }
             do {
-                _ = try await Interruption.cancelling {
-                    for recovered in try await engine.recoverOpenJobs() { Terminal.say(Recovery.line(recovered)) }
-                    try await withThrowingDiscardingTaskGroup { group in
-                        group.addTask { try await replicator.run() }
-                        group.addTask { try await SiteWatch(engine: engine) { report.tell($0) }.run() }
-                    }
+                _ = try await Interruption.cancelling { [self] in
+                    try await ReplicatorPost(engine: engine).hold(
+                        waiting: wait, onWait: { Self.tell($0, now: engine.dependencies.clock.now, waiting: wait) }
+                    ) { try await replicate(engine, report) }
                 }
-            } catch is CancellationError {
-            } catch {
-                await server?.close()
-                throw error
-            }
-            await server?.close()
+            } catch is CancellationError {}
             Terminal.say("stopped")
         }
+    }
+
+    private static func tell(_ other: ReplicatorStanding, now: Timestamp, waiting: Bool) {
+        Terminal.complain(
+            "another replicate has this vault: \(other.words(now: now)); "
+                + (waiting ? "waiting until it ends (Ctrl-C stops)" : "looking whether it lives"))
+    }
+
+    /// All that a vault's one replicator does, until it is cancelled.
+    private func replicate(_ engine: RecoveryEngine, _ report: ReplicationReport) async throws {
+        Terminal.say(try await Self.watched(by: engine))
+        let gauge = ReplicatorGauge()
+        let server = try metrics(of: engine, gauge)
+        var duties = Duty.standard + [.sendAlerts(via: CurlAlertSender(clock: engine.dependencies.clock))]
+        if let metricsFile { duties.append(.writeMetrics(to: MetricsFile(path: metricsFile), gauge: gauge)) }
+        let replicator = Replicator(
+            engine: engine, limits: CycleLimits(perSource: perSource, perTarget: perTarget, perLink: perLink),
+            duties: duties, gauge: gauge
+        ) { report.tell($0) }
+        do {
+            for recovered in try await engine.recoverOpenJobs() { Terminal.say(Recovery.line(recovered)) }
+            try await withThrowingDiscardingTaskGroup { group in
+                group.addTask { try await replicator.run() }
+                group.addTask { try await SiteWatch(engine: engine) { report.tell($0) }.run() }
+            }
+        } catch {
+            await server?.close()
+            throw error
+        }
+        await server?.close()
     }
 
     /// Serves figures, where that was asked for.
@@ -72,6 +89,9 @@ struct ReplicateCommand: AsyncParsableCommand {
         return server
     }
 
+    /// So many VMs are named when it starts.
+    private static let namedMost = 20
+
     /// What is replicated, and how often.
     private static func watched(by engine: RecoveryEngine) async throws -> String {
         let (relationships, policies) = try await engine.vault.read { vault in
@@ -83,7 +103,9 @@ struct ReplicateCommand: AsyncParsableCommand {
             return relationship.name + (policy.map { " every \($0.copyFrequencySeconds) s" } ?? "")
         }
         let count = relationships.count == 1 ? "1 VM" : "\(relationships.count) VMs"
-        return "replicating \(count): \(words.joined(separator: ", ")) (Ctrl-C stops)"
+        let named = words.prefix(namedMost).joined(separator: ", ")
+        let more = words.count > namedMost ? " and \(words.count - namedMost) more" : ""
+        return "replicating \(count): \(named)\(more) (Ctrl-C stops)"
     }
 }
 

@@ -33,7 +33,7 @@ struct RunCommand: AsyncParsableCommand {
             defer { simulated?.end() }
             let engine = try simulated?.engine ?? options.engine(display: display)
             var scriptOptions = try settings.options(scriptFolder: folder, simulatedLab: simulated?.lab)
-            scriptOptions.planPrompt = Terminal.readsFromPerson ? TerminalPrompt(display: display) : nil
+            scriptOptions.planPrompt = Terminal.prompt(display)
             try await Scripts.run(
                 text, name: script, arguments: arguments, engine: engine, display: display,
                 options: scriptOptions, json: options.json)

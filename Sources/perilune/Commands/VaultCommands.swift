@@ -1,4 +1,5 @@
 internal import ArgumentParser
+import BlockReplication
 import Foundation
 import RecoveryEngine
 import SiteModel
@@ -83,8 +84,16 @@ struct VaultCommand: AsyncParsableCommand {
         func run() async throws {
             try await Failure.reporting {
                 let vault = try SQLiteVault.open(path: path, create: false)
-                let outcome = try await VaultPromotion(VaultOptions.dependencies(vault)).promote()
-                Terminal.say("\(path) is the vault now, epoch \(outcome.epoch)")
+                let outcome = try await VaultPromotion(
+                    VaultOptions.dependencies(vault), place: VaultOptions.place(of: path)
+                ).promote()
+                if let at = outcome.already {
+                    Terminal.say(
+                        "\(path) was promoted already, at \(at.utcText): it is the vault, epoch \(outcome.epoch), "
+                            + "and stays as it is")
+                } else {
+                    Terminal.say("\(path) is the vault now, epoch \(outcome.epoch)")
+                }
                 if !outcome.told.isEmpty { Terminal.say("  told: \(outcome.told.joined(separator: ", "))") }
                 if !outcome.silent.isEmpty {
                     Terminal.say(
@@ -119,7 +128,10 @@ struct VaultCommand: AsyncParsableCommand {
                         hint: "name the folders that agents were given as --store")
                 }
                 let vault = try SQLiteVault.open(path: options.path, create: true)
-                var report = try await VaultRebuild(clock: SystemClock()).rebuild(from: finds, into: vault)
+                let rebuild = VaultRebuild(
+                    clock: SystemClock(), identifiers: RandomIdentifiers(), place: VaultOptions.place(of: options.path))
+                var report = try await rebuild.rebuild(
+                    from: finds, standings: stores.flatMap(VaultStanding.known(inStore:)), into: vault)
                 report.unknown = troubles + report.unknown
                 Terminal.say(
                     "\(options.path): \(report.restored.count) VMs (\(report.restored.joined(separator: ", "))), "
@@ -242,7 +254,8 @@ enum VaultPlaceText {
     static func line(of vault: SQLiteVault) async throws -> String? {
         guard let identity = try await vault.identity() else { return nil }
         if let epoch = identity.supersededBy {
-            return "ALERT: this vault was superseded by a promoted copy (epoch \(epoch)); it is written no more"
+            let place = identity.supersededAs.map { ", \($0.words)" } ?? ""
+            return "ALERT: this vault was superseded by a promoted copy (epoch \(epoch)\(place)); it is written no more"
         }
         guard let place = identity.secondPlace else { return nil }
         let name: String

@@ -11,7 +11,10 @@ struct LabControl: LabPower {
     }
 
     func site(_ name: String) async throws -> LabSite {
-        let site = try lab.siteDescription(SiteName(parsing: name))
+        let name = try SiteName(parsing: name)
+        // A host that was registered from the description of a lab that is not there answers nobody.
+        try lab.checkIsThere()
+        let site = lab.siteDescription(name)
         return LabSite(
             name: site.name, uri: site.libvirtURI, agent: site.agentSocket, address: site.agentDataAddress,
             store: site.store, fence: site.fence)
@@ -23,6 +26,7 @@ struct LabControl: LabPower {
                 .notFound, "The lab has no guest '\(name)'.",
                 hint: "it has: \(LabGuest.standard.map(\.name).joined(separator: ", "))")
         }
+        try lab.checkIsThere()
         return guest.address
     }
 
@@ -46,4 +50,8 @@ struct LabControl: LabPower {
     func restore(_ site: String) async throws {
         try await lab.returnSite(SiteName(parsing: site))
     }
+}
+
+extension LabError: PowerError {
+    package var advice: String? { hint }
 }

@@ -34,7 +34,7 @@ enum PlanRunText {
         if let waiting = report.actions.first(where: { $0.state == .waiting }) {
             lines.append(
                 "it waits for a person: \(waiting.detail ?? "")\n"
-                    + "  confirm with: perilune recovery-plan confirm \(report.plan.name) --note \"what was seen\"")
+                    + "  confirm with: \(ElsewherePrompt.answer(to: report.plan.name))")
         }
         return lines.joined(separator: "\n")
     }

@@ -17,6 +17,15 @@ struct ScriptSettings: ParsableArguments {
     @Option(name: .customLong("lab-root"), help: "The lab's directory, for --grant lab.")
     var labRoot: String = LabConfiguration.defaultRoot
 
+    @Option(help: "How many Lua instructions the script may take; 10000000000 if left out.")
+    var instructions: UInt64?
+
+    @Option(help: "How long Lua may compute, waits not counted, as 2min; 1min if left out.")
+    var luaTime: String?
+
+    @Option(help: "How much memory the script may hold, as 1GiB; 256MiB if left out.")
+    var memory: String?
+
     /// `simulatedLab` stands in for the lab where the sites are simulated.
     func options(scriptFolder: String?, simulatedLab: SimulatedLab? = nil) throws -> ScriptOptions {
         let grants = try Grants.reading(grants, scriptFolder: scriptFolder)
@@ -25,6 +34,7 @@ struct ScriptSettings: ParsableArguments {
         return try ScriptOptions(
             scriptFolder: scriptFolder, libraryPaths: libraries,
             standardLibrary: StandardLibrary.locate(program: OwnProgram.path()),
-            grants: grants.powers, folders: grants.folders, labPower: lab)
+            grants: grants.powers, folders: grants.folders, labPower: lab,
+            limits: ScriptLimits.reading(instructions: instructions, time: luaTime, memory: memory))
     }
 }

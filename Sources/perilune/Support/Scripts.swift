@@ -26,6 +26,12 @@ enum Scripts {
             }
         }
         display.end()
+        // A failover of another VM that was taken up is not left half-way again; Ctrl-C leaves it to the next engine.
+        if !interrupted {
+            await engine.finishRecoveries { operation in
+                Terminal.complain("waiting for \(operation.rawValue), which a dead engine had left open")
+            }
+        }
         if generated { outcome.error?.where = nil }
         // A signal that comes when the script is through has interrupted nothing.
         interrupted = interrupted && !outcome.succeeded

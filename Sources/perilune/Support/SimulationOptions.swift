@@ -84,3 +84,7 @@ struct SimulatedLab: LabPower {
     func lose(_ site: String) async throws { world.lose(site: site) }
     func restore(_ site: String) async throws { world.restore(site: site) }
 }
+
+extension SimulationError: PowerError {
+    package var advice: String? { hint }
+}

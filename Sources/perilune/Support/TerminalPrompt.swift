@@ -2,6 +2,13 @@ import Foundation
 import Glibc
 import RecoveryEngine
 
+extension Terminal {
+    /// How plans ask a person: here, or by saying how to answer from elsewhere.
+    static func prompt(_ display: JobDisplay) -> any PlanPrompt {
+        readsFromPerson ? TerminalPrompt(display: display) : ElsewherePrompt(display: display)
+    }
+}
+
 /// Asks the person at the terminal to do a plan's manual action and to say what was seen.
 struct TerminalPrompt: PlanPrompt {
     let display: JobDisplay

@@ -15,6 +15,12 @@ enum Text {
         return unit == 0 ? "\(count) B" : String(format: "%.1f %@", value, units[unit])
     }
 
+    /// A word of a command, quoted where a shell would read more into it.
+    static func word(_ word: String) -> String {
+        let plain = word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_./:=@%+,".contains($0)) }
+        return plain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+    }
+
     static func age(_ seconds: Double) -> String {
         switch seconds {
         case ..<60: String(format: "%.0f s", max(0, seconds))
@@ -74,12 +80,6 @@ enum Text {
             isEmpty = false
         }
         return lines + [trimmed(current)]
-    }
-
-    /// A list in lines of at most `width`, under a title, indented by two.
-    static func paragraph(_ title: String, _ items: [String], width: Int) -> String {
-        let words = items.isEmpty ? "none" : items.joined(separator: ", ")
-        return title + "\n" + wrap("  " + words, width: width).joined(separator: "\n")
     }
 
     /// Words, each with the spaces before it.

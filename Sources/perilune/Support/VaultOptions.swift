@@ -30,6 +30,11 @@ struct VaultOptions: ParsableArguments {
             identifiers: RandomIdentifiers(), holder: holder(), observer: observer)
     }
 
+    /// Which copy of a vault lies at a path: the machine and the file, for whoever looks for it.
+    static func place(of path: String) -> String {
+        "\(ProcessInfo.processInfo.hostName):\(URL(filePath: path).resolvingSymlinksInPath().path())"
+    }
+
     private static func holder() -> String {
         "\(ProcessInfo.processInfo.hostName):\(getpid()):\(UUID().uuidString.lowercased().prefix(8))"
     }

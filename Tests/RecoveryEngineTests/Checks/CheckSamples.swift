@@ -30,7 +30,8 @@ extension HostFacts {
                     time: checkTime, dataAddress: "10.0.0.1:7731", storeID: "s",
                     store: FolderFacts(
                         path: "/srv/points", freeBytes: 100 * gibibyte, totalBytes: 200 * gibibyte, fileSystem: "ext4"),
-                    programs: [ProgramFacts(name: "qemu-img", path: "/usr/bin/qemu-img")])),
+                    programs: [ProgramFacts(name: "qemu-img", path: "/usr/bin/qemu-img")],
+                    startHook: StartHookFacts(path: "/etc/libvirt/hooks/qemu.d/00-perilune", runtime: "/run/perilune"))),
             skew: .known(ClockSkew(seconds: 0.01, uncertainty: 0.01)), clouds: ["gold"], vms: .known(2),
             scratchNeeded: gibibyte, storeNeeded: gibibyte, storeNeededAtMost: 2 * gibibyte,
             links: [
@@ -139,7 +140,10 @@ extension VaultFacts {
         VaultFacts(
             place: VaultPlace(
                 path: "/v/vault.db", exists: true, mode: 0o600, folderMode: 0o700, networkFileSystem: nil,
-                freeBytes: 10 * gibibyte), hosts: ["host-a", "host-b"], servers: 1, standardLibrary: "/lib")
+                freeBytes: 10 * gibibyte), hosts: ["host-a", "host-b"], servers: 1, standardLibrary: "/lib",
+            replicated: 2,
+            replicator: .runs(LeaseHolder("v:7:x"), since: checkTime, heard: checkTime.advanced(bySeconds: 60)),
+            now: checkTime.advanced(bySeconds: 62))
     }
 }
 

@@ -41,7 +41,8 @@ struct InspectionTests {
         #expect(trouble(findings).filter { !$0.hasSuffix("agent-place") } == [])
         #expect(Set(findings.map(\.object)) == ["vmm", "gold -> silver", "a", "b", "orders"])
         let vault = try await inspection.vaultFacts(place: nil, standardLibrary: "/lib")
-        #expect(vault.hosts == ["a", "b"] && vault.servers == 1)
+        #expect(vault.hosts == ["a", "b"] && vault.servers == 1 && vault.replicated == 1)
+        #expect(vault.replicator == .never)
         #expect(rig.world.violations == [])
     }
 
@@ -88,6 +89,7 @@ struct InspectionTests {
         Fault("old QEMU", "fail a qemu-version") { $0.hosts["a"]?.checks.qemu = "5.0.0" },
         Fault("older target", "warn gold -> silver qemu-alike") { $0.hosts["a"]?.checks.qemu = "9.0.0" },
         Fault("no emulator", "fail b backup-capability") { $0.hosts["b"]?.checks.emulator = nil },
+        Fault("no start hook", "fail b start-hook") { $0.hosts["b"]?.checks.hookProblem = "there is none" },
         Fault("clock", "fail b clock-skew") { $0.hosts["b"]?.checks.clockAhead = 45 },
         Fault("clock behind", "warn a clock-skew") { $0.hosts["a"]?.checks.clockAhead = -3 },
         Fault("shared store", "fail a store-alone") { state in
@@ -140,7 +142,6 @@ struct InspectionTests {
     func candidates() async throws {
         let rig = try await rig(vms: ["orders", "web"])
         let inspection = inspection(rig)
-        #expect(try await inspection.unreplicated() == ["web"])
         #expect(!(try await inspection.everything()).contains { $0.object == "web" })
         let found = try await inspection.everything(candidates: true).filter { $0.object == "web" }
         #expect(trouble(found) == [], "what concerns replicated VMs alone is skipped")

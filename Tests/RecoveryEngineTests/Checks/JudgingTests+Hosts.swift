@@ -61,6 +61,14 @@ extension JudgingTests {
         .init("no qemu-nbd", "agent-programs", .fail, "apt-get install qemu-utils") {
             $0.setAnswers { $0.programs = [ProgramFacts(name: "qemu-nbd", path: nil)] }
         },
+        .init("no start hook", "start-hook", .fail, "install-hook --store /srv/points --runtime /run/a") {
+            $0.setAnswers {
+                $0.startHook = StartHookFacts(path: "/etc/hook", runtime: "/run/a", problem: "there is none")
+            }
+        },
+        .init("an agent that does not look for the hook", "start-hook", .skipped, "does not look") {
+            $0.setAnswers { $0.startHook = nil }
+        },
         .init("clock 1.9 s ahead", "clock-skew", .ok, "1.9") { $0.skew = .known(.init(seconds: 1.9, uncertainty: 0)) },
         .init("clock 5 s behind", "clock-skew", .warn, "behind") {
             $0.skew = .known(.init(seconds: -5, uncertainty: 0.1))

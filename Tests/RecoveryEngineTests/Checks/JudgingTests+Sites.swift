@@ -73,6 +73,16 @@ extension JudgingTests {
         .init("folder of everybody", "vault-permissions", .fail, "0777") { $0.place?.folderMode = 0o777 },
         .init("folder of everybody, sticky", "vault-permissions", .ok, "0600") { $0.place?.folderMode = 0o1777 },
         .init("on a share", "vault-file-system", .fail, "nfs4") { $0.place?.networkFileSystem = "nfs4" },
+        .init("nobody replicates", "replicator-runs", .fail, "none has run yet") { $0.replicator = .never },
+        .init("the replicator died", "replicator-runs", .fail, "replicate --vault /v/vault.db") {
+            $0.replicator = .died(LeaseHolder("v:7:x"), heard: checkTime)
+        },
+        .init("nobody replicates, and nothing is replicated", "replicator-runs", .ok, "no VM") {
+            ($0.replicator, $0.replicated) = (.never, 0)
+        },
+        .init("the vault could not be asked for its replicator", "replicator-runs", .skipped, "not open") {
+            $0.replicator = nil
+        },
         .init("disk nearly full", "vault-space", .warn, "1.0 MiB") { $0.place?.freeBytes = 1 << 20 },
         .init("no server", "hosts-registered", .warn, "no server") { $0.servers = 0 },
         .init("one host", "hosts-registered", .fail, "host-a") { $0.hosts = ["host-a"] },

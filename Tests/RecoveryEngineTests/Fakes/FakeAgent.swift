@@ -44,8 +44,13 @@ struct FakeAgent: Agent {
             if state.hosts[host]?.damagedRecords.contains(record.relationship) == true {
                 throw ReplicationError(.damaged, "the record cannot be read", hint: "remove it")
             }
+            if let vault = record.vault {
+                try state.hosts[host]?.vaults[vault.id]?.admit(vault)
+                state.hosts[host]?.vaults[vault.id] = vault
+            }
             if let present = store.ownership {
-                guard record.epoch > present.epoch || record == present else {
+                guard record.epoch > present.epoch || (record.epoch == present.epoch && record.owner == present.owner)
+                else {
                     throw ReplicationError(.staleEpoch, "epoch \(record.epoch) is over", hint: "look at the vault")
                 }
             }

@@ -11,6 +11,8 @@ struct FakeChecks: Sendable {
     /// Networks that are defined and not started.
     var stoppedNetworks: Set<String> = []
     var guestAgent = GuestAgentState.answers
+    /// What the agent finds wrong with libvirt's start hook.
+    var hookProblem: String?
     var snapshots = 0
     /// Seconds by which the host's clock is ahead.
     var clockAhead = 0.0
@@ -71,7 +73,10 @@ extension FakeAgent {
                     checks.droppedPorts.contains(probe.port)
                         ? EndpointOutcome(failure: EndpointFailure(.timedOut, "no answer from port \(probe.port)"))
                         : EndpointOutcome(addresses: ["192.0.2.1"], connectedTo: "192.0.2.1")
-                })
+                },
+                startHook: StartHookFacts(
+                    path: "/etc/libvirt/hooks/qemu.d/00-perilune", runtime: "/run/perilune",
+                    problem: checks.hookProblem))
         }
     }
 }

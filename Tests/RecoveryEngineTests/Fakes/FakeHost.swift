@@ -13,6 +13,10 @@ struct FakeHost: Sendable {
     var damagedRecords: Set<String> = []
     /// Relationships whose record nobody has confirmed since the host's boot.
     var unconfirmed: Set<String> = []
+    /// Vaults that have asked, by their ids, each as it last stood; and copies of them.
+    var vaults: [String: VaultStanding] = [:]
+    var vaultCopies: [String: [UInt8]] = [:]
+    var vaultDraft: [UInt8] = []
     /// Guests power themselves off as soon as they run.
     var guestsPowerOff = false
     /// Disks whose chain cannot be folded.

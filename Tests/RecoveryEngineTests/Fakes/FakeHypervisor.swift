@@ -158,7 +158,12 @@ struct FakeHypervisor: Hypervisor {
         try await act("remove-ownership", uuid: uuid) { try $0.definition.setOwnership(nil) }
     }
 
-    func ownership(uuid: String) async throws -> Ownership? { try look { $0.domains[uuid]?.definition.ownership } }
+    func ownership(uuid: String) async throws -> Ownership? {
+        try look { host in
+            guard let domain = host.domains[uuid] else { throw unknown(uuid) }
+            return domain.definition.ownership
+        }
+    }
 
     // MARK: Power
 
@@ -326,6 +331,10 @@ extension WorldState {
         }
         guard hosts[host]?.domains[vm]?.checkpoints.contains(name) == false else {
             throw HypervisorError(.failed, "checkpoint \(name) exists", hint: "choose another name")
+        }
+        // QEMU adds no bitmap over one that lies in the file, whatever libvirt knows of it.
+        for path in paths(vm: vm, at: host) where hosts[host]?.files[path]?.bitmaps[name] != nil {
+            throw HypervisorError(.failed, "bitmap \(name) already exists in \(path)", hint: "choose another name")
         }
         hosts[host]?.domains[vm]?.checkpoints.append(name)
         for path in paths(vm: vm, at: host) { hosts[host]?.files[path]?.bitmaps[name] = [] }

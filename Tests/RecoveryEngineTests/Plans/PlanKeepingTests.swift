@@ -18,6 +18,26 @@ struct PlanKeepingTests {
         var testDescription: String { what }
     }
 
+    @Test("A plan says at which actions a run of each kind waits for a person")
+    func manualActions() {
+        func manual(_ name: String, _ operations: [PlanOperation], _ directions: [PlanDirection]) -> PlanAction {
+            PlanAction(name: name, work: .manual(instructions: "look"), operations: operations, directions: directions)
+        }
+        let groups = [
+            PlanGroup(
+                name: "x", vms: ["web"],
+                before: [manual("switch", [.planned, .unplanned], PlanDirection.allCases)],
+                after: [
+                    manual("home", [.planned], [.recoveryToPrimary]), PlanAction(name: "w", work: .wait(seconds: 1)),
+                ])
+        ]
+        let plan = RecoveryPlan(id: "p", name: "shop", source: "s", target: "s", groups: groups)
+        #expect(plan.manualActions(for: .planned).map(\.name) == ["switch", "home"])
+        #expect(plan.manualActions(for: .planned, .primaryToRecovery).map(\.name) == ["switch"])
+        #expect(plan.manualActions(for: .unplanned).map(\.name) == ["switch"])
+        #expect(plan.manualActions(for: .test).isEmpty)
+    }
+
     static let wrong: [Case] = [
         Case(
             what: "an unknown server", groups: PlanRig.tiers(), source: "vm", kind: .unknown,

@@ -99,6 +99,80 @@ struct HistoryTests {
         #expect(try await jobs(rig) == ["newest", "open", "of a run", "of a plan"])
     }
 
+    @Test("Runs of scripts go by number and age; those under way, and those that a plan's run names, stay")
+    func runs() async throws {
+        let rig = try await Rig()
+        let now = rig.clock.now
+        try await rig.vault.write { vault in
+            for (id, days, ended) in [
+                ("new", 1.0, true), ("second", 2, true), ("third", 3, true), ("live", 4, false), ("asked", 5, true),
+                ("old", 91, true), ("dead", 92, false), ("old and lives", 93, false),
+            ] {
+                let at = now.advanced(bySeconds: -days * Self.day)
+                var run = Run(id: id, script: "x.lua", text: "", startedAt: at)
+                if ended { run.endedAt = at }
+                try vault.insert(run)
+            }
+            for id in ["old and lives", "third"] {
+                _ = try vault.acquireLease(RecoveryEngine.runLeaseName(id), holder: "x", now: now, lifetime: 15)
+            }
+            try vault.insert(
+                PlanRun(
+                    id: "plan run", plan: "p", operation: .planned, direction: .primaryToRecovery, arguments: [:],
+                    startedAt: now, run: "asked"))
+        }
+        func left() async throws -> Set<String> {
+            Set(try await rig.vault.read { try $0.objects(Run.self).map(\.value.id) })
+        }
+        #expect(try await rig.engine.pruneHistory(limits { $0.runs = 2 }).runs == 2)
+        #expect(try await left() == ["new", "second", "third", "live", "asked", "old and lives"], "third is in hands")
+        rig.clock.advance(seconds: 60)
+        #expect(try await rig.engine.pruneHistory(limits { $0.runs = 2 }).runs == 2)
+        #expect(try await left() == ["new", "second", "live", "asked"])
+    }
+
+    @Test(
+        "Runs of plans go with their steps, and then the jobs that they named; the last of each kind, and open ones, stay"
+    )
+    func planRuns() async throws {
+        let rig = try await Rig()
+        let now = rig.clock.now
+        try await rig.vault.write { vault in
+            func insert(_ id: String, _ operation: PlanOperation, days: Double, _ state: PlanRunState) throws {
+                var run = PlanRun(
+                    id: id, plan: "p", operation: operation, direction: .primaryToRecovery, arguments: [:],
+                    startedAt: now.advanced(bySeconds: -days * Self.day), run: nil)
+                run.state = state
+                try vault.insert(run)
+                var step = PlanStep(id: "step of \(id)", name: "vm:orders", planRun: id, group: "one")
+                step.job = "job of \(id)"
+                try vault.insert(step)
+                try vault.insert(job("job of \(id)", .plannedFailover, days: days, now: now))
+            }
+            try insert("newest", .test, days: 1, .succeeded)
+            try insert("second", .test, days: 2, .succeeded)
+            try insert("old", .test, days: 100, .succeeded)
+            try insert("last failover", .planned, days: 300, .succeeded)
+            try insert("taken up again", .unplanned, days: 300, .stopped)
+        }
+        func left() async throws -> [Set<String>] {
+            try await rig.vault.read { vault in
+                [
+                    Set(try vault.objects(PlanRun.self).map(\.value.id)),
+                    Set(try vault.objects(PlanStep.self).map(\.value.planRun)),
+                ]
+            }
+        }
+        #expect(try await rig.engine.pruneHistory().runs == 1)
+        let kept: Set = ["newest", "second", "last failover", "taken up again"]
+        #expect(try await left() == [kept, kept])
+        #expect(try await jobs(rig).contains("job of old"), "it was named when the jobs were looked at")
+        try await rig.engine.pruneHistory()
+        #expect(try await jobs(rig) == Set(kept.map { "job of \($0)" }))
+        #expect(try await rig.engine.pruneHistory(limits { $0.runsOfPlan = 1 }).runs == 1)
+        #expect(try await left()[0] == kept.subtracting(["second"]))
+    }
+
     @Test("A job that somebody still has in hands is left for the next time; the lease of one that went is forgotten")
     func leases() async throws {
         let rig = try await Rig()

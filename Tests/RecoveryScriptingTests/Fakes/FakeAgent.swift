@@ -28,8 +28,32 @@ struct FakeAgent: Agent {
         try site { _ in AgentStatus(site: site, version: "0", processID: 1, store: "/points", freeBytes: 1 << 40) }
     }
 
-    func recordOwnership(_ record: OwnershipRecord) async throws { try site { _ in } }
-    func ownership(relationship: String) async throws -> OwnershipRecord? { nil }
+    func recordOwnership(_ record: OwnershipRecord) async throws {
+        try site { $0.ownership[record.relationship] = record }
+    }
+
+    func ownership(relationship: String) async throws -> OwnershipRecord? {
+        try site { $0.ownership[relationship] }
+    }
+
+    func standings() async throws -> [OwnershipStanding] {
+        try site { $0.ownership.values.map { OwnershipStanding(record: $0, isConfirmed: true) } }
+    }
+
+    func forgetOwnership(relationship: String) async throws { try site { $0.ownership[relationship] = nil } }
+
+    func attend(_ vault: VaultStanding) async throws {
+        try site { site in
+            try site.vaults[vault.id]?.admit(vault)
+            site.vaults[vault.id] = vault
+        }
+    }
+
+    func keepVault(_ part: VaultPart) async throws { try await attend(part.vault) }
+
+    func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
+        throw ReplicationError(.unsupported, "nobody looks at this host", hint: "check a simulated one")
+    }
 
     func openPoint(_ request: OpenPoint) async throws -> PointTicket {
         try site { $0.receiving[request.generation] = request.vm.uuid }
@@ -85,7 +109,12 @@ struct FakeAgent: Agent {
         try site { $0.points[relationship]?.first { $0.generation == generation }?.xml ?? "" }
     }
 
-    func forget(relationship: String) async throws { try site { $0.points[relationship] = nil } }
+    func forget(relationship: String) async throws {
+        try site { site in
+            site.points[relationship] = nil
+            site.ownership[relationship] = nil
+        }
+    }
 
     func createBootImages(relationship: String, generation: String, epoch: Int) async throws -> [BootImage] {
         try site { site in

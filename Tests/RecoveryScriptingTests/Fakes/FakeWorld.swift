@@ -1,3 +1,4 @@
+import BlockReplication
 import Hypervisors
 import SiteModel
 import Synchronization
@@ -48,6 +49,10 @@ final class FakeWorld: Sendable {
         var received: [String: Int] = [:]
         /// VM of each point that is being received.
         var receiving: [String: String] = [:]
+        /// Records of ownership, by relationship.
+        var ownership: [String: OwnershipRecord] = [:]
+        /// Vaults that have asked, by their ids.
+        var vaults: [String: VaultStanding] = [:]
         /// Records at each guest's last clean power-off, by name.
         var powerOffs: [String: Int] = [:]
     }

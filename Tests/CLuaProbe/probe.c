@@ -1,19 +1,18 @@
 // What tests look at and turn: failing allocations, counts of what is alive, Lua's own libraries for comparison, and
 // the decoder without a host. None of it can be reached from a script.
-#include "CLuaProbe.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "CLuaProbe.h"
 #include "internal.h"
 
-atomic_long leaked_bytes, leaked_tasks;
+static atomic_long leaked_bytes, leaked_tasks;
 
 // ---- failing allocations
 
 static _Thread_local uint64_t passing, failing, refused;
 
-bool allocation_fails(void) {
+static bool fails(void) {
     if (failing == 0) return false;
     if (passing > 0) {
         passing--;
@@ -22,6 +21,17 @@ bool allocation_fails(void) {
     failing--;
     refused++;
     return true;
+}
+
+static void count_leaks(size_t bytes, int tasks) {
+    leaked_bytes += (long)bytes;
+    leaked_tasks += tasks;
+}
+
+// Before main, so that no engine is open.
+static __attribute__((constructor)) void set_hooks(void) {
+    static const TestHooks hooks = {fails, count_leaks};
+    test_hooks = &hooks;
 }
 
 void clua_probe_fail_allocations(uint64_t after, uint64_t count) {

@@ -1,0 +1,114 @@
+import Foundation
+import Glibc
+import SiteModel
+import Synchronization
+import Testing
+
+@testable import BlockReplication
+
+@Suite("The records of who may write which VM, and more than one process at them")
+struct OwnershipRecordsTests {
+    private func withStore(_ body: (String) async throws -> Void) async throws {
+        let store = "/tmp/perilune-records-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: store) }
+        try await body(store)
+    }
+
+    private func record(epoch: Int, owner: String) -> OwnershipRecord {
+        OwnershipRecord(relationship: "orders", vmUUID: "u", owner: owner, epoch: epoch, host: "a")
+    }
+
+    /// Stands for another process: a lock of its own on the same file.
+    private func locked(_ store: String) throws -> CInt {
+        let descriptor = open("\(store)/ownership/.lock", O_RDWR | O_CREAT, 0o600)
+        try #require(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        return descriptor
+    }
+
+    /// The agent is writing that another host owns the VM, when an operator says that this one owns all that it did.
+    @Test("An operator's word does not overtake a later ownership that another process is writing")
+    func operatorAndAgent() async throws {
+        try await withStore { store in
+            // A boot: what was confirmed before is not any more.
+            try OwnershipRecords(store: store, runtime: store + "/before").write(record(epoch: 1, owner: "a"))
+            let agent = try locked(store)
+            let ended = DispatchSemaphore(value: 0)
+            let answer = Mutex<[OwnershipRecord]?>(nil)
+            Thread.detachNewThread {
+                let said = try? OwnershipRecords.confirmAlone(
+                    store: store, runtime: store + "/now", at: Timestamp(milliseconds: 7))
+                answer.withLock { $0 = said }
+                ended.signal()
+            }
+            let early = await onThread { ended.wait(timeout: .now() + 0.5) }
+            #expect(early == .timedOut, "it did not wait for the other process")
+            let later = record(epoch: 2, owner: "b")
+            try JSONEncoder().encode(later).write(to: URL(filePath: "\(store)/ownership/orders.json"))
+            close(agent)
+            if early == .timedOut { #expect(await onThread { ended.wait(timeout: .now() + 20) } == .success) }
+            #expect(answer.withLock { $0 } == [])
+            let records = OwnershipRecords(reading: store, runtime: store + "/now")
+            #expect(try records.read("orders") == later)
+            #expect(!records.isConfirmed(record(epoch: 1, owner: "a")))
+        }
+    }
+
+    @Test("A record is written, and removed, only when no other process is at the records", arguments: [true, false])
+    func writers(_ removes: Bool) async throws {
+        try await withStore { store in
+            let records = try OwnershipRecords(store: store, runtime: nil)
+            try records.write(record(epoch: 1, owner: "a"))
+            let other = try locked(store)
+            let ended = DispatchSemaphore(value: 0)
+            let later = record(epoch: 2, owner: "b")
+            Thread.detachNewThread {
+                if removes { try? records.remove("orders") } else { try? records.write(later) }
+                ended.signal()
+            }
+            #expect(await onThread { ended.wait(timeout: .now() + 0.3) } == .timedOut)
+            // libvirt's hook reads them all the same: it must never wait.
+            #expect(try OwnershipRecords(reading: store, runtime: store).read("orders")?.epoch == 1)
+            close(other)
+            #expect(await onThread { ended.wait(timeout: .now() + 20) } == .success)
+            #expect(try records.read("orders") == (removes ? nil : later))
+        }
+    }
+
+    @Test("Who waits too long for the records is told who to look for")
+    func patience() async throws {
+        try await withStore { store in
+            _ = try OwnershipRecords(store: store, runtime: nil)
+            let other = try locked(store)
+            defer { close(other) }
+            let error = #expect(throws: ReplicationError.self) {
+                _ = try RecordsLock("\(store)/ownership/.lock", patience: 0.05)
+            }
+            #expect(error?.code == .busy && error?.hint.contains("fuser") == true)
+        }
+    }
+
+    @Test("Two that confirm by the operator's word both pass, one after the other, and the first word is what is kept")
+    func twice() async throws {
+        try await withStore { store in
+            try OwnershipRecords(store: store, runtime: store + "/before").write(record(epoch: 1, owner: "a"))
+            let results = try await withThrowingTaskGroup(of: [OwnershipRecord].self) { group in
+                for time in [1, 2] as [Int64] {
+                    group.addTask {
+                        try OwnershipRecords.confirmAlone(
+                            store: store, runtime: store + "/now", at: Timestamp(milliseconds: time))
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(results.map(\.count) == [1, 1])
+            #expect(Set(results.flatMap { $0 }.map(\.startedAlone)).count == 1, "the second found it confirmed")
+        }
+    }
+
+    /// A semaphore is waited for on a thread that nothing else needs.
+    private func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: body()) }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+import Hypervisors
+import SiteModel
+import Testing
+import VaultStore
+
+@testable import BlockReplication
+@testable import RecoveryEngine
+
+@Suite("A failover at the host alone, with no vault")
+struct HostFailoverTests {
+    /// `orders` with three points at b, and writes since.
+    private func rig() async throws -> Rig { try await Undertaking.unplannedFailover.rig(points: 2) }
+
+    private func lost() async throws -> Rig {
+        let rig = try await rig()
+        rig.world.lose("a")
+        return rig
+    }
+
+    private func failover(
+        _ rig: Rig, fuse: Fuse = Fuse(), runsAtSource: Bool? = nil,
+        _ change: (inout Manifest) -> Void = { _ in }
+    ) async throws -> HostFailover {
+        var manifest = try await rig.manifest()
+        change(&manifest)
+        return HostFailover(
+            hypervisor: FakeHypervisor(world: rig.world, host: "b", fuse: fuse),
+            agent: FakeAgent(world: rig.world, host: "b", fuse: fuse),
+            fencing: FakeFencing(world: rig.world, fuse: fuse), clock: rig.clock, manifests: [manifest],
+            runsAtSource: { _, _ in runsAtSource })
+    }
+
+    @discardableResult
+    private func run(
+        _ rig: Rig, _ source: HostFailover.Source = .declaredLost, point: String = "latest",
+        networks: [String: String] = [:], fuse: Fuse = Fuse()
+    ) async throws -> HostFailover.Outcome {
+        try await failover(rig, fuse: fuse).run(vm: "orders", source: source, point: point, networks: networks)
+    }
+
+    private func claim(_ rig: Rig) async throws -> HostClaim? {
+        rig.world.store(try await rig.relationship().id, at: "b").ownership?.claim
+    }
+
+    /// The vault is back: it takes over what the host did, and replication is reversed.
+    private func reverse(_ rig: Rig) async throws {
+        rig.world.bringBack("a")
+        try await SiteWatch(engine: rig.engine) { _ in }.look()
+        try await rig.run(.commit)
+        try await rig.run(.reverse)
+        #expect(try await rig.newestPoint(at: "a") == rig.disks(at: "b"))
+        #expect(rig.world.violations == [])
+    }
+
+    // MARK: What is done
+
+    @Test("The VM runs from the newest point on the target's network, and the host keeps what it did")
+    func works() async throws {
+        let rig = try await lost()
+        let outcome = try await run(rig)
+        #expect(outcome.host == "b" && outcome.epoch == 2 && outcome.runs && outcome.verdict == .declared)
+        #expect(outcome.point.number == 3 && outcome.networks == ["prod-a": "prod-b"])
+        let domain = try #require(rig.world.domain("orders", at: "b"))
+        #expect(domain.power == .running && !domain.autostart && domain.checkpoints == ["perilune-boot-2"])
+        #expect(domain.definition.nics.map(\.network) == ["prod-b"])
+        #expect(domain.definition.ownership?.epoch == 2)
+        let claim = try #require(try await claim(rig))
+        #expect(claim.checkpoint == "perilune-boot-2" && claim.number == 3 && claim.verdict == .declared)
+        rig.world.write("orders", at: "b", [7: 700])
+        try await reverse(rig)
+        #expect(try await rig.relationship().epoch == 2)
+    }
+
+    @Test("An older point is started when it is asked for, and named networks go before recorded ones")
+    func choices() async throws {
+        let rig = try await lost()
+        let outcome = try await run(rig, point: "2", networks: ["prod-a": "mgmt-b"])
+        #expect(outcome.point.number == 2 && outcome.networks == ["prod-a": "mgmt-b"])
+        rig.world.write("orders", at: "b", [7: 700])
+        try await reverse(rig)
+    }
+
+    @Test("The recorded fence ends the source, and its proof is what is recorded")
+    func fence() async throws {
+        let rig = try await rig()
+        let outcome = try await run(rig, .recordedFence)
+        #expect(outcome.verdict == .proven && rig.world.power("orders", at: "a") == .off)
+        #expect(rig.world.violations == [])
+    }
+
+    // MARK: What is refused
+
+    private func refused(
+        _ rig: Rig, _ source: HostFailover.Source = .declaredLost, vm: String = "orders", point: String = "latest",
+        networks: [String: String] = [:], runsAtSource: Bool? = nil,
+        _ change: (inout Manifest) -> Void = { _ in }
+    ) async throws -> EngineError {
+        let failover = try await failover(rig, runsAtSource: runsAtSource, change)
+        let error = try await engineError {
+            _ = try await failover.run(vm: vm, source: source, point: point, networks: networks)
+        }
+        #expect(rig.world.power("orders", at: "b") == nil)
+        let ownership = rig.world.store(try await rig.relationship().id, at: "b").ownership
+        #expect(ownership?.owner == "a" && ownership?.epoch == 1, "something was claimed")
+        return error
+    }
+
+    @Test("What is not here is refused by name: a VM, a point, a network")
+    func unknown() async throws {
+        let rig = try await lost()
+        #expect(try await refused(rig, vm: "order").hint == "did you mean 'orders'?")
+        let point = try await refused(rig, point: "9")
+        #expect(point.rule == "recovery-point-unknown" && point.hint == "it has: 1, 2, 3")
+        let network = try await refused(rig, networks: ["prod-a": "lan"])
+        #expect(network.message.contains("no network 'lan'") && network.hint?.contains("mgmt-b, prod-b") == true)
+        let empty = try await refused(rig) { $0.points = [] }
+        #expect(empty.kind == .unknown)
+    }
+
+    @Test("A source that runs is not lost on anybody's word; a fence that proves nothing is no fence")
+    func sources() async throws {
+        let rig = try await rig()
+        let seen = try await refused(rig, runsAtSource: true)
+        #expect(seen.rule == "source-must-be-down" && seen.kind == .refused)
+        rig.world.change { $0.fenceIsBroken = true }
+        let fence = try await refused(rig, .fence(["/bin/fence"]))
+        #expect(fence.kind == .sourceNotDown && fence.hint?.contains("--declared-lost") == true)
+        let none = try await refused(rig, .recordedFence, networks: ["prod-a": "prod-b"]) { $0.context = nil }
+        #expect(none.message.contains("no fence is recorded"))
+    }
+
+    @Test("A VM that this host owns by the vault's word is started, not failed over")
+    func ownedAlready() async throws {
+        let rig = try await rig()
+        try await rig.run(.plannedFailover)
+        rig.world.shutDownInside("orders", at: "b")
+        let error = try await engineError { _ = try await run(rig) }
+        #expect(error.kind == .refused && error.hint?.contains("start-owned --alone") == true)
+        #expect(try await rig.relationship().epoch == 2)
+    }
+
+    @Test("Points that were given up with the protection are not started from, and the refusal says since when")
+    func released() async throws {
+        let rig = try await lost()
+        let error = try await refused(rig) { $0.releasedAt = Timestamp(milliseconds: 1_700_000_000_000) }
+        #expect(error.kind == .refused && error.message.contains("2023-11-14"))
+        // Protected anew, under another relationship: those points count.
+        let present = try await rig.manifest()
+        var old = present
+        (old.relationship, old.releasedAt) = ("before", rig.clock.now.advanced(bySeconds: 1000))
+        let again = HostFailover(
+            hypervisor: FakeHypervisor(world: rig.world, host: "b", fuse: Fuse()),
+            agent: FakeAgent(world: rig.world, host: "b", fuse: Fuse()),
+            fencing: FakeFencing(world: rig.world, fuse: Fuse()), clock: rig.clock, manifests: [old, present],
+            runsAtSource: { _, _ in nil })
+        _ = try await again.run(vm: "orders", source: .declaredLost, point: "latest", networks: [:])
+        #expect(rig.world.power("orders", at: "b") == .running)
+    }
+
+    // MARK: Given again
+
+    @Test("Wherever it broke off, given again it comes to the same end, and the reversal loses nothing")
+    func crashes() async throws {
+        var step = 1
+        while true {
+            let rig = try await lost()
+            let fuse = Fuse(.dieAfterEffect(step))
+            _ = try? await run(rig, fuse: fuse)
+            guard fuse.wentOff else { break }
+            let comment: Comment = "died after \(fuse.effects.last ?? "")"
+            // What ran meanwhile wrote.
+            rig.world.write("orders", at: "b", [8: step])
+            let outcome = try await run(rig)
+            #expect(outcome.epoch == 2 && outcome.runs, comment)
+            #expect(rig.world.violations == [], comment)
+            rig.world.write("orders", at: "b", [7: 700])
+            try await reverse(rig)
+            step += 1
+        }
+        #expect(step > 5)
+    }
+
+    /// How the VM came to be off, and its definition gone, after it had run.
+    enum End: CaseIterable, Sendable {
+        case killed, shutDown, killedAndUndefined, shutDownAndUndefined
+    }
+
+    @Test(
+        "After the host itself was down the VM starts again, and nothing that it wrote is missed",
+        arguments: End.allCases)
+    func again(_ end: End) async throws {
+        let rig = try await lost()
+        try await run(rig)
+        rig.world.write("orders", at: "b", [7: 700])
+        let uuid = rig.world.uuid("orders")
+        switch end {
+        case .killed, .killedAndUndefined: rig.world.kill("orders", at: "b")
+        case .shutDown, .shutDownAndUndefined: rig.world.shutDownInside("orders", at: "b")
+        }
+        if end == .killedAndUndefined || end == .shutDownAndUndefined {
+            rig.world.change { $0.hosts["b"]?.domains[uuid] = nil }
+        }
+        #expect(try await run(rig).runs)
+        let checkpoint = try await claim(rig)?.checkpoint
+        let isKept = end == .shutDown || end == .killed
+        #expect(checkpoint == (isKept ? "perilune-boot-2" : nil), "a new one would miss block 7")
+        // And once more: what is lost stays lost.
+        rig.world.shutDownInside("orders", at: "b")
+        #expect(try await run(rig).runs)
+        #expect(try await claim(rig)?.checkpoint == checkpoint)
+        rig.world.write("orders", at: "b", [8: 800])
+        try await reverse(rig)
+        #expect(try await rig.newestPoint(at: "a")?["vda"]?[7] == 700)
+    }
+
+    /// A bitmap that the file kept, of a VM that was started paused, never ran, and was undefined.
+    @Test("A bitmap that holds the checkpoint's name is no end: another name is taken")
+    func nameIsTaken() async throws {
+        let rig = try await lost()
+        let fuse = Fuse(.runAfterEffect("b.create-checkpoint")) {
+            rig.world.shutDownInside("orders", at: "b")
+            rig.world.change { $0.hosts["b"]?.domains[rig.world.uuid("orders")] = nil }
+        }
+        _ = try? await run(rig, fuse: fuse)
+        #expect(fuse.wentOff && rig.world.power("orders", at: "b") == nil)
+        let id = try await rig.relationship().id
+        rig.world.change { state in
+            // As it was before anybody could note that the VM may have run.
+            state.hosts["b"]?.stores[id]?.ownership?.claim?.mayHaveRun = nil
+            state.hosts["b"]?.stores[id]?.ownership?.claim?.checkpoint = nil
+        }
+        #expect(try await run(rig).runs)
+        #expect(try await claim(rig)?.checkpoint == "perilune-boot-2-2")
+        rig.world.write("orders", at: "b", [7: 700])
+        try await reverse(rig)
+    }
+}
+
+extension Rig {
+    /// The manifest of a VM's points as the target keeps it.
+    func manifest(_ vm: String = "orders") async throws -> Manifest {
+        let relationship = try await relationship(vm)
+        let store = world.store(relationship.id, at: relationship.target)
+        var manifest = Manifest(
+            relationship: relationship.id, vmName: vm, vmUUID: relationship.vmUUID,
+            epoch: store.ownership?.epoch ?? 0, owner: store.ownership?.owner ?? "")
+        manifest.disks = relationship.disks.map {
+            StoredDisk(
+                target: $0.target, size: $0.size,
+                base: BaseImage(path: "base-\($0.target).raw", format: .raw, external: false))
+        }
+        manifest.points = store.points.map { point in
+            RecoveryPointRecord(
+                generation: point.summary.generation, parent: point.summary.previous, number: point.summary.number,
+                time: point.summary.at, kind: point.summary.cause, disks: [], over: point.summary.previous,
+                domainXML: "\(point.summary.generation).xml")
+        }
+        manifest.nextNumber = store.nextNumber
+        for (epoch, boot) in store.boots.sorted(by: { $0.key < $1.key }) where epoch > 0 {
+            manifest.boots.append(
+                BootOverlay(
+                    purpose: .failover, epoch: epoch, generation: boot.generation,
+                    disks: boot.images.map { BootDisk(target: $0.target, file: "boot-\(epoch)-\($0.target).img") }))
+        }
+        manifest.context = try await vault.read { try SiteRecord(of: relationship, in: $0).text() }
+        return manifest
+    }
+}
