@@ -1531,7 +1531,10 @@ function vm:failover(options) end
 ---@return perilune.job job what was done
 function vm:change_point(options) end
 
----Goes back to where the VM ran before a failover that is not committed.
+---@class (exact) perilune.vm.undo.options
+---@field target? "fence"|"declared lost" where the side that it was failed over to does not answer: how it becomes certain that the VM no longer runs there. "fence" ends its whole host; "declared lost" is your word; if left out: that side must answer (target-must-be-down)
+
+---Goes back to where the VM ran before a failover that is not committed. What it has written since the failover is given up.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1540,13 +1543,15 @@ function vm:change_point(options) end
 ---- `busy`: another operation has the VM; e.retryable
 ---- `failed`: a stage failed; the message says what state is left
 ---- `unreachable`: a host or an agent that is needed does not answer
+---- `target-not-down`: nobody knows whether the side that is given up still runs it
 ---
 ---After a failover, before its commit:
 ---```lua
 ---local job = vm:undo()
 ---```
+---@param options? perilune.vm.undo.options
 ---@return perilune.job job what was done
-function vm:undo() end
+function vm:undo(options) end
 
 ---Makes a failover final and keeps only the chosen point.
 ---
@@ -1982,7 +1987,10 @@ function item:failover(options) end
 ---@return perilune.job job what was done
 function item:change_point(options) end
 
----Goes back to where the VM ran before a failover that is not committed.
+---@class (exact) perilune.item.undo.options
+---@field target? "fence"|"declared lost" where the side that it was failed over to does not answer: how it becomes certain that the VM no longer runs there. "fence" ends its whole host; "declared lost" is your word; if left out: that side must answer (target-must-be-down)
+
+---Goes back to where the VM ran before a failover that is not committed. What it has written since the failover is given up.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -1991,13 +1999,15 @@ function item:change_point(options) end
 ---- `busy`: another operation has the VM; e.retryable
 ---- `failed`: a stage failed; the message says what state is left
 ---- `unreachable`: a host or an agent that is needed does not answer
+---- `target-not-down`: nobody knows whether the side that is given up still runs it
 ---
 ---After a failover, before its commit:
 ---```lua
 ---local job = item:undo()
 ---```
+---@param options? perilune.item.undo.options
 ---@return perilune.job job what was done
-function item:undo() end
+function item:undo(options) end
 
 ---Makes a failover final and keeps only the chosen point.
 ---
@@ -2432,7 +2442,10 @@ function relationship:failover(options) end
 ---@return perilune.job job what was done
 function relationship:change_point(options) end
 
----Goes back to where the VM ran before a failover that is not committed.
+---@class (exact) perilune.relationship.undo.options
+---@field target? "fence"|"declared lost" where the side that it was failed over to does not answer: how it becomes certain that the VM no longer runs there. "fence" ends its whole host; "declared lost" is your word; if left out: that side must answer (target-must-be-down)
+
+---Goes back to where the VM ran before a failover that is not committed. What it has written since the failover is given up.
 ---
 ---Effect: changes. Since 0.1.
 ---
@@ -2441,13 +2454,15 @@ function relationship:change_point(options) end
 ---- `busy`: another operation has the VM; e.retryable
 ---- `failed`: a stage failed; the message says what state is left
 ---- `unreachable`: a host or an agent that is needed does not answer
+---- `target-not-down`: nobody knows whether the side that is given up still runs it
 ---
 ---After a failover, before its commit:
 ---```lua
 ---local job = relationship:undo()
 ---```
+---@param options? perilune.relationship.undo.options
 ---@return perilune.job job what was done
-function relationship:undo() end
+function relationship:undo(options) end
 
 ---Makes a failover final and keeps only the chosen point.
 ---

@@ -17,6 +17,8 @@ package struct EngineError: Error, Sendable, CustomStringConvertible {
         case unreachable
         /// The source is not known to be down.
         case sourceNotDown = "source-not-down"
+        /// The target of an undo is not known to be down.
+        case targetNotDown = "target-not-down"
         /// The guest did not shut down within its limit.
         case shutdownTimedOut = "shutdown-timed-out"
         /// The operation failed at a stage; `message` says which, and what state it left.

@@ -37,8 +37,8 @@ package final class RecoveryEngine: Sendable {
     /// driven on), that job is taken up again instead of a new one.
     ///
     /// - Parameters:
-    ///   - arguments: `point` ("latest" or a number), `source` ("fence" or "declared lost"), `shutdown_limit` (seconds),
-    ///     `path` (where a carried first copy lies), `at` (the side that pauses: "source" or "target"); of a test `network` ("none", "create" or a name), `force` (a
+    ///   - arguments: `point` ("latest" or a number), `source`, and of an undo `target` ("fence" or "declared lost"),
+    ///     `shutdown_limit` (seconds), `path` (where a carried first copy lies), `at` (the side that pauses: "source" or "target"); of a test `network` ("none", "create" or a name), `force` (a
     ///     reason), `within` (seconds), `scratch` (bytes), `keep` ("true"), `notes`, `host_address` and `dhcp` of the
     ///     network that is made.
     ///   - run: id of the script's run that asks.
@@ -57,7 +57,16 @@ package final class RecoveryEngine: Sendable {
                 .invalid, "pause of \(relationship.name): 'at' is \(FieldCheck.shown(at))",
                 hint: "it is \"source\" or \"target\"; without it, the source", object: relationship.name)
         }
+        if operation == .undo, let word = arguments["target"], DownWord(rawValue: word) == nil {
+            throw EngineError(
+                .invalid, "undo of \(relationship.name): 'target' is \(FieldCheck.shown(word))",
+                hint: "it is \"fence\" or \"declared lost\"; without it, the target must answer",
+                object: relationship.name)
+        }
         if let open = try await openJob(of: relationship), open.operation == operation {
+            if operation == .undo, try await giveTargetUp(in: open, arguments) {
+                return try await drive(open.id, to: hold)
+            }
             guard open.arguments == arguments else {
                 throw EngineError(
                     .busy,
@@ -104,7 +113,7 @@ package final class RecoveryEngine: Sendable {
     /// - Returns: that job as it has ended; nil when there was none.
     private func finishOrphan(of relationship: Relationship, before operation: Operation) async throws -> Job? {
         guard let open = try await openJob(of: relationship), open.operation != operation,
-            !TransitionTable.ends(operation, running: open.operation)
+            try await !isEnded(open, by: operation, on: relationship)
         else { return nil }
         // This engine may have taken it up a moment ago, when it started.
         let isRecovered = drivers.withLock { $0[open.id].map { $0.isRecovery && $0.operation != nil } ?? false }
@@ -122,6 +131,33 @@ package final class RecoveryEngine: Sendable {
                 "\(operation.rawValue) of \(relationship.name) has not begun: a dead engine had left its "
                     + "\(open.operation.rawValue) open (job \(open.id)), which was taken up and stopped again: \(error.message)",
                 hint: error.hint, object: relationship.name, cause: error)
+        }
+    }
+
+    /// Whether that job is ended by the operation, and not driven on for it.
+    ///
+    /// A failover is ended only by an undo, and while its target does not answer: the rules see to the rest.
+    private func isEnded(
+        _ open: Job, by operation: Operation, on relationship: Relationship
+    ) async throws -> Bool {
+        guard TransitionTable.ends(operation, running: open.operation) else { return false }
+        guard operation == .undo else { return true }
+        guard relationship.owner == relationship.target else { return false }
+        let hypervisor = try await hosts.reachableHypervisor(relationship.target)
+        guard hypervisor != nil else { return true }
+        return try await hosts.reachableAgent(relationship.target) == nil
+    }
+
+    /// Lets an undo that waits for its target do without it; false when the job has no use for what is said now.
+    private func giveTargetUp(in open: Job, _ arguments: [String: String]) async throws -> Bool {
+        guard let word = arguments["target"], open.arguments["target"] != word, open.facts["targetVerdict"] == nil,
+            open.arguments.merging(["target": word], uniquingKeysWith: { $1 }) == arguments
+        else { return false }
+        return try await vault.write { vault in
+            guard var job = try vault.object(Job.self, id: open.id), job.value.state.isOpen else { return false }
+            job.value.arguments["target"] = word
+            try vault.update(job)
+            return true
         }
     }
 
@@ -172,7 +208,8 @@ package final class RecoveryEngine: Sendable {
     func check(
         _ operation: Operation, on relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:]
     ) async throws {
-        let facts = try await facts(for: relationship, item: item, arguments: arguments)
+        var facts = try await facts(for: relationship, item: item, arguments: arguments)
+        facts.targetIsGivenUp = arguments["target"] != nil
         if let refusal = Guards.check(operation, on: relationship, item: item, facts: facts) {
             throw EngineError(refusal)
         }
@@ -233,7 +270,7 @@ package final class RecoveryEngine: Sendable {
                     .unknown, "\(relationship.name) is no longer in the vault",
                     hint: "its pair or server was removed meanwhile; protect it anew", object: relationship.name)
             }
-            var leftover: String?
+            var (leftover, endsFailover): (String?, Bool) = (nil, false)
             if let active = current.value.activeJob, var other = try vault.object(Job.self, id: active),
                 other.value.state.isOpen
             {
@@ -249,6 +286,7 @@ package final class RecoveryEngine: Sendable {
                     kind: "cancelled", message: "ended by \(operation.rawValue)", hint: "see: perilune status")
                 try vault.update(other)
                 leftover = other.value.facts["generation"]
+                endsFailover = operation == .undo
             }
             let during: ReplicationState
             let firstCopy = current.value.firstCopy?.method ?? .now
@@ -265,6 +303,7 @@ package final class RecoveryEngine: Sendable {
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
                 origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
             job.facts["leftover"] = leftover
+            job.facts["endedFailover"] = endsFailover ? "true" : nil
             // Kept with the job: the record of the first copy goes when that is whole.
             if operation == .protect { job.facts["firstCopy"] = firstCopy.rawValue }
             job.hold = hold

@@ -124,6 +124,213 @@ struct SequenceFindingsTests {
         #expect(rig.world.violations == [])
     }
 
+    /// One call to a host that fails once.
+    private func fail(_ call: String, at host: String, in rig: Rig) {
+        var broken = Fault(.fails, call: call, host: host)
+        broken.times = 1
+        rig.world.add(broken)
+    }
+
+    @Test("Nobody starts the source of an undo while the copy at the target still runs")
+    func startedDuringAnUndo() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            try await rig.perform(.plannedFailover)
+            fail("hypervisor.destroy", at: "b", in: rig)
+            await #expect(throws: EngineError.self) { try await rig.perform(.undo) }
+            #expect(try await rig.relationship().owner == "a" && rig.world.running("orders") == ["b"])
+            #expect(try !rig.world.startByHand("orders", at: "a", hook: true))
+            try await rig.perform(.undo)
+            #expect(rig.world.running("orders") == ["a"])
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("An undo that stands is ended by a failover, which starts the VM from a point and not from what was given up")
+    func failoverOfAnUndo() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            let declared = ["source": "declared lost"]
+            try await rig.perform(.unplannedFailover, "orders", declared)
+            fail("hypervisor.destroy", at: "b", in: rig)
+            await #expect(throws: EngineError.self) { try await rig.perform(.undo) }
+            #expect(rig.world.running("orders") == ["b"])
+            try await rig.perform(.unplannedFailover, "orders", declared)
+            #expect(try await rig.relationship().state == .failedOver)
+            #expect(rig.world.running("orders") == ["b"])
+            let id = try await rig.relationship().id
+            let epoch = try await rig.relationship().epoch
+            #expect(rig.world.look { $0.hosts["b"]?.stores[id]?.boots.keys.sorted() } == [epoch])
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("An undo that was ended by a failover which fails leaves a source that can be started")
+    func failedFailoverOfAnUndo() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            try await rig.perform(.unplannedFailover)
+            fail("hypervisor.destroy", at: "b", in: rig)
+            await #expect(throws: EngineError.self) { try await rig.perform(.undo) }
+            fail("agent.points", at: "b", in: rig)
+            await #expect(throws: EngineError.self) { try await rig.perform(.unplannedFailover) }
+            try await SiteWatch(engine: rig.engine) { _ in }.look()
+            try await SiteWatch(engine: rig.engine) { _ in }.look()
+            #expect(try rig.world.startByHand("orders", at: "a", hook: true))
+            try await rig.cycle()
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("The definition that a VM had at the target before is not started between the claim and its own")
+    func formerDefinition() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            try await rig.perform(.plannedFailover)
+            try await rig.perform(.commit)
+            try await rig.perform(.unprotect)
+            // It runs at b; at a lies the definition of the time before, on the disks of that time.
+            try await rig.protect()
+            #expect(try await rig.relationship().target == "a")
+            fail("agent.create-boot-images", at: "a", in: rig)
+            await #expect(throws: EngineError.self) { try await rig.perform(.plannedFailover) }
+            #expect(try await rig.relationship().owner == "a")
+            #expect(try !rig.world.startByHand("orders", at: "a", hook: true))
+            try await rig.perform(.plannedFailover)
+            #expect(rig.world.running("orders") == ["a"])
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("A VM that somebody starts at the target while its definition is under way is the failover's own")
+    func startedDuringDefine() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            // The mark is written, and the engine hears that it is not.
+            var lost = Fault(.losesAnswer, call: "hypervisor.set-ownership", host: "b")
+            lost.times = 1
+            rig.world.add(lost)
+            await #expect(throws: EngineError.self) { try await rig.perform(.plannedFailover) }
+            #expect(try rig.world.startByHand("orders", at: "b", hook: true))
+            try await rig.perform(.plannedFailover)
+            #expect(try await rig.relationship().state == .failedOver)
+            try await rig.perform(.commit)
+            try await rig.perform(.reverse)
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("A VM that somebody starts at the target just before the failover does is compared whole on its way back")
+    func startedBeforeTheFailover() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            fail("hypervisor.networks", at: "b", in: rig)
+            await #expect(throws: EngineError.self) { try await rig.perform(.plannedFailover) }
+            #expect(try rig.world.startByHand("orders", at: "b", hook: true))
+            try rig.world.write("orders", at: "b", offset: 1 << 20)
+            try await rig.perform(.plannedFailover)
+            #expect(try await rig.relationship().checkpoint == nil)
+            try await rig.perform(.commit)
+            try await rig.perform(.reverse)
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("A copy that was declared lost and runs on is held still also after protection has ended")
+    func unseenCopy() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            rig.world.cutOff(site: "a")
+            try await rig.perform(.unplannedFailover, "orders", ["source": "declared lost"])
+            try await rig.perform(.commit)
+            try await rig.perform(.unprotect)
+            rig.world.restore(site: "a")
+            try await SiteWatch(engine: rig.engine) { _ in }.look()
+            #expect(rig.world.power("orders", at: "a") == .paused)
+            #expect(rig.world.running("orders") == ["b"])
+            rig.world.checkAlone()
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("A reversal compares where the target had lost its newest point: no map says what that held")
+    func lostNewestPoint() async throws {
+        let rig = try Rig(writesPerSecond: 0)
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            try rig.world.write("orders", at: "a", offset: 1 << 30, length: 64 << 10)
+            try await rig.cycle()
+            let id = try await rig.relationship().id
+            let newest = try await rig.relationship().newestGeneration
+            #expect(rig.world.loseNewestPoint(of: id, at: "b") == newest)
+            try await rig.perform(.unplannedFailover)
+            try await rig.perform(.commit)
+            try await rig.perform(.reverse)
+            #expect(try await rig.relationship().state == .protected)
+        }
+        // Each point is compared with what its source held.
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("A VM is not protected towards a host where a copy of the time before is still active")
+    func formerCopyAtTheTarget() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            rig.world.cutOff(site: "a")
+            try await rig.perform(.unplannedFailover, "orders", ["source": "declared lost"])
+            rig.world.restore(site: "a")
+            try await rig.perform(.commit)
+            try await rig.perform(.unprotect)
+            let refused = try await refusal { try await rig.protect() }
+            #expect(refused.rule == "one-writable-copy")
+            try await SiteWatch(engine: rig.engine) { _ in }.look()
+            #expect(rig.world.power("orders", at: "a") == .paused)
+            #expect(try await refusal { try await rig.protect() }.rule == "one-writable-copy")
+            try rig.world.kill("orders", at: "a")
+            try await rig.protect()
+            try await rig.perform(.unplannedFailover)
+            #expect(rig.world.running("orders") == ["a"])
+        }
+        #expect(rig.world.violations == [])
+    }
+
+    @Test("An owner that was away when protection ended is told when it is back, and its VM can be started there")
+    func untoldOwner() async throws {
+        let rig = try Rig()
+        try await rig.world.run {
+            try await rig.setUp()
+            try await rig.protect()
+            rig.world.lose(host: "a")
+            try await rig.perform(.unprotect)
+            rig.world.restore(host: "a")
+            #expect(try !rig.world.startByHand("orders", at: "a", hook: true))
+            try await SiteWatch(engine: rig.engine) { _ in }.look()
+            #expect(try rig.world.startByHand("orders", at: "a", hook: true))
+            #expect(try await rig.relationship().untoldOwner == nil)
+            #expect(rig.world.look { $0.hosts["a"]?.domains.values.map(\.autostart) } == [true])
+            try await rig.protect()
+            #expect(try await rig.relationship().state == .protected)
+        }
+        #expect(rig.world.violations == [])
+    }
+
     @Test("The vault lists no point that is gone, also when nobody heard of its end")
     func listedPoints() async throws {
         let rig = try Rig()

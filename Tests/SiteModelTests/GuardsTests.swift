@@ -218,8 +218,22 @@ struct GuardsTests {
             title: "undo, source whole", operation: .undo, state: .failedOver, rule: nil,
             facts: { $0.sourceIntact = true }),
         GuardCase(
+            title: "undo while the target is silent, and nobody says that it is down", operation: .undo,
+            state: .failedOver, rule: "target-must-be-down",
+            facts: { ($0.sourceIntact, $0.targetReachable, $0.targetIsGivenUp) = (true, false, false) }),
+        GuardCase(
+            title: "undo while the target is given up", operation: .undo, state: .failedOver, rule: nil,
+            facts: { ($0.sourceIntact, $0.targetReachable, $0.targetIsGivenUp) = (true, false, true) }),
+        GuardCase(
+            title: "undo, given up, with the source away too", operation: .undo, state: .failedOver,
+            rule: "both-sites-needed",
+            facts: { ($0.sourceReachable, $0.targetReachable, $0.targetIsGivenUp) = (false, false, true) }),
+        GuardCase(
             title: "reverse while the old copy runs", operation: .reverse, state: .committed, rule: "one-writable-copy",
             facts: { $0.runningAt = ["host-a", "host-b"] }),
+        GuardCase(
+            title: "protect while a copy of the time before runs at the target", operation: .protect,
+            state: .unprotected, rule: "one-writable-copy", facts: { $0.runningAt = ["host-a", "host-b"] }),
         GuardCase(
             title: "cycle while the replica runs", operation: .sync, state: .protected, rule: "one-writable-copy",
             facts: { $0.runningAt = ["host-a", "host-b"] }),
@@ -256,6 +270,10 @@ struct GuardsTests {
             facts: { $0.runningAt = ["host-a"] }),
     ]
 
+    private static let claimed: @Sendable (inout Relationship) -> Void = { relationship in
+        (relationship.activeJob, relationship.owner) = ("j", relationship.target)
+    }
+
     static let exclusion: [GuardCase] = [
         GuardCase(
             title: "a job has the VM", operation: .sync, state: .protected, rule: "operation-in-progress",
@@ -270,6 +288,31 @@ struct GuardsTests {
         GuardCase(
             title: "the state's rule comes before the busy VM", operation: .undo, state: .failingOver,
             rule: "never-cancel-a-failover", relationship: { $0.activeJob = "j" }),
+        GuardCase(
+            title: "undo of a failover whose target answers", operation: .undo, state: .failingOver,
+            rule: "never-cancel-a-failover", relationship: claimed,
+            facts: { ($0.activeOperation, $0.targetReachable, $0.targetIsGivenUp) = (.unplannedFailover, true, true) }),
+        GuardCase(
+            title: "undo of a failover that has not claimed the VM", operation: .undo, state: .failingOver,
+            rule: "never-cancel-a-failover", relationship: { $0.activeJob = "j" },
+            facts: { ($0.activeOperation, $0.targetReachable, $0.targetIsGivenUp) = (.unplannedFailover, false, true) }
+        ),
+        GuardCase(
+            title: "undo of a failover whose target is lost, with no word of that", operation: .undo,
+            state: .failingOver, rule: "never-cancel-a-failover", relationship: claimed,
+            facts: {
+                ($0.activeOperation, $0.targetReachable, $0.targetIsGivenUp) = (.plannedFailover, false, false)
+            }),
+        GuardCase(
+            title: "undo of a failover whose target is lost", operation: .undo, state: .failingOverPlanned, rule: nil,
+            relationship: claimed,
+            facts: {
+                ($0.activeOperation, $0.targetReachable, $0.targetIsGivenUp) = (.plannedFailover, false, true)
+                $0.sourceIntact = true
+            }),
+        GuardCase(
+            title: "a second undo", operation: .undo, state: .failingOver, rule: "operation-in-progress",
+            relationship: { $0.activeJob = "j" }, facts: { $0.activeOperation = .undo }),
         GuardCase(
             title: "commit before reverse", operation: .reverse, state: .failedOver, rule: "commit-before-reverse"),
     ]

@@ -47,6 +47,22 @@ struct NextStepsTests {
         }
     }
 
+    @Test("Where the target of a failover is silent and the source is whole, an undo comes first")
+    func targetLost() {
+        var facts = SiteFacts(sourceReachable: true, targetReachable: false, sourceIntact: true)
+        var relationship = Sample.relationship(.failedOver)
+        let next = Guards.next(for: relationship, item: nil, facts: facts)
+        #expect(next.steps.map(\.operation) == [.undo])
+        #expect(next.steps.first?.why.contains("declared lost") == true)
+        // The same before the failover has come to its end.
+        relationship.state = .failingOver
+        relationship.activeJob = "j"
+        facts.activeOperation = .unplannedFailover
+        #expect(Guards.next(for: relationship, item: nil, facts: facts).steps.map(\.operation) == [.undo])
+        facts.targetReachable = true
+        #expect(Guards.next(for: relationship, item: nil, facts: facts).steps.isEmpty)
+    }
+
     @Test("Where facts refuse everything, the summary says what has to be so first")
     func nothingNow() {
         let next = Guards.next(

@@ -87,6 +87,7 @@ actor JobDriver {
         case .connect: try await connect()
         case .start: try await start()
         case .confirm: try await confirm()
+        case .fenceTarget: try await fenceTarget()
         case .withdraw: try await withdraw()
         case .returnOwnership: try await returnOwnership()
         case .startSource: try await startSource()
@@ -234,7 +235,9 @@ actor JobDriver {
         let stage = (job.stages.first { $0.state != .done } ?? job.stages.last).flatMap { StageName(rawValue: $0.name) }
         let mustGoOn =
             stage.map {
-                StagePlan.isFinal($0, in: job.operation, claimed: job.facts["epoch"] != nil)
+                // The failover that an undo has ended cannot be given back.
+                StagePlan.isFinal(
+                    $0, in: job.operation, claimed: job.facts["epoch"] != nil || job.facts["endedFailover"] != nil)
             } ?? false
         let now = now
         var told = Self.describe(error)

@@ -28,6 +28,8 @@ package enum StageName: String, Sendable, CaseIterable {
     case start
     case confirm
 
+    /// Make sure that a target that does not answer no longer runs the VM.
+    case fenceTarget = "fence-target"
     /// Stop the failed-over VM and throw its disks' overlay away.
     case withdraw
     case returnOwnership = "return-ownership"
@@ -75,7 +77,7 @@ package enum StagePlan {
             [.fenceSource, .settlePoint, .claimOwnership, .define, .connect, .start, .confirm]
         case .changePoint:
             [.settlePoint, .withdraw, .claimOwnership, .define, .connect, .start, .confirm]
-        case .undo: [.returnOwnership, .withdraw, .startSource]
+        case .undo: [.fenceTarget, .returnOwnership, .withdraw, .startSource]
         case .commit: [.dropPoints]
         case .reverse: [.quietFormerOwner, .adoptDisks, .turnRound, .copy, .prune, .flatten]
         case .testFailover: [.settlePoint, .prepareTest, .createTest, .confirmTest]

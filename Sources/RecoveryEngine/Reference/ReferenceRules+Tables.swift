@@ -77,8 +77,11 @@ extension ReferenceRules {
                 "A copy under way is ended. What the source wrote later stays in its disks until the reverse is committed."
         ),
         ReferenceRule(
-            18, "A failover in progress is never cancelled.", rules: ["never-cancel-a-failover"],
-            here: "It is driven to its end, or given up before ownership is claimed, by its own stages."),
+            18, "A failover in progress is never cancelled.",
+            rules: ["never-cancel-a-failover", "target-must-be-down"],
+            here:
+                "It is driven to its end, or given up before ownership is claimed, by its own stages. One whose target is "
+                + "lost on the way is undone, on evidence that the target is down."),
         ReferenceRule(
             19, "The latest point is taken; another can be chosen until the commit, if the policy keeps some.",
             rules: ["change-point-after-failover", "recovery-point-unknown"],

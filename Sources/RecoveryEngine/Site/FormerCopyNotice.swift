@@ -35,6 +35,8 @@ extension FormerCopy {
         let before = relationship.formerCopy
         guard before?.host != host || before?.state != state else { return false }
         relationship.formerCopy = self
+        // What an undo left is seen to be at rest now.
+        if host == relationship.target { relationship.leftCopy?.verdict = .proven }
         // One that was suspended and has been ended since is no news.
         guard before?.host != host || state == .suspended else { return true }
         try vault.append(

@@ -15,7 +15,10 @@ struct HostVisit: Sendable {
     private var now: Timestamp { engine.dependencies.clock.now }
 
     func see(_ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?) async throws {
-        if relationship.state == .unprotected { return try await seeUnseenCopy(relationship, domain) }
+        if relationship.state == .unprotected {
+            try await seeUntoldOwner(relationship, standing, domain)
+            return try await seeUnseenCopy(relationship, domain)
+        }
         let isFormerOwner = relationship.owner != host.id
         guard relationship.activeJob == nil else {
             guard isFormerOwner, let domain, domain.power.isActive,
@@ -26,7 +29,8 @@ struct HostVisit: Sendable {
         if let record = standing?.record, record.epoch > relationship.epoch {
             return try await hostIsAhead(relationship, record, domain)
         }
-        if isFormerOwner, let domain, relationship.failover != nil || domain.power.isActive {
+        let isLeft = relationship.failover != nil || relationship.leftCopy != nil
+        if isFormerOwner, let domain, isLeft || domain.power.isActive {
             try await seeFormerOwner(relationship, standing, domain)
         } else if !isFormerOwner {
             try await seeOwner(relationship, standing, domain)
@@ -47,6 +51,8 @@ struct HostVisit: Sendable {
     private func seeOwner(
         _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?
     ) async throws {
+        // A copy that an undo has taken the VM from may still run at the other side: until that is known, this one rests.
+        guard relationship.leftCopy?.verdict != .unknown else { return }
         guard let domain, let agent, standing?.fault == nil else { return }
         let known = standing?.record
         if known == nil, try await !recordIsMissing(relationship, domain) { return }
@@ -86,6 +92,8 @@ struct HostVisit: Sendable {
             report(.started(vm: relationship.name, host: host.name))
             return try await keep(relationship) { ($0.ranAtOwner, $0.startOwedAt) = (true, nil) }
         }
+        // An undo that was ended by another operation has not marked it, and so nobody could start it.
+        if !domain.power.isActive, known?.epoch == relationship.epoch { try await mark(relationship, domain) }
         if relationship.ranAtOwner != domain.power.isActive || relationship.startOwedAt != nil {
             try await keep(relationship) { ($0.ranAtOwner, $0.startOwedAt) = (domain.power.isActive, nil) }
         }
@@ -168,6 +176,24 @@ struct HostVisit: Sendable {
             return true
         }
         if isNew { report(.formerCopy(vm: relationship.name, host: host.name, found.state)) }
+    }
+
+    /// Protection has ended while this host, the owner, was away: the VM is its own again, and whoever likes may start it.
+    private func seeUntoldOwner(
+        _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?
+    ) async throws {
+        guard relationship.untoldOwner == host.id, let agent else { return }
+        if let record = standing?.record, record.epoch > relationship.epoch {
+            return try await vaultIsBehind(relationship, epoch: record.epoch)
+        }
+        guard try await stillSo(relationship) else { return }
+        try await agent.forgetOwnership(relationship: relationship.id)
+        if let domain {
+            try await hypervisor.endBackup(uuid: domain.uuid)
+            try await hypervisor.removeOwnership(uuid: domain.uuid)
+            if relationship.autostart == true { try await hypervisor.setAutostart(uuid: domain.uuid, true) }
+        }
+        try await keep(relationship) { ($0.untoldOwner, $0.autostart) = (nil, nil) }
     }
 
     /// Protection has ended with this host's copy only declared lost; it is looked at once, and then nobody's business here.

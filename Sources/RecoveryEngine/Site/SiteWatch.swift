@@ -61,13 +61,15 @@ package struct SiteWatch: Sendable {
         }
     }
 
-    /// An undo takes the ownership back before it ends the VM that it takes it from: that copy is its own business.
+    /// An undo takes the ownership back before it ends the VM that it takes it from: that copy is its own business, unless it
+    /// was given up with its host.
     private static func isWatched(_ relationship: Relationship, _ vault: any VaultReader) throws -> Bool {
         guard relationship.state != .unprotected else {
-            return relationship.activeJob == nil && relationship.unseenCopy != nil
+            return relationship.activeJob == nil && (relationship.unseenCopy ?? relationship.untoldOwner) != nil
         }
         guard let job = relationship.activeJob else { return true }
-        return try vault.object(Job.self, id: job)?.value.operation != .undo
+        guard let open = try vault.object(Job.self, id: job)?.value, open.operation == .undo else { return true }
+        return open.facts["targetVerdict"] != nil
     }
 
     private func look(at host: Host, _ relationships: [Relationship]) async throws {

@@ -26,6 +26,7 @@ extension JobDriver {
             try await hosts.agent(relationship.target).forget(relationship: relationship.id)
             try await record { _, relationship, _ in relationship.keptReplica = nil }
         }
+        if relationship.untoldOwner != nil { try await record { _, relationship, _ in relationship.untoldOwner = nil } }
         if domain.autostart {
             // Before it is turned off: whoever takes this job up would find it off.
             try await record { _, relationship, _ in relationship.autostart = true }
@@ -49,6 +50,7 @@ extension JobDriver {
         // A failover that was taken up again may find that its guest was started meanwhile.
         if job.operation == .plannedFailover { try await shutDownAgain() }
         try await checkOwnership(of: relationship.source)
+        try await clearLeftCopy(ending: false)
         let target = try await hosts.agent(relationship.target)
         if let generation = fact("generation") {
             if let sealed = try await target.points(relationship: relationship.id).first(where: {

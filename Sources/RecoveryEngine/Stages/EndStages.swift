@@ -12,16 +12,22 @@ extension JobDriver {
         // The VM is its host's again: it starts when the host says so, and with the host if it did before. The host's record
         // goes first: with one, it must not start by itself.
         let ownersAgent = try await hosts.reachableAgent(owner)
+        var isTold = ownersAgent != nil
         try await ownersAgent?.forgetOwnership(relationship: relationship.id)
-        if let hypervisor = try await hosts.reachableHypervisor(owner),
-            try await hypervisor.domain(uuid: relationship.vmUUID) != nil
-        {
+        let ownersHypervisor = try await hosts.reachableHypervisor(owner)
+        if ownersHypervisor == nil { isTold = false }
+        if let hypervisor = ownersHypervisor, try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
             try await hypervisor.endBackup(uuid: relationship.vmUUID)
             try await discardCheckpoints(hypervisor, keeping: nil)
             try await hypervisor.removeOwnership(uuid: relationship.vmUUID)
             if relationship.autostart == true, ownersAgent != nil {
                 try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
             }
+        }
+        if other == relationship.target, try await hosts.reachableHypervisor(other) != nil,
+            try await hosts.reachableAgent(other) != nil
+        {
+            try await clearLeftCopy(ending: true)
         }
         let policyID = relationship.policy
         let policy = try await dependencies.vault.read { try $0.object(Policy.self, id: policyID)?.value }
@@ -33,7 +39,7 @@ extension JobDriver {
         let unseen = try await formerOwnerIsUnseen(other) ? other : nil
         try await settleStandby(at: other)
         let store = try await hosts.host(other)
-        let now = now
+        let (now, untold) = (now, isTold ? nil : owner)
         try await record { _, relationship, vault in
             let folder = "\(store.store)/points/\(relationship.id)"
             if keeps {
@@ -64,8 +70,9 @@ extension JobDriver {
             relationship.newestGeneration = nil
             relationship.checkpoint = nil
             relationship.failover = nil
-            (relationship.autostart, relationship.formerCopy) = (nil, nil)
-            relationship.unseenCopy = unseen
+            if untold == nil { relationship.autostart = nil }
+            (relationship.untoldOwner, relationship.formerCopy) = (untold, nil)
+            (relationship.unseenCopy, relationship.leftCopy) = (unseen, nil)
             // Where it runs now is where it would be protected from again.
             if relationship.owner == relationship.target { swap(&relationship.source, &relationship.target) }
             for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
@@ -75,7 +82,8 @@ extension JobDriver {
     /// Whether the former owner was declared lost and cannot be seen to be off: it may return running after protection has
     /// ended, and is watched for.
     private func formerOwnerIsUnseen(_ other: String) async throws -> Bool {
-        guard relationship.failover?.sourceVerdict == .declared, other == relationship.source else { return false }
+        let wasDeclaredLost = relationship.failover?.sourceVerdict == .declared && other == relationship.source
+        guard wasDeclaredLost || (relationship.leftCopy != nil && other == relationship.target) else { return false }
         guard let hypervisor = try await hosts.reachableHypervisor(other) else { return true }
         do {
             return try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive ?? false

@@ -40,34 +40,36 @@ extension JobDriver {
             try await endAtSource(hypervisor)
             return .proven
         } catch let error as HypervisorError {
-            return try await verdict(of: hypervisor, after: error, otherwise)
+            return try await verdict(of: hypervisor, at: relationship.source, after: error, otherwise)
         }
     }
 
     /// What is known of a source where the VM could not be ended.
     ///
     /// Whoever declared it lost could not see it either; its hypervisor can, and what it says counts.
-    private func verdict(
-        of hypervisor: any Hypervisor, after error: HypervisorError, _ otherwise: SourceVerdict
+    func verdict(
+        of hypervisor: any Hypervisor, at host: String, after error: HypervisorError, _ otherwise: SourceVerdict
     ) async throws -> SourceVerdict {
         let seen: Domain?
         do {
             seen = try await hypervisor.domain(uuid: relationship.vmUUID)
         } catch is HypervisorError {
-            guard try await hosts.reachableHypervisor(relationship.source) != nil else { return otherwise }
-            throw stillThere("its hypervisor answers and does not say whether the VM runs", error)
+            guard try await hosts.reachableHypervisor(host) != nil else { return otherwise }
+            throw stillThere(host, "its hypervisor answers and does not say whether the VM runs", error)
         }
         guard let seen else { return otherwise }
         guard seen.power.isActive else { return .proven }
-        throw stillThere("the VM could not be ended there and is \(seen.power.rawValue)", error)
+        throw stillThere(host, "the VM could not be ended there and is \(seen.power.rawValue)", error)
     }
 
-    private func stillThere(_ what: String, _ error: HypervisorError) -> EngineError {
-        EngineError(
-            .sourceNotDown, "the source of \(relationship.name) is not down: \(what) (\(error.message))",
-            hint: "end the VM there, or its whole host (source = \"fence\", or by hand), and repeat: "
-                + "a source that answers is not taken for lost on anybody's word",
-            rule: "source-must-be-down", object: relationship.name, cause: error)
+    func stillThere(_ host: String, _ what: String, _ error: HypervisorError) -> EngineError {
+        let side = host == relationship.source ? "source" : "target"
+        return EngineError(
+            side == "source" ? .sourceNotDown : .targetNotDown,
+            "the \(side) of \(relationship.name) is not down: \(what) (\(error.message))",
+            hint: "end the VM there, or its whole host (\(side) = \"fence\", or by hand), and repeat: "
+                + "a \(side) that answers is not taken for lost on anybody's word",
+            rule: "\(side)-must-be-down", object: relationship.name, cause: error)
     }
 
     private func endAtSource(_ hypervisor: any Hypervisor) async throws {
@@ -108,6 +110,7 @@ extension JobDriver {
 
     /// Chooses the point and throws away what is half received.
     func settlePoint() async throws {
+        if job.operation == .unplannedFailover { try await clearLeftCopy(ending: true) }
         let agent = try await hosts.agent(relationship.target)
         if let leftover = fact("leftover") {
             try await agent.abandonPoint(relationship: relationship.id, generation: leftover)
@@ -130,7 +133,11 @@ extension JobDriver {
                 hint: "it has: \(points.map { String($0.number) }.joined(separator: ", "))",
                 rule: "recovery-point-unknown", object: relationship.name)
         }
+        // What a newest point held that is gone from the target is in no map that a reversal could join: it must compare.
+        let hasDiverged =
+            Lineage.contradiction(points: points, newest: relationship.newestGeneration, number: nil) != nil
         try await record { job, _, _ in
+            job.facts["diverged"] = hasDiverged ? "true" : nil
             job.facts["chosen"] = chosen.generation
             job.facts["point"] = String(chosen.number)
             job.facts["at"] = String(chosen.at.milliseconds)
@@ -147,7 +154,9 @@ extension JobDriver {
     func claimOwnership() async throws {
         let generation = try chosenGeneration()
         if fact("epoch") == nil { try await checkClaim() }
-        let (planned, verdict) = (job.operation == .plannedFailover, fact("verdict"))
+        let (planned, verdict, hasDiverged) = (
+            job.operation == .plannedFailover, fact("verdict"), fact("diverged") != nil
+        )
         let now = now
         try await takeOwnership(for: relationship.target) { relationship in
             if relationship.failover == nil {
@@ -158,6 +167,8 @@ extension JobDriver {
                     sourceCheckpoint: relationship.checkpoint)
             }
             relationship.failover?.generation = generation
+            if hasDiverged { relationship.failover?.sourceCheckpoint = nil }
+            relationship.leftCopy = nil
         }
     }
 
@@ -188,7 +199,11 @@ extension JobDriver {
         let generation = try chosenGeneration()
         let images = try await agent.createBootImages(
             relationship: relationship.id, generation: generation, epoch: relationship.epoch)
-        if try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive == true {
+        // One that an earlier try has defined and marked may have been started since: by hand, as its owner's.
+        let mark = Ownership(
+            relationship: relationship.id, owner: relationship.owner, epoch: relationship.epoch)
+        let isActive = try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive == true
+        if isActive, try await hypervisor.ownership(uuid: relationship.vmUUID) != mark {
             throw EngineError(
                 .failed, "\(relationship.name) runs at the target before this failover has defined it there",
                 hint: "shut it down there, keep its disks, and repeat", object: relationship.name)
@@ -196,10 +211,12 @@ extension JobDriver {
         let (made, nics) = try await definition(at: generation, images: images)
         var definition = made
         try await addressAfterFailover(&definition)
-        // An older definition of this VM carries checkpoints of disks that it no longer has.
-        try await hypervisor.undefine(uuid: relationship.vmUUID)
-        try await hypervisor.define(xml: definition.xml)
-        try await hypervisor.setAutostart(uuid: relationship.vmUUID, false)
+        if !isActive {
+            // An older definition of this VM carries checkpoints of disks that it no longer has.
+            try await hypervisor.undefine(uuid: relationship.vmUUID)
+            try await hypervisor.define(xml: definition.xml)
+            try await hypervisor.setAutostart(uuid: relationship.vmUUID, false)
+        }
         let target = relationship.target
         try await record { _, relationship, _ in
             if let nics { relationship.nics = nics }
@@ -266,7 +283,7 @@ extension JobDriver {
             throw EngineError(.failed, "\(relationship.name) is not defined at the target", object: relationship.name)
         }
         if domain.power != .running {
-            try await quietSource()
+            try await quiet(at: relationship.source, isProven: relationship.failover?.sourceVerdict == .proven)
             try await hypervisor.start(uuid: uuid, paused: true)
             if try await !hypervisor.checkpoints(uuid: uuid).contains(checkpoint) {
                 try await hypervisor.createCheckpoint(
@@ -274,33 +291,9 @@ extension JobDriver {
             }
             try await hypervisor.resume(uuid: uuid)
         }
-        try await record { _, relationship, _ in relationship.checkpoint = checkpoint }
-    }
-
-    /// The last look at the source before the VM runs at its new owner: since the claim it may have come back, running.
-    ///
-    /// Not one that does not answer: what was found out about it, or declared, stands.
-    private func quietSource() async throws {
-        let source = relationship.source
-        guard let hypervisor = try await hosts.reachableHypervisor(source) else { return }
-        // Its own host lets nobody start it once it knows of the new ownership.
-        try await recordOwnershipAtHosts([source], required: false)
-        let found: Domain?
-        do {
-            found = try await hypervisor.domain(uuid: relationship.vmUUID)
-        } catch let error as HypervisorError {
-            guard relationship.failover?.sourceVerdict != .proven,
-                try await hosts.reachableHypervisor(source) != nil
-            else { return }
-            throw stillThere("its hypervisor answers and does not say whether the VM runs", error)
-        }
-        guard let domain = found, domain.power.isActive else { return }
-        try await hypervisor.quiet(domain)
-        let (name, copy) = (
-            try await hosts.host(source).name,
-            FormerCopy(host: source, state: .suspended, epoch: relationship.epoch - 1, at: now)
-        )
-        try await record { _, relationship, vault in _ = try copy.note(in: &relationship, hostName: name, vault) }
+        // Somebody may have started it by hand: of what it wrote before this nobody knows, so that both sides are compared.
+        let isTracked = try await hypervisor.checkpoints(uuid: uuid).contains(checkpoint)
+        try await record { _, relationship, _ in relationship.checkpoint = isTracked ? checkpoint : nil }
     }
 
     /// Looks whether the VM runs on.
@@ -320,40 +313,6 @@ extension JobDriver {
             job.facts["warning"] = what
             try vault.append(Event(at: now, severity: .critical, object: relationship.id, text: what))
         }
-    }
-
-    // MARK: Back from an uncommitted failover
-
-    /// Stops the failed-over VM and throws its overlay away: the points under it are as they were.
-    func withdraw() async throws {
-        let hypervisor = try await hosts.hypervisor(relationship.target)
-        // An engine that died here may have undefined it already.
-        if try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
-            try await hypervisor.destroy(uuid: relationship.vmUUID)
-            try await hypervisor.undefine(uuid: relationship.vmUUID)
-        }
-        // Once ownership has gone back, the images are those of the epoch before.
-        let epoch = fact("epoch").flatMap(Int.init).map { $0 - 1 } ?? relationship.epoch
-        try await hosts.agent(relationship.target).discardBootImages(relationship: relationship.id, epoch: epoch)
-    }
-
-    func returnOwnership() async throws {
-        try await takeOwnership(for: relationship.source) { relationship in
-            if let failover = relationship.failover { relationship.checkpoint = failover.sourceCheckpoint }
-            relationship.failover = nil
-            // From here on the source's disks are the VM again, so that it can be failed over anew if the source is
-            // lost now.
-            relationship.state = .protected
-        }
-    }
-
-    func startSource() async throws {
-        try await checkOwnership(of: relationship.source)
-        let hypervisor = try await hosts.hypervisor(relationship.source)
-        // Whoever suspended this copy set its links down, and a boot of its host leaves no other trace of that.
-        try await hypervisor.setLinks(uuid: relationship.vmUUID, up: true)
-        try await hypervisor.start(uuid: relationship.vmUUID, paused: false)
-        try await record { _, relationship, _ in relationship.formerCopy = nil }
     }
 
     // MARK: Commit

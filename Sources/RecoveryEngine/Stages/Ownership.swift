@@ -25,10 +25,12 @@ extension JobDriver {
     /// Writes the present ownership at these hosts.
     ///
     /// A host that does not take it is an error only when `required`: a lost side must not hold up the other.
-    func recordOwnershipAtHosts(_ ids: [String], required: Bool) async throws {
+    ///
+    /// Without `marking`, a definition that is there keeps its old mark, and libvirt's hook keeps it from starting.
+    func recordOwnershipAtHosts(_ ids: [String], required: Bool, marking: Bool = true) async throws {
         for id in ids {
             do {
-                try await recordOwnership(at: id)
+                try await recordOwnership(at: id, marking: marking)
             } catch let error where !required && (error is ReplicationError || error is HypervisorError) {
                 let (now, name, host, what) = (
                     now, relationship.name, try await hosts.host(id).name, Self.describe(error).message
@@ -43,7 +45,7 @@ extension JobDriver {
         }
     }
 
-    private func recordOwnership(at id: String) async throws {
+    private func recordOwnership(at id: String, marking: Bool) async throws {
         let record = relationship.ownershipRecord(at: id)
         var untold: ReplicationError?
         do {
@@ -52,7 +54,7 @@ extension JobDriver {
             // libvirt may answer where the agent does not, and its hook refuses a definition of another epoch than the record's.
             untold = error
         }
-        try await mark(record, at: id)
+        if marking { try await mark(record, at: id) }
         if let untold { throw untold }
     }
 
@@ -90,7 +92,8 @@ extension JobDriver {
             }
         }
         let other = owner == relationship.source ? relationship.target : relationship.source
-        try await recordOwnershipAtHosts([owner], required: true)
+        // What is defined there now is of an older ownership: it is not to be started before its stage has seen to it.
+        try await recordOwnershipAtHosts([owner], required: true, marking: false)
         try await recordOwnershipAtHosts([other], required: false)
     }
 }

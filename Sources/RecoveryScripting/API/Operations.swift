@@ -22,10 +22,7 @@ enum Operations {
                 "resume", .resume,
                 "Lets paused or failed replication go on: all that changed since then becomes one recovery point.",
                 .changes, type, in: .paused),
-            failover(type), changePoint(type),
-            plain(
-                "undo", .undo, "Goes back to where the VM ran before a failover that is not committed.", .changes, type,
-                in: .failedOver),
+            failover(type), changePoint(type), undo(type),
             plain(
                 "commit", .commit, "Makes a failover final and keeps only the chosen point.", .cannotBeUndone, type,
                 in: .failedOver),
@@ -129,6 +126,28 @@ enum Operations {
             effect: .changes, example: "\(type):change_point { point = 3 }", in: .failedOver,
             .waiting { call in
                 try await perform(.changePoint, call, ["point": pointArgument(call) ?? "latest"])
+            })
+    }
+
+    private static func undo(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "undo",
+            "Goes back to where the VM ran before a failover that is not committed. What it has written since the failover "
+                + "is given up.",
+            named: [
+                .optional(
+                    "target", .choice(["fence", "declared lost"]),
+                    "where the side that it was failed over to does not answer: how it becomes certain that the VM no longer "
+                        + "runs there. \"fence\" ends its whole host; \"declared lost\" is your word",
+                    otherwise: "that side must answer (target-must-be-down)")
+            ],
+            results: [job],
+            errors: errors + [
+                ErrorDeclaration("target-not-down", "nobody knows whether the side that is given up still runs it")
+            ],
+            effect: .changes, example: "local job = \(type):undo()", in: .failedOver,
+            .waiting { call in
+                try await perform(.undo, call, engineArguments(call, from: ["target"]))
             })
     }
 

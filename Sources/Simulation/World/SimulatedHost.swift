@@ -157,10 +157,13 @@ package struct SimulatedHost: Sendable {
     }
 
     /// Whether a copy of a VM is active here; one that was suspended because another host owns the VM by now is at rest.
+    ///
+    /// Once its protection has ended the host's record is gone, and its mark alone says whose the VM is.
     func writes(_ uuid: String) -> Bool {
-        guard let power = domains[uuid]?.power, power.isActive else { return false }
-        guard power == .paused, let record = ownership.values.first(where: { $0.vmUUID == uuid }) else { return true }
-        return record.owner == vaultID
+        guard let domain = domains[uuid], domain.power.isActive else { return false }
+        let owner = ownership.values.first { $0.vmUUID == uuid }?.owner ?? domain.stored?.ownership?.owner
+        guard domain.power == .paused, let owner else { return true }
+        return owner == vaultID
     }
 
     /// What libvirt's hook answers before a start: no, at a host whose record names another owner, or that nobody has

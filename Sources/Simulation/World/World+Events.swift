@@ -71,6 +71,24 @@ extension World {
         }
     }
 
+    /// The store of a host is put back to where it was before the newest point came: the sides diverge.
+    ///
+    /// Returns the generation of the point that is gone; nil where there is only one, or it is in use.
+    @discardableResult
+    package func loseNewestPoint(of relationship: String, at host: String) -> String? {
+        change { state in
+            guard let current = state.hosts[host], var store = current.stores[relationship],
+                let newest = store.layers.last, newest.isPoint, store.points.count > 1, store.draft == nil,
+                !store.boots.values.contains(where: { $0.generation == newest.generation }),
+                !newest.files.values.contains(where: { current.isOpen($0) })
+            else { return nil }
+            for path in newest.files.values.sorted() { state.hosts[host]?.remove(path) }
+            store.layers.removeLast()
+            state.hosts[host]?.stores[relationship] = store
+            return newest.generation
+        }
+    }
+
     // MARK: VMs
 
     /// QEMU is killed: what was only in its memory, new bitmaps too, is gone.

@@ -52,6 +52,11 @@ package struct Relationship: SiteObject {
     /// The host of a copy that was only declared lost, when protection ended with nobody having seen it since; nil
     /// otherwise, and as soon as it was found off or has been suspended.
     package var unseenCopy: String?
+    /// The owner's host, where it did not answer when protection ended: it has its record still, and until it is told, libvirt's
+    /// hook there lets nobody start the VM.
+    package var untoldOwner: String?
+    /// What an undo has taken the ownership from and has not thrown away yet; nil when nothing is left at the target.
+    package var leftCopy: LeftCopy?
     /// Writable disks of the VM that were left out: they do not exist at the target in any form.
     package var excludedDisks: [String]?
     /// How the first copy is made, until it is whole.
@@ -178,6 +183,19 @@ package struct FormerCopy: Codable, Hashable, Sendable {
         self.state = state
         self.epoch = epoch
         self.at = at
+    }
+}
+
+/// A failed-over copy at the target that an undo gave up, and that is still to be thrown away there.
+package struct LeftCopy: Codable, Hashable, Sendable {
+    /// Number of the ownership under which it ran: its disks go by it.
+    package var epoch: Int
+    /// How it is known that it does not run; while that is unknown, nothing else of the VM is started.
+    package var verdict: SourceVerdict
+
+    package init(epoch: Int, verdict: SourceVerdict = .unknown) {
+        self.epoch = epoch
+        self.verdict = verdict
     }
 }
 

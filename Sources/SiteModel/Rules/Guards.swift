@@ -60,9 +60,18 @@ package enum Guards {
 
     /// Rule 30: operations on one VM exclude each other, but a copy may be ended for one that needs it to end.
     private static func exclusion(_ operation: Operation, _ relationship: Relationship, _ facts: SiteFacts) -> Rule? {
+        let isFailingOver = relationship.state == .failingOver || relationship.state == .failingOverPlanned
+        if operation == .undo, isFailingOver, facts.activeOperation != .undo {
+            return failoverIsLost(relationship, facts) ? nil : RuleBook.neverCancelAFailover
+        }
         guard relationship.activeJob != nil || facts.activeOperation != nil else { return nil }
         if let running = facts.activeOperation, TransitionTable.ends(operation, running: running) { return nil }
         return RuleBook.operationInProgress
+    }
+
+    /// Whether a failover under way can get no further: the VM is its target's by now, and the target is gone.
+    private static func failoverIsLost(_ relationship: Relationship, _ facts: SiteFacts) -> Bool {
+        relationship.owner == relationship.target && facts.targetReachable == false && facts.targetIsGivenUp != false
     }
 
     private static func setup(_ operation: Operation, _ item: ProtectedItem?, _ facts: SiteFacts) -> Rule? {
@@ -106,8 +115,12 @@ package enum Guards {
 
     private static func reachability(_ operation: Operation, _ facts: SiteFacts) -> Rule? {
         switch operation {
-        case .protect, .startFirstCopy, .importFirstCopy, .sync, .resume, .resync, .plannedFailover, .undo, .reverse:
+        case .protect, .startFirstCopy, .importFirstCopy, .sync, .resume, .resync, .plannedFailover, .reverse:
             facts.sourceReachable == false || facts.targetReachable == false ? RuleBook.bothSitesNeeded : nil
+        case .undo where facts.sourceReachable == false:
+            RuleBook.bothSitesNeeded
+        case .undo:
+            facts.targetReachable == false && facts.targetIsGivenUp == false ? RuleBook.targetMustBeDown : nil
         case .testFailover, .cleanUpTest, .unplannedFailover, .changePoint, .commit:
             facts.targetReachable == false ? RuleBook.targetNeeded : nil
         case .cancelFirstCopy, .pause, .pauseResync, .cancelResync, .unprotect:
@@ -140,7 +153,7 @@ package enum Guards {
             return RuleBook.shutdownNeeded
         case .undo where facts.sourceIntact != true:
             return RuleBook.sourceNotIntact
-        case .sync, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo, .reverse:
+        case .protect, .sync, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo, .reverse:
             return facts.runningAt?.contains(relationship.standby) == true ? RuleBook.oneWritableCopy : nil
         case .testFailover:
             guard let network = facts.testNetwork, network.isProduction else { return nil }

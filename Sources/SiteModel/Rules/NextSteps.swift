@@ -41,6 +41,16 @@ extension Guards {
                     .unplannedFailover,
                     "the source does not answer: if it is lost, this starts the VM at the other side"), at: 0)
         }
+        // The same the other way round: a failover whose target is lost leads back.
+        let ownerIsLost = facts.targetReachable == false && relationship.owner == relationship.target
+        if ownerIsLost, let index = steps.firstIndex(where: { $0.operation == .undo }) {
+            steps.remove(at: index)
+            steps.insert(
+                NextSteps.Step(
+                    .undo,
+                    "the target does not answer: if it is lost, this starts the VM at the source again; say how that is "
+                        + "certain, target = \"fence\" or \"declared lost\""), at: 0)
+        }
         let refused = verdicts.compactMap(\.refusal)
         var summary = summary(relationship, facts, isLost: isLost)
         let expected = Advice.steps(in: relationship.state).first?.operation
@@ -172,7 +182,8 @@ package enum Advice {
                 (.cleanUpTest, "removes the test VM; only then does the test count as passed"),
                 (.sync, "makes a new recovery point now; replication goes on during a test"),
             ]
-        case .failingOverPlanned, .failingOver: []
+        case .failingOverPlanned, .failingOver:
+            [(.undo, "gives the failover up where its target is lost: the VM starts at the source again")]
         case .failedOver:
             [
                 (.commit, "makes the failover final, once you have seen that the VM is right"),

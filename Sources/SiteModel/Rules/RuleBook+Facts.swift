@@ -3,7 +3,8 @@
 extension RuleBook {
     static let facts: [Rule] = [
         managementServerFirst, managementServerHomeFirst, bothSitesNeeded, targetNeeded, recoveryPointUnknown,
-        sourceMustBeDown, shutdownNeeded, sourceMustReceive, sourceNotIntact, oneWritableCopy, testOutsideProduction,
+        sourceMustBeDown, targetMustBeDown, shutdownNeeded, sourceMustReceive, sourceNotIntact, oneWritableCopy,
+        testOutsideProduction,
         productionNetworkNeedsPrimaryOff,
     ]
 
@@ -47,6 +48,14 @@ extension RuleBook {
             "An unplanned failover needs the source to be proven down, or declared lost by the operator.",
         source: "site-recovery 2.4 rules 15 and 16",
         hint: "Mend the fence and repeat; or make sure by hand that the source cannot run, and declare it lost.")
+
+    package static let targetMustBeDown = Rule(
+        id: "target-must-be-down",
+        sentence:
+            "An undo while the target does not answer needs it to be proven down, or declared lost by the operator.",
+        source: "site-recovery 2.4 rule 18",
+        hint: "Bring the target back; or have it fenced (target = \"fence\"); or make sure by hand that the copy there "
+            + "cannot run, and undo with target = \"declared lost\".")
 
     package static let shutdownNeeded = Rule(
         id: "shutdown-needed",

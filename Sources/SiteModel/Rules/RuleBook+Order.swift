@@ -51,7 +51,9 @@ extension RuleBook {
         sentence:
             "A failover is never cancelled half-way: it is driven to its end, or back, by its own stages.",
         source: "site-recovery 2.4 rule 18",
-        hint: "Wait until the failover has ended; then undo it, change its recovery point, or commit it.")
+        hint:
+            "Wait until the failover has ended; then undo it, change its recovery point, or commit it. If its target is "
+            + "lost and the source is whole, undo it with target = \"fence\" or \"declared lost\".")
 
     package static let paused = Rule(
         id: "paused",

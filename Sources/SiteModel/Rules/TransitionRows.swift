@@ -101,9 +101,11 @@ extension TransitionTable {
         }
     }
 
+    /// A failover whose target is lost can go no further; where the source is whole it can go back.
     static func failingOver(_ operation: Operation) -> Transition {
         switch operation {
-        case .plannedFailover, .unplannedFailover, .changePoint, .undo, .unprotect:
+        case .undo: .allowed(during: .failingOver, after: .protected)
+        case .plannedFailover, .unplannedFailover, .changePoint, .unprotect:
             .refused(RuleBook.neverCancelAFailover)
         default: .refused(RuleBook.operationInProgress)
         }

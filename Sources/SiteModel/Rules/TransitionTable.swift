@@ -80,7 +80,8 @@ package enum TransitionTable {
     /// Whether `operation` may begin while a job of `running` is open, by ending that job first.
     ///
     /// Copies can be ended so: the site may be lost in the middle of a cycle, and the failover must not wait for it. So can
-    /// a reversal, and an undo that waits for a source that is lost.
+    /// a reversal, and an undo that waits for a source that is lost. A failover is ended by an undo alone, and only where
+    /// its target is lost (`Guards`): it could not be driven to its end.
     package static func ends(_ operation: Operation, running: Operation) -> Bool {
         switch (operation, running) {
         case (.unplannedFailover, .sync), (.unplannedFailover, .resync), (.unplannedFailover, .resume): true
@@ -92,6 +93,7 @@ package enum TransitionTable {
         // A cycle is long where much has changed; whoever holds replication back does not want to wait for it.
         case (.pause, .sync): true
         case (.unplannedFailover, .reverse), (.unplannedFailover, .undo), (.unprotect, .reverse): true
+        case (.undo, .unplannedFailover), (.undo, .plannedFailover), (.undo, .changePoint): true
         default: false
         }
     }

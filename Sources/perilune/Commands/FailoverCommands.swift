@@ -94,11 +94,32 @@ struct ChangePointCommand: AsyncParsableCommand {
 
 struct UndoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "undo", abstract: "Goes back to where the VM ran before a failover that is not committed.")
+        commandName: "undo", abstract: "Goes back to where the VM ran before a failover that is not committed.",
+        discussion: """
+            What the VM has written since the failover is given up. Where the side that it was failed over to is lost, say
+            how that is certain: --fence ends its WHOLE HOST by its fence, --declared-lost is your word, recorded. Should
+            that side come back, its copy is kept from running.
+            """)
 
     @OptionGroup var operation: OperationOptions
 
-    func run() async throws { try await operation.run("undo()", as: ["undo", operation.vm]) }
+    @Flag(help: "The side it was failed over to is lost: end its host by its fence.")
+    var fence = false
+
+    @Flag(help: "The side it was failed over to is lost: your word, recorded.")
+    var declaredLost = false
+
+    func validate() throws {
+        if fence, declaredLost { throw ValidationError("give --fence or --declared-lost, not both") }
+    }
+
+    func run() async throws {
+        let target = fence ? "fence" : declaredLost ? "declared lost" : nil
+        let words = fence ? ["--fence"] : declaredLost ? ["--declared-lost"] : []
+        try await operation.run(
+            "undo" + (target == nil ? "()" : OneOperation.table([("target", target)])),
+            as: ["undo", operation.vm] + words)
+    }
 }
 
 struct CommitCommand: AsyncParsableCommand {

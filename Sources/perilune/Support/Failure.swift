@@ -59,7 +59,7 @@ enum Failure {
         switch error {
         case let error as EngineError:
             switch error.kind {
-            case .refused, .busy, .sourceNotDown: refused
+            case .refused, .busy, .sourceNotDown, .targetNotDown: refused
             case .unreachable: unavailable
             default: failed
             }

@@ -128,17 +128,36 @@ struct FailoverRuleTests {
     }
 
     @Test(
-        "rule 18: a failover in progress is never cancelled",
+        "rule 18: a failover in progress is never cancelled, only undone where its target is lost",
         arguments: [ReplicationState.failingOver, .failingOverPlanned])
     func neverCancelled(state: ReplicationState) {
-        #expect(TransitionTable.allowed(in: state).isEmpty)
-        for operation in [SiteModel.Operation.undo, .changePoint, .unprotect, .unplannedFailover] {
+        #expect(TransitionTable.allowed(in: state) == [.undo])
+        for operation in [SiteModel.Operation.changePoint, .unprotect, .unplannedFailover] {
             #expect(TransitionTable.transition(from: state, operation) == .refused(RuleBook.neverCancelAFailover))
         }
-        for operation in SiteModel.Operation.allCases {
+        for operation in SiteModel.Operation.allCases where operation != .undo {
             #expect(!TransitionTable.ends(operation, running: .unplannedFailover))
             #expect(!TransitionTable.ends(operation, running: .plannedFailover))
         }
+    }
+
+    @Test(
+        "rule 18: a failover whose target is lost on the way goes back to the source",
+        arguments: [SiteModel.Operation.plannedFailover, .unplannedFailover])
+    func targetLostOnTheWay(operation: SiteModel.Operation) async throws {
+        let rig = try await protected()
+        let (world, written) = (rig.world, rig.disks(at: "a"))
+        let fuse = Fuse(.runAfterEffect("b.create-boot")) { world.lose("b") }
+        _ = try? await rig.run(operation, by: rig.engine("fails", fuse: fuse))
+        #expect(fuse.wentOff)
+        #expect(try await rig.relationship().owner == "b")
+        #expect(try await engineError { try await rig.run(.undo) }.rule == "never-cancel-a-failover")
+        try await rig.run(.undo, "orders", ["target": "declared lost"])
+        let after = try await rig.relationship()
+        #expect(after.state == .protected && after.owner == "a" && after.activeJob == nil)
+        #expect(world.power("orders", at: "a") == .running)
+        #expect(rig.disks(at: "a") == written)
+        #expect(world.violations == [])
     }
 
     @Test("rule 19: the latest point is taken, another one until the commit, which drops the rest")

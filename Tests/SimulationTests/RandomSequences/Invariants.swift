@@ -12,6 +12,8 @@ struct Memory: Sendable {
     var points: [String: [RecoveryPoint]] = [:]
     /// What each point held when it was first seen, by its generation.
     var contents: [String: [String: VersionedExtents]] = [:]
+    /// Points that were lost with the state of a store, which is nobody's fault here.
+    var gone: Set<String> = []
     /// Somebody has looked at the hosts since one of them came back.
     var watched = true
     var checks = 0
@@ -156,7 +158,9 @@ extension Play {
         }
         let made = seen.jobs.filter { $0.relationship == relationship.id }.map(\.operation)
         if Self.givesUp.isDisjoint(with: made) {
-            let lost = former.filter { point in !points.contains { $0.id == point.id } }
+            let lost = former.filter { point in
+                !points.contains { $0.id == point.id } && !memory.gone.contains(point.id)
+            }
             let kept = points.suffix(site.recoveryPoints + 1)
             // A point that a test stands on is kept beyond that number.
             for point in lost
@@ -174,7 +178,7 @@ extension Play {
         let known = memory.contents
         let found = try world.look { state -> [String: [String: VersionedExtents]] in
             var contents: [String: [String: VersionedExtents]] = [:]
-            for point in points {
+            for point in points where !memory.gone.contains(point.id) {
                 guard let host = state.hosts[point.host],
                     let layer = host.stores[relationship.id]?.point(point.id)
                 else {

@@ -4,6 +4,8 @@ import SiteModel
 indirect enum Move: Hashable, Sendable {
     case protect(String, later: Bool)
     case operation(Operation, String, [String: String])
+    /// The plan that has all VMs of the cloud is run.
+    case plan(PlanOperation, [String: String])
     /// The second begins so many seconds after the first.
     case during(Move, after: Double, Move)
     /// The engine dies after so many steps of the operation, and another one takes its place.
@@ -30,6 +32,8 @@ enum Incident: Hashable, Sendable {
     case startByHand(String, at: String)
     case grow(String, at: String), shrinkBack(String, at: String)
     case stubborn(String, Bool)
+    /// The store of the VM's target is put back to an earlier state.
+    case putBack(String)
     case fence(String, works: Bool)
     case fault(String, at: String, losesAnswer: Bool)
     case clearFaults
@@ -41,6 +45,9 @@ extension Move: CustomStringConvertible {
         case .protect(let vm, let later): "protect \(vm)\(later ? ", first copy scheduled" : "")"
         case .operation(let operation, let vm, let arguments):
             "\(operation.rawValue) \(vm)"
+                + arguments.sorted { $0.key < $1.key }.map { ", \($0.key) = \($0.value)" }.joined()
+        case .plan(let operation, let arguments):
+            "\(operation.rawValue) of the plan"
                 + arguments.sorted { $0.key < $1.key }.map { ", \($0.key) = \($0.value)" }.joined()
         case .during(let first, let after, let second): "\(first); \(after) s after its beginning: \(second)"
         case .crash(let move, let steps): "\(move); the engine dies after \(steps) steps"
@@ -70,6 +77,7 @@ extension Incident: CustomStringConvertible {
         case .grow(let vm, let host): "disk vda of \(vm) is grown at \(host)"
         case .shrinkBack(let vm, let host): "disk vda of \(vm) has its old size again at \(host)"
         case .stubborn(let vm, let is_): "\(vm) \(is_ ? "ignores" : "obeys") its power button"
+        case .putBack(let vm): "the store of \(vm)'s target is put back to before its newest point"
         case .fence(let host, let works): "the fence of \(host) \(works ? "works" : "fails")"
         case .fault(let call, let host, let losesAnswer):
             "the next \(call) at \(host) \(losesAnswer ? "does its work and says that it did not" : "fails")"

@@ -15,13 +15,15 @@ struct MoveMaker: Sendable {
     }
 
     mutating func next(_ play: isolated Play) async throws -> Move {
-        let vm = pick(site.vms)
+        let vm = pick(site.allVMs)
         let relationship = try await play.relationship(vm)
         let points = try await play.points(of: relationship)
         // Where too much is broken for long, all is refused.
         if !repairs.isEmpty, hit(0.1 + 0.15 * Double(repairs.count)) { return repair() }
         switch chance.next(below: 100) {
-        case ..<56: return operation(on: vm, relationship, points)
+        case ..<51: return operation(on: vm, relationship, points)
+        case ..<56:
+            return site.vms.count > 1 ? plan() : operation(on: vm, relationship, points)
         case ..<66:
             // Now and then long enough for a deadline.
             return .wait([0.5, 7, 31, 31, 90, 4000][Int(chance.next(below: 6))])
@@ -29,12 +31,13 @@ struct MoveMaker: Sendable {
         case ..<78: return incident(vm)
         case ..<85:
             // Most operations take fewer than sixty steps.
-            return .crash(operation(on: vm, relationship, points), afterSteps: 1 + Int(chance.next(below: 60)))
+            let move = site.vms.count > 1 && hit(0.1) ? plan() : operation(on: vm, relationship, points)
+            return .crash(move, afterSteps: 1 + Int(chance.next(below: 60)))
         case ..<92:
             let second: Move =
                 switch chance.next(below: 3) {
                 case 0: incident(vm)
-                case 1: operation(on: pick(site.vms), relationship, points)
+                case 1: operation(on: pick(site.allVMs), relationship, points)
                 default: operation(on: vm, relationship, points)
                 }
             let after = [0, 0.01, 0.05, 0.3, 1, 4][Int(chance.next(below: 6))]
@@ -67,6 +70,16 @@ struct MoveMaker: Sendable {
         return .operation(operation, vm, arguments(of: operation, points))
     }
 
+    private mutating func plan() -> Move {
+        let operation = pick([PlanOperation.planned, .planned, .unplanned, .commit, .reverse, .test, .cleanUpTest])
+        switch operation {
+        case .planned: return .plan(operation, ["shutdown_limit": "12"])
+        case .unplanned:
+            return .plan(operation, ["source": hit(0.6) ? "fence" : "declared lost", "shutdown_limit": "6"])
+        default: return .plan(operation, [:])
+        }
+    }
+
     private mutating func arguments(of operation: Operation, _ points: [RecoveryPoint]) -> [String: String] {
         switch operation {
         case .unplannedFailover:
@@ -75,6 +88,7 @@ struct MoveMaker: Sendable {
             arguments["point"] = point(points)
             return arguments
         case .changePoint: return ["point": point(points) ?? "latest"]
+        case .undo: return hit(0.5) ? [:] : ["target": hit(0.5) ? "fence" : "declared lost"]
         case .plannedFailover: return ["shutdown_limit": "12"]
         case .testFailover:
             var arguments = ["network": pick(["none", "create", "test-net", "prod-b", "nowhere"])]
@@ -101,7 +115,7 @@ struct MoveMaker: Sendable {
     private mutating func incident(_ vm: String) -> Move {
         let host = pick(site.hosts)
         let (incident, remedy): (Incident, Incident?) =
-            switch chance.next(below: 13) {
+            switch chance.next(below: 14) {
             case 0, 1: (.loseHost(host), .restoreHost(host))
             case 2: (.cutOff(host), .restoreHost(host))
             case 3: (.cutLink, .mendLink)
@@ -112,6 +126,7 @@ struct MoveMaker: Sendable {
             case 9: (.grow(vm, at: host), .shrinkBack(vm, at: host))
             case 10: (.stubborn(vm, true), .stubborn(vm, false))
             case 11: (.fence(host, works: false), .fence(host, works: true))
+            case 12: (.putBack(vm), nil)
             default: (.fault(pick(Self.calls), at: host, losesAnswer: hit(0.5)), .clearFaults)
             }
         if let remedy, !repairs.contains(remedy) { repairs.append(remedy) }

@@ -41,7 +41,8 @@ actor Play {
     /// Registers hosts, clouds, policy, pair and mappings.
     func setUp() async throws {
         for host in world.hosts { try await engine.ensureHost(host) }
-        let server = try await engine.ensureServer(name: "vmm", managementVM: nil)
+        let server = try await engine.ensureServer(
+            name: "vmm", managementVM: site.hasManagementVM ? RandomSite.managementVM : nil)
         let gold = try await engine.ensureCloud(
             name: "gold", server: server.id, hosts: site.hosts.filter { $0.hasPrefix("a") })
         let silver = try await engine.ensureCloud(
@@ -52,6 +53,14 @@ actor Play {
         try await engine.ensurePair(primary: gold, recovery: silver, policy: try await engine.ensurePolicy(policy))
         try await engine.ensureNetworkMapping(
             cloud: gold, network: "prod-a", targetCloud: silver, targetNetwork: "prod-b")
+        if site.hasManagementVM {
+            let hosts = try await vault.read { try $0.objects(SiteModel.Host.self).map(\.value) }
+            guard let home = hosts.first(where: { $0.name == "a1" }), let away = hosts.first(where: { $0.name == "b1" })
+            else { throw Broken("a host is gone from the vault") }
+            try await engine.replicate(
+                vm: RandomSite.managementVM, from: home, to: away, policy: try await engine.ensurePolicy(policy),
+                networks: ["prod-a": "prod-b"])
+        }
         memory.vault = try await vaultNumbers()
     }
 
@@ -68,6 +77,7 @@ actor Play {
         case .protect(let vm, let later): try await protect(vm, later: later, alone: alone)
         case .operation(let operation, let vm, let arguments):
             try await operate(operation, vm, arguments, alone: alone)
+        case .plan(let operation, let arguments): try await run(operation, arguments)
         case .during(let first, let after, let second):
             let clock = world.clock
             async let one: Void = make(first, alone: false)
@@ -128,6 +138,7 @@ actor Play {
     }
 
     private func protect(_ vm: String, later: Bool, alone: Bool) async throws {
+        if vm == RandomSite.managementVM { return try await operate(.protect, vm, [:], alone: alone) }
         let cloud = try await vault.read { try $0.objects(Cloud.self).map(\.value).first { $0.name == "gold" } }
         guard let cloud else { throw Broken("cloud gold is gone") }
         let before = try await snapshot()
@@ -150,6 +161,23 @@ actor Play {
             try await checkSuccess(job, vm)
         } catch {
             try await refusal(error, of: "\(operation.rawValue) \(vm)", before, alone: alone)
+        }
+    }
+
+    /// What becomes of each VM is checked as after any move; the run itself ends with a report or the engine's words.
+    private func run(_ operation: PlanOperation, _ arguments: [String: String]) async throws {
+        let items = Set(try await vault.read { try $0.objects(ProtectedItem.self).map(\.value.name) })
+        let vms = site.vms.filter(items.contains)
+        guard !vms.isEmpty else { return }
+        // The first VM before the others.
+        let groups = [
+            PlanGroup(name: "first", vms: Array(vms.prefix(1))), PlanGroup(name: "others", vms: Array(vms.dropFirst())),
+        ]
+        let draft = PlanReader.Draft(
+            name: "all", source: "vmm", target: "vmm", groups: groups.filter { !$0.vms.isEmpty }, dependsOn: [])
+        _ = try await answered {
+            let plan = try await self.engine.ensurePlan(draft)
+            _ = try await self.engine.run(plan, PlanRunOptions(operation, arguments: arguments))
         }
     }
 
@@ -262,6 +290,14 @@ actor Play {
         case .shrinkBack(let vm, let host): try await shrinkBack(vm, at: host)
         case .stubborn(let vm, let stubborn):
             for host in site.hosts { try? world.setGuest(vm, at: host) { $0.ignoresPowerButton = stubborn } }
+        case .putBack(let vm):
+            // With nothing under way that would be mixed up with it.
+            guard let relationship = try await relationship(vm), relationship.activeJob == nil,
+                relationship.failover == nil, relationship.test == nil
+            else { return }
+            if let gone = world.loseNewestPoint(of: relationship.id, at: relationship.target) {
+                memory.gone.insert(gone)
+            }
         case .fence(let host, let works): world.change { $0.hosts[host]?.fence = works ? .works : .fails }
         case .fault(let call, let host, let losesAnswer):
             var fault = Fault(losesAnswer ? .losesAnswer : .fails, call: call, host: host)

@@ -1,4 +1,6 @@
+import SiteModel
 import Simulation
+import VaultStore
 
 /// One sequence: what was played, and what broke.
 struct RandomSequence: Sendable {
@@ -8,6 +10,8 @@ struct RandomSequence: Sendable {
     var broken: Broken?
     /// The calls to hosts, when they were asked for.
     var trace: [String] = []
+    /// What the vault says of the time before the breach, newest last.
+    var lastEvents: [String] = []
     /// How often each operation came to which end.
     var ends: [String: Int] = [:]
 
@@ -55,11 +59,14 @@ struct RandomSequence: Sendable {
     /// What a failure prints.
     func report() async throws -> String {
         let few = try await shortened()
+        let again = try await Self.run(seed: seed, count: few.count, moves: few)
         let list = few.enumerated().map { "  \($0 + 1). \($1)" }.joined(separator: "\n")
         return """
             seed \(seed): \(broken.map { "\($0)" } ?? "nothing is broken")
             The shortest prefix that shows it has \(moves.count) operations; of those \(few.count) are needed:
             \(list)
+            and the vault says:
+            \(again.lastEvents.map { "  \($0)" }.joined(separator: "\n"))
             Again: PERILUNE_SEED=\(seed) swift test --filter "RandomSequenceTests"
             """
     }
@@ -91,6 +98,8 @@ extension Play {
         } catch {
             played.broken = Broken("an error that nobody expects: \(error)")
         }
+        let events = try? await vault.read { try $0.events(about: nil, limit: 25) }
+        played.lastEvents = (events ?? []).map { "\($0.at.milliseconds) \($0.text)" }
         return played
     }
 

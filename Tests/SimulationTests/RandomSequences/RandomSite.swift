@@ -6,9 +6,16 @@ struct RandomSite: Sendable {
     let seed: UInt64
     let hosts: [String]
     let vms: [String]
+    /// The management server runs in a VM, which the hosts replicate by themselves.
+    let hasManagementVM: Bool
     let recoveryPoints: Int
     let keepsReplica: Bool
     let world: World
+
+    static let managementVM = "vmm"
+
+    /// All VMs, the one that comes first at every recovery first.
+    var allVMs: [String] { (hasManagementVM ? [Self.managementVM] : []) + vms }
 
     static let diskSize: UInt64 = 64 << 20
 
@@ -41,6 +48,16 @@ struct RandomSite: Sendable {
             vm.guest.writeBytes = 64 << 10
             vm.guest.workingSet = 1 << 20
             try state.addVM(vm, at: sources[index % sources.count])
+        }
+        hasManagementVM = chance.next(below: 4) == 0
+        if hasManagementVM {
+            var vm = NewVM(
+                name: Self.managementVM, disks: [NewDisk(target: "vda", size: Self.diskSize, used: 8 << 20)])
+            vm.nics = [NewNIC(network: "prod-a")]
+            vm.guest.writesPerSecond = 0.2
+            vm.guest.writeBytes = 64 << 10
+            vm.guest.workingSet = 1 << 20
+            try state.addVM(vm, at: "a1")
         }
         recoveryPoints = Int(chance.next(below: 4))
         keepsReplica = chance.next(below: 4) == 0

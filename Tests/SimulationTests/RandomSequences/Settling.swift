@@ -16,7 +16,7 @@ extension Play {
         }
         world.setLink("a", "b", cut: false)
         world.clearFaults()
-        for vm in site.vms {
+        for vm in site.allVMs {
             for host in site.hosts {
                 try await shrinkBack(vm, at: host)
                 try? world.setGuest(vm, at: host) { $0.ignoresPowerButton = false }
@@ -26,7 +26,7 @@ extension Play {
         try await play(.watch)
         try await play(.recover)
         try await play(.watch)
-        for vm in site.vms where try await relationship(vm) != nil { try await settle(vm) }
+        for vm in site.allVMs where try await relationship(vm) != nil { try await settle(vm) }
     }
 
     /// Does what an operator would do who knows no more than what the engine says comes next.
@@ -36,10 +36,21 @@ extension Play {
             guard let relationship = try await relationship(vm) else { return }
             // A copy that came back running on an ownership that has ended: an operator saves what it holds and ends it.
             for host in site.hosts where host != relationship.owner { try? world.kill(vm, at: host) }
+            if vm == RandomSite.managementVM, relationship.activeJob == nil {
+                // Nothing else goes on before it runs.
+                _ = try? world.startByHand(vm, at: relationship.owner, hook: true)
+            }
             if let job = relationship.activeJob {
                 guard let open = try await vault.read({ try $0.object(Job.self, id: job)?.value }) else { return }
                 way.append("again \(open.operation.rawValue)")
                 try await play(.operation(open.operation, vm, open.arguments))
+                continue
+            }
+            if relationship.state == .protected, vm == RandomSite.managementVM, relationship.owner != relationship.home
+            {
+                // The workloads are reversed only when it is at home again.
+                way.append("planned-failover")
+                try await play(.operation(.plannedFailover, vm, [:]))
                 continue
             }
             if relationship.state == .protected {
