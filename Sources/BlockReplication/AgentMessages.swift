@@ -58,12 +58,17 @@ package struct OwnershipOrigin: Codable, Hashable, Sendable {
     package var failover: FailoverRecord?
     /// The checkpoint at the owner since which all changes are known, once it is set.
     package var checkpoint: String?
+    /// What an undo has left at the target.
+    package var leftCopy: LeftCopy?
 
-    package init(source: String, target: String, failover: FailoverRecord?, checkpoint: String?) {
+    package init(
+        source: String, target: String, failover: FailoverRecord?, checkpoint: String?, leftCopy: LeftCopy? = nil
+    ) {
         self.source = source
         self.target = target
         self.failover = failover
         self.checkpoint = checkpoint
+        self.leftCopy = leftCopy
     }
 }
 

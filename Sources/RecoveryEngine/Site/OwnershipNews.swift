@@ -7,7 +7,8 @@ extension Relationship {
         var record = OwnershipRecord(relationship: id, vmUUID: vmUUID, owner: owner, epoch: epoch, host: host)
         // Until the VM has been started, the checkpoint in the vault is still the former owner's.
         let tracked = owner == target && failover != nil ? CheckpointName.of(generation: "boot-\(epoch)") : checkpoint
-        record.origin = OwnershipOrigin(source: source, target: target, failover: failover, checkpoint: tracked)
+        record.origin = OwnershipOrigin(
+            source: source, target: target, failover: failover, checkpoint: tracked, leftCopy: leftCopy)
         return record
     }
 }
@@ -61,7 +62,7 @@ struct OwnershipNews {
         relationship.failover = failover
         relationship.checkpoint = checkpoint
         relationship.ranAtOwner = true
-        relationship.formerCopy = nil
+        (relationship.formerCopy, relationship.leftCopy) = (nil, failover == nil ? record.origin?.leftCopy : nil)
         for image in images {
             guard let top = image.chain.first,
                 let index = relationship.disks.firstIndex(where: { $0.target == image.target })

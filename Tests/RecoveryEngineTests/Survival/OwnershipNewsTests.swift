@@ -20,6 +20,7 @@ struct OwnershipNewsTests {
         [
             relationship.owner, "\(relationship.epoch)", relationship.state.rawValue, relationship.source,
             relationship.target, relationship.checkpoint ?? "", "\(String(describing: relationship.failover))",
+            "\(String(describing: relationship.leftCopy))",
             relationship.disks.map { "\($0.images.sorted { $0.key < $1.key })" }.joined(),
         ]
     }
@@ -35,11 +36,11 @@ struct OwnershipNewsTests {
     }
 
     enum Missed: String, CaseIterable, Sendable {
-        case plannedFailover, failoverByFence, failoverToOlderPoint, changePoint, undo
+        case plannedFailover, failoverByFence, failoverToOlderPoint, changePoint, undo, undoWithoutTarget
     }
 
     private func before(_ missed: Missed, _ rig: Rig) async throws {
-        guard missed == .changePoint || missed == .undo else { return }
+        guard [.changePoint, .undo, .undoWithoutTarget].contains(missed) else { return }
         try await rig.run(.unplannedFailover)
     }
 
@@ -50,6 +51,9 @@ struct OwnershipNewsTests {
         case .failoverToOlderPoint: try await rig.run(.unplannedFailover, "orders", ["point": "2"])
         case .changePoint: try await rig.run(.changePoint, "orders", ["point": "2"])
         case .undo: try await rig.run(.undo)
+        case .undoWithoutTarget:
+            rig.world.lose("b")
+            try await rig.run(.undo, "orders", ["target": "declared lost"])
         }
     }
 
@@ -69,10 +73,11 @@ struct OwnershipNewsTests {
         #expect(try await critical(copy) == 0)
 
         rig.world.bringBack("a")
+        rig.world.bringBack("b")
         rig.world.write("orders", at: owner, [7: 700])
         let engine = rig.engine(over: copy)
         let id = try await relationship(copy).id
-        if missed == .undo {
+        if missed == .undo || missed == .undoWithoutTarget {
             _ = try await engine.perform(.sync, on: id)
             #expect(try await rig.newestPoint(at: "b") == rig.disks(at: "a"))
         } else {
