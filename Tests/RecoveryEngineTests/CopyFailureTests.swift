@@ -32,6 +32,39 @@ struct CopyFailureTests {
         #expect(rig.world.domain("orders", at: "a")?.checkpoints.count == 1)
     }
 
+    @Test(
+        "A VM whose protection fails is its host's again, at once or when the host returns", arguments: [true, false])
+    func failedProtectionHandsTheVMBack(_ hostAnswers: Bool) async throws {
+        let rig = try await Rig()
+        let world = rig.world
+        if hostAnswers {
+            world.setFreeBlocks(2, at: "b")
+        } else {
+            world.state.withLock { $0.midTransfer = { world.lose("a") } }
+        }
+        _ = try await engineError { try await rig.protect() }
+        #expect(try await rig.relationship().state == .unprotected)
+        let id = try await rig.relationship().id
+        if !hostAnswers {
+            #expect(try await rig.relationship().untoldOwner == "a")
+            #expect(world.store(id, at: "a").ownership != nil)
+            world.bringBack("a")
+            try await SiteWatch(engine: rig.engine) { _ in }.look()
+            #expect(try await rig.relationship().untoldOwner == nil)
+        }
+        #expect(world.store(id, at: "a").ownership == nil, "its host lets anybody start it")
+        #expect(world.domain("orders", at: "a")?.definition.ownership == nil)
+        #expect(world.domain("orders", at: "a")?.autostart == true)
+        #expect(world.domain("orders", at: "a")?.checkpoints == [])
+
+        world.state.withLock { $0.midTransfer = nil }
+        world.setFreeBlocks(1000, at: "b")
+        world.startByHand("orders", at: "a")
+        try await rig.protect()
+        #expect(try await rig.newestPoint(at: "b") == rig.disks(at: "a"))
+        #expect(world.violations == [])
+    }
+
     @Test func sourceKilledInMidCopyIsComparedNextTime() async throws {
         let rig = try await Rig()
         try await rig.protect()

@@ -41,7 +41,7 @@ extension Job {
         }
         let words: [String]
         switch operation {
-        case .sync, .pause, .resume, .resync, .undo, .commit, .reverse, .unprotect: words = [operation.rawValue, vm]
+        case .sync, .pause, .resume, .resync, .commit, .reverse, .unprotect: words = [operation.rawValue, vm]
         case .pauseResync: words = ["pause", vm]
         case .cancelResync: words = ["resync", vm, "--cancel"]
         case .changePoint: words = ["change-point", vm] + take([("point", "--point", "")])
@@ -52,6 +52,9 @@ extension Job {
             words =
                 ["failover", vm, source == "fence" ? "--fence" : "--declared-lost"]
                 + take([("point", "--point", ""), ("shutdown_limit", "--shutdown-limit", "s")])
+        case .undo:
+            let target = left.removeValue(forKey: "target")
+            words = ["undo", vm] + (target.map { [$0 == "fence" ? "--fence" : "--declared-lost"] } ?? [])
         case .testFailover:
             // A test that ends with its script is that script's.
             guard left.removeValue(forKey: "keep") == "true" else { return nil }

@@ -190,6 +190,7 @@ struct HostVisit: Sendable {
         try await agent.forgetOwnership(relationship: relationship.id)
         if let domain {
             try await hypervisor.endBackup(uuid: domain.uuid)
+            try await hypervisor.discardCheckpoints(uuid: domain.uuid, keeping: nil)
             try await hypervisor.removeOwnership(uuid: domain.uuid)
             if relationship.autostart == true { try await hypervisor.setAutostart(uuid: domain.uuid, true) }
         }

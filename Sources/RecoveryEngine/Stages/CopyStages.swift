@@ -149,7 +149,7 @@ extension JobDriver {
             try await begin(since: since)
         } catch let error as HypervisorError where error.code == .checkpointUnusable && since != nil {
             // QEMU was killed and the bitmap with it: find the changes by comparing instead.
-            try await discardCheckpoints(hypervisor, keeping: nil)
+            try await hypervisor.discardCheckpoints(uuid: relationship.vmUUID, keeping: nil)
             since = nil
             at = now
             try await begin(since: nil)
@@ -315,23 +315,9 @@ extension JobDriver {
         if let hypervisor = try await hosts.reachableHypervisor(relationship.source),
             let domain = try await hypervisor.domain(uuid: relationship.vmUUID), domain.power.isActive
         {
-            try await discardCheckpoints(hypervisor, keeping: relationship.checkpoint)
+            try await hypervisor.discardCheckpoints(uuid: relationship.vmUUID, keeping: relationship.checkpoint)
         }
         try await keepPolicyPoints()
-    }
-
-    /// Ends our checkpoints other than `kept`, with their bitmaps: also those that a killed QEMU left broken in the file,
-    /// because a broken bitmap would keep its name taken.
-    func discardCheckpoints(_ hypervisor: any Hypervisor, keeping kept: String?) async throws {
-        for name in try await hypervisor.checkpoints(uuid: relationship.vmUUID)
-        where CheckpointName.isOurs(name) && name != kept {
-            do {
-                try await hypervisor.deleteCheckpoint(
-                    uuid: relationship.vmUUID, name: name, metadataOnly: false)
-            } catch let error as HypervisorError where [.checkpointUnusable, .unsupported].contains(error.code) {
-                try await hypervisor.deleteCheckpoint(uuid: relationship.vmUUID, name: name, metadataOnly: true)
-            }
-        }
     }
 
     private func keepPolicyPoints() async throws {

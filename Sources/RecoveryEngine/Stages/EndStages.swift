@@ -9,21 +9,7 @@ extension JobDriver {
     func release() async throws {
         let owner = relationship.owner
         let other = owner == relationship.source ? relationship.target : relationship.source
-        // The VM is its host's again: it starts when the host says so, and with the host if it did before. The host's record
-        // goes first: with one, it must not start by itself.
-        let ownersAgent = try await hosts.reachableAgent(owner)
-        var isTold = ownersAgent != nil
-        try await ownersAgent?.forgetOwnership(relationship: relationship.id)
-        let ownersHypervisor = try await hosts.reachableHypervisor(owner)
-        if ownersHypervisor == nil { isTold = false }
-        if let hypervisor = ownersHypervisor, try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
-            try await hypervisor.endBackup(uuid: relationship.vmUUID)
-            try await discardCheckpoints(hypervisor, keeping: nil)
-            try await hypervisor.removeOwnership(uuid: relationship.vmUUID)
-            if relationship.autostart == true, ownersAgent != nil {
-                try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
-            }
-        }
+        let isTold = try await handBack(to: owner)
         if other == relationship.target, try await hosts.reachableHypervisor(other) != nil,
             try await hosts.reachableAgent(other) != nil
         {
@@ -79,6 +65,36 @@ extension JobDriver {
         }
     }
 
+    /// Makes the VM its host's again: it starts when the host says so, and with the host if it did before.
+    ///
+    /// The host's record goes first: with one, it must not start by itself.
+    ///
+    /// - Returns: false when the host did not answer, and is to be told when it returns.
+    private func handBack(to owner: String) async throws -> Bool {
+        let agent = try await hosts.reachableAgent(owner)
+        try await agent?.forgetOwnership(relationship: relationship.id)
+        guard let hypervisor = try await hosts.reachableHypervisor(owner) else { return false }
+        if try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
+            try await hypervisor.endBackup(uuid: relationship.vmUUID)
+            try await hypervisor.discardCheckpoints(uuid: relationship.vmUUID, keeping: nil)
+            try await hypervisor.removeOwnership(uuid: relationship.vmUUID)
+            if relationship.autostart == true, agent != nil {
+                try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
+            }
+        }
+        return agent != nil
+    }
+
+    /// The VM is not protected after all: its host, which has learnt that it is, is told so.
+    private func leaveUnprotected() async throws {
+        let owner = relationship.owner
+        let isTold = (try? await handBack(to: owner)) ?? false
+        try await record { _, relationship, _ in
+            relationship.untoldOwner = isTold ? nil : owner
+            if isTold { relationship.autostart = nil }
+        }
+    }
+
     /// Whether the former owner was declared lost and cannot be seen to be off: it may return running after protection has
     /// ended, and is watched for.
     private func formerOwnerIsUnseen(_ other: String) async throws -> Bool {
@@ -112,6 +128,7 @@ extension JobDriver {
             }
         }
         if job.operation == .testFailover { try? await removeTest() }
+        if job.operation == .protect, job.origin == .unprotected { try? await leaveUnprotected() }
     }
 
     private func checkSourceOwns() async throws {
