@@ -117,7 +117,8 @@ struct DeclarationTests {
         // The Lua host.
         "argument", "undefined", "cancelled", "timeout", "size", "host", "not-granted",
         // The engine.
-        "refused", "busy", "unknown", "invalid", "unreachable", "source-not-down", "target-not-down", "shutdown-timed-out", "failed",
+        "refused", "busy", "unknown", "invalid", "unreachable", "source-not-down", "target-not-down",
+        "shutdown-timed-out", "failed",
         // The vault.
         "locked",
         // Functions of the API themselves.
