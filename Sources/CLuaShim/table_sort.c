@@ -1,6 +1,6 @@
 // table.sort. Lua's own takes the time for its pivot where a list is uneven, so the calls of an order function differ from
 // run to run; it cannot be stopped; and it may run for hours on a list that was made for it. This one merges: the same
-// comparisons in every run, n log n of them at most, and items that are equal stay as they stood.
+// comparisons in every run, about n log n of them, and items that are equal stay as they stood.
 #include "internal.h"
 
 enum {

@@ -53,6 +53,7 @@ struct CopyFailureTests {
             #expect(try await rig.relationship().untoldOwner == nil)
         }
         #expect(world.store(id, at: "a").ownership == nil, "its host lets anybody start it")
+        #expect(world.store(id, at: "b").ownership == nil, "so does the other")
         #expect(world.domain("orders", at: "a")?.definition.ownership == nil)
         #expect(world.domain("orders", at: "a")?.autostart == true)
         #expect(world.domain("orders", at: "a")?.checkpoints == [])
@@ -63,6 +64,35 @@ struct CopyFailureTests {
         try await rig.protect()
         #expect(try await rig.newestPoint(at: "b") == rig.disks(at: "a"))
         #expect(world.violations == [])
+    }
+
+    /// The engine dies while it undoes what a protection that fails has prepared: the next one leaves the VM protected, or not.
+    @Test func deathWhileAFailedProtectionIsUndone() async throws {
+        for place in CrashTests.Place.allCases {
+            var deaths = 0
+            while true {
+                let rig = try await Rig()
+                let world = rig.world
+                world.state.withLock { $0.midTransfer = { world.setFreeBlocks(0, at: "b") } }
+                let fuse = Fuse(place.mode(deaths + 1))
+                _ = try? await rig.protect(by: rig.engine("dies", fuse: fuse))
+                guard fuse.wentOff else { break }
+                deaths += 1
+                world.state.withLock { $0.midTransfer = nil }
+                world.setFreeBlocks(1000, at: "b")
+                _ = try await rig.engine("next").recoverOpenJobs()
+                let found = try await rig.vault.read {
+                    try $0.object(Relationship.self, named: "orders", parent: nil)?.value
+                }
+                guard let now = found else { continue }
+                let isProtected = now.state == .protected
+                let record = world.store(now.id, at: "a").ownership
+                #expect((record != nil) == isProtected, "death \(deaths) \(place)")
+                #expect(world.domain("orders", at: "a")?.autostart != isProtected, "death \(deaths) \(place)")
+                #expect(world.violations == [])
+            }
+            #expect(deaths > 5, "\(place)")
+        }
     }
 
     @Test func sourceKilledInMidCopyIsComparedNextTime() async throws {

@@ -177,6 +177,21 @@ struct UndoWithoutTargetTests {
         #expect(rig.world.power("orders", at: "a") == .running)
     }
 
+    /// What the copy wrote may still be wanted: the end of protection throws it away only once it has been ended by hand.
+    @Test func copyThatIsSuspendedIsNotThrownAwayByTheEndOfProtection() async throws {
+        let rig = try await rig(runsOn: true)
+        try await rig.run(.undo, "orders", declared)
+        rig.world.bringBack("b")
+        _ = try await watch(rig)
+        let error = try await engineError { try await rig.run(.unprotect) }
+        #expect(error.rule == "one-writable-copy" && error.hint?.contains("Keep its disks") == true)
+        #expect(rig.world.domain("orders", at: "b") != nil)
+        rig.world.kill("orders", at: "b")
+        try await rig.run(.unprotect)
+        #expect(rig.world.domain("orders", at: "b") == nil)
+        #expect(rig.world.power("orders", at: "a") == .running)
+    }
+
     /// Wherever the engine dies, the next one makes the same of it.
     @Test func everyDeathEndsAsIfNothingHadHappened() async throws {
         func ended(_ rig: Rig) async throws -> Outcome {

@@ -13,6 +13,19 @@ struct SequenceFindingsTests {
         try #require(await #expect(throws: EngineError.self) { try await body() })
     }
 
+    /// Plays on two sites, at one of which the VM is protected, and asks whether all was as it must be at each step.
+    private func play(
+        writesPerSecond: Double = 10, points: Int = 2, _ body: @escaping @Sendable (Rig) async throws -> Void
+    ) async throws {
+        let rig = try Rig(writesPerSecond: writesPerSecond)
+        try await rig.world.run {
+            try await rig.setUp(points: points)
+            try await rig.protect()
+            try await body(rig)
+        }
+        #expect(rig.world.violations == [])
+    }
+
     @Test("A protection that a rule forbids leaves nothing in the vault", arguments: ["a", "b"])
     func refusedProtection(lost: String) async throws {
         let rig = try Rig()
@@ -28,10 +41,7 @@ struct SequenceFindingsTests {
 
     @Test("A disk that was grown is replicated once the VM has been unprotected and is protected again")
     func grownDisk() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             try rig.world.resize("orders", at: "a", to: 20 << 30)
             let error = try await refusal { try await rig.cycle() }
             #expect(error.hint?.contains("unprotect and protect it again") == true)
@@ -40,15 +50,11 @@ struct SequenceFindingsTests {
             #expect(try await rig.relationship().disks.map(\.size) == [20 << 30])
             try await rig.cycle()
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("An undo that had undefined the VM before it was interrupted is driven to its end")
     func interruptedUndo() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             try await rig.perform(.plannedFailover)
             var lost = Fault(.losesAnswer, call: "hypervisor.undefine", host: "b")
             lost.times = 1
@@ -59,16 +65,12 @@ struct SequenceFindingsTests {
             #expect(try await rig.relationship().state == .protected)
             #expect(rig.world.running("orders") == ["a"])
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test(
         "A source that somebody starts before its host knows of the failover is held still, not run beside the target")
     func startedMeanwhile() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             // Ownership is the target's by the vault's word; the hosts do not know it yet.
             var broken = Fault(.fails, call: "agent.record-ownership", host: "b")
             broken.times = 1
@@ -81,15 +83,11 @@ struct SequenceFindingsTests {
             #expect(rig.world.power("orders", at: "a") == .paused)
             #expect(try await rig.relationship().formerCopy?.state == .suspended)
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("Points that could not be removed when protection ended are removed before the next first copy")
     func leftoverPoints() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             try await rig.cycle()
             rig.world.lose(host: "b")
             try await rig.perform(.unprotect)
@@ -98,15 +96,11 @@ struct SequenceFindingsTests {
             let id = try await rig.relationship().id
             #expect(rig.world.look { $0.hosts["b"]?.stores[id]?.layers.count } == 1)
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("A copy that comes back running is suspended, also while an operation on the VM waits")
     func cameBackMeanwhile() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             rig.world.cutOff(site: "a")
             var broken = Fault(.fails, call: "hypervisor.define", host: "b")
             broken.times = 1
@@ -121,7 +115,6 @@ struct SequenceFindingsTests {
             #expect(rig.world.running("orders") == ["b"])
             rig.world.checkAlone()
         }
-        #expect(rig.world.violations == [])
     }
 
     /// One call to a host that fails once.
@@ -133,10 +126,7 @@ struct SequenceFindingsTests {
 
     @Test("Nobody starts the source of an undo while the copy at the target still runs")
     func startedDuringAnUndo() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             try await rig.perform(.plannedFailover)
             fail("hypervisor.destroy", at: "b", in: rig)
             await #expect(throws: EngineError.self) { try await rig.perform(.undo) }
@@ -145,15 +135,11 @@ struct SequenceFindingsTests {
             try await rig.perform(.undo)
             #expect(rig.world.running("orders") == ["a"])
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("An undo that stands is ended by a failover, which starts the VM from a point and not from what was given up")
     func failoverOfAnUndo() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             let declared = ["source": "declared lost"]
             try await rig.perform(.unplannedFailover, "orders", declared)
             fail("hypervisor.destroy", at: "b", in: rig)
@@ -166,15 +152,11 @@ struct SequenceFindingsTests {
             let epoch = try await rig.relationship().epoch
             #expect(rig.world.look { $0.hosts["b"]?.stores[id]?.boots.keys.sorted() } == [epoch])
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("An undo that was ended by a failover which fails leaves a source that can be started")
     func failedFailoverOfAnUndo() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             try await rig.perform(.unplannedFailover)
             fail("hypervisor.destroy", at: "b", in: rig)
             await #expect(throws: EngineError.self) { try await rig.perform(.undo) }
@@ -185,15 +167,11 @@ struct SequenceFindingsTests {
             #expect(try rig.world.startByHand("orders", at: "a", hook: true))
             try await rig.cycle()
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("The definition that a VM had at the target before is not started between the claim and its own")
     func formerDefinition() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             try await rig.perform(.plannedFailover)
             try await rig.perform(.commit)
             try await rig.perform(.unprotect)
@@ -207,15 +185,11 @@ struct SequenceFindingsTests {
             try await rig.perform(.plannedFailover)
             #expect(rig.world.running("orders") == ["a"])
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("A VM that somebody starts at the target while its definition is under way is the failover's own")
     func startedDuringDefine() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             // The mark is written, and the engine hears that it is not.
             var lost = Fault(.losesAnswer, call: "hypervisor.set-ownership", host: "b")
             lost.times = 1
@@ -227,15 +201,11 @@ struct SequenceFindingsTests {
             try await rig.perform(.commit)
             try await rig.perform(.reverse)
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("A VM that somebody starts at the target just before the failover does is compared whole on its way back")
     func startedBeforeTheFailover() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             fail("hypervisor.networks", at: "b", in: rig)
             await #expect(throws: EngineError.self) { try await rig.perform(.plannedFailover) }
             #expect(try rig.world.startByHand("orders", at: "b", hook: true))
@@ -245,15 +215,11 @@ struct SequenceFindingsTests {
             try await rig.perform(.commit)
             try await rig.perform(.reverse)
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("A copy that was declared lost and runs on is held still also after protection has ended")
     func unseenCopy() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             rig.world.cutOff(site: "a")
             try await rig.perform(.unplannedFailover, "orders", ["source": "declared lost"])
             try await rig.perform(.commit)
@@ -264,15 +230,12 @@ struct SequenceFindingsTests {
             #expect(rig.world.running("orders") == ["b"])
             rig.world.checkAlone()
         }
-        #expect(rig.world.violations == [])
     }
 
+    /// Each point is compared with what its source held.
     @Test("A reversal compares where the target had lost its newest point: no map says what that held")
     func lostNewestPoint() async throws {
-        let rig = try Rig(writesPerSecond: 0)
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play(writesPerSecond: 0) { rig in
             try rig.world.write("orders", at: "a", offset: 1 << 30, length: 64 << 10)
             try await rig.cycle()
             let id = try await rig.relationship().id
@@ -283,16 +246,11 @@ struct SequenceFindingsTests {
             try await rig.perform(.reverse)
             #expect(try await rig.relationship().state == .protected)
         }
-        // Each point is compared with what its source held.
-        #expect(rig.world.violations == [])
     }
 
     @Test("A VM is not protected towards a host where a copy of the time before is still active")
     func formerCopyAtTheTarget() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             rig.world.cutOff(site: "a")
             try await rig.perform(.unplannedFailover, "orders", ["source": "declared lost"])
             rig.world.restore(site: "a")
@@ -308,15 +266,11 @@ struct SequenceFindingsTests {
             try await rig.perform(.unplannedFailover)
             #expect(rig.world.running("orders") == ["a"])
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("An owner that was away when protection ended is told when it is back, and its VM can be started there")
     func untoldOwner() async throws {
-        let rig = try Rig()
-        try await rig.world.run {
-            try await rig.setUp()
-            try await rig.protect()
+        try await play { rig in
             rig.world.lose(host: "a")
             try await rig.perform(.unprotect)
             rig.world.restore(host: "a")
@@ -328,7 +282,6 @@ struct SequenceFindingsTests {
             try await rig.protect()
             #expect(try await rig.relationship().state == .protected)
         }
-        #expect(rig.world.violations == [])
     }
 
     @Test("The vault lists no point that is gone, also when nobody heard of its end")

@@ -78,8 +78,11 @@ package struct HostFailover: Sendable {
         let networks = try await networks(of: definition, site, host: host, given)
         var record: OwnershipRecord
         if let present, present.owner == host, present.claim != nil {
-            // Once more: the host may have been down since, and the operator's word is given anew.
+            // Once more: the host may have been down since, and its VM may have been started at the source meanwhile.
             record = present
+            if try await hypervisor.domain(uuid: manifest.vmUUID)?.power.isActive != true {
+                record.claim?.verdict = try await verdict(source, vm, manifest.vmUUID, site, host: host)
+            }
             try await agent.recordOwnership(record)
         } else {
             let verdict = try await verdict(source, vm, manifest.vmUUID, site, host: host)

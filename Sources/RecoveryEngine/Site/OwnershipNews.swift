@@ -34,6 +34,7 @@ struct OwnershipNews {
     init?(_ record: OwnershipRecord, over relationship: Relationship) {
         self.record = record
         if let claim = record.claim {
+            guard record.owner == relationship.target else { return nil }
             kind = .hostFailover
             failover = FailoverRecord(
                 planned: false, generation: claim.generation, sourceVerdict: claim.verdict, at: claim.at,

@@ -57,6 +57,7 @@ extension JobDriver {
             relationship.checkpoint = nil
             relationship.failover = nil
             if untold == nil { relationship.autostart = nil }
+            (relationship.startOwedAt, relationship.ranAtOwner) = (nil, nil)
             (relationship.untoldOwner, relationship.formerCopy) = (untold, nil)
             (relationship.unseenCopy, relationship.leftCopy) = (unseen, nil)
             // Where it runs now is where it would be protected from again.
@@ -72,6 +73,8 @@ extension JobDriver {
     /// - Returns: false when the host did not answer, and is to be told when it returns.
     private func handBack(to owner: String) async throws -> Bool {
         let agent = try await hosts.reachableAgent(owner)
+        // A record of a later ownership is not this vault's to remove.
+        if agent != nil { try await checkOwnership(of: owner) }
         try await agent?.forgetOwnership(relationship: relationship.id)
         guard let hypervisor = try await hosts.reachableHypervisor(owner) else { return false }
         if try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
@@ -85,10 +88,17 @@ extension JobDriver {
         return agent != nil
     }
 
-    /// The VM is not protected after all: its host, which has learnt that it is, is told so.
+    /// The VM is not protected after all: its hosts, which have learnt that it is, are told so.
     private func leaveUnprotected() async throws {
         let owner = relationship.owner
+        // What was prepared is undone here: an engine that takes the job up before it has ended prepares anew.
+        try await record { job, _, _ in
+            for index in job.stages.indices where job.stages[index].name == StageName.prepare.rawValue {
+                job.stages[index].state = .pending
+            }
+        }
         let isTold = (try? await handBack(to: owner)) ?? false
+        try? await hosts.reachableAgent(relationship.target)?.forgetOwnership(relationship: relationship.id)
         try await record { _, relationship, _ in
             relationship.untoldOwner = isTold ? nil : owner
             if isTold { relationship.autostart = nil }

@@ -155,6 +155,9 @@ package enum Guards {
             return RuleBook.sourceNotIntact
         case .protect, .sync, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo, .reverse:
             return facts.runningAt?.contains(relationship.standby) == true ? RuleBook.oneWritableCopy : nil
+        case .unprotect where relationship.leftCopy != nil:
+            // It would be thrown away with what it wrote, which somebody may still want to save.
+            return facts.runningAt?.contains(relationship.standby) == true ? RuleBook.oneWritableCopy : nil
         case .testFailover:
             guard let network = facts.testNetwork, network.isProduction else { return nil }
             if !network.isForced { return RuleBook.testOutsideProduction }

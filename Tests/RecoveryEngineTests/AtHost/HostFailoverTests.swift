@@ -213,6 +213,22 @@ struct HostFailoverTests {
         #expect(try await rig.newestPoint(at: "a")?["vda"]?[7] == 700)
     }
 
+    @Test("Given again, it asks anew whether the source runs, unless the VM runs here")
+    func againBesideARunningSource() async throws {
+        let rig = try await lost()
+        try await run(rig)
+        #expect(
+            try await failover(rig, runsAtSource: true)
+                .run(vm: "orders", source: .declaredLost, point: "latest", networks: [:]).runs)
+        rig.world.shutDownInside("orders", at: "b")
+        let error = try await engineError {
+            _ = try await failover(rig, runsAtSource: true)
+                .run(vm: "orders", source: .declaredLost, point: "latest", networks: [:])
+        }
+        #expect(error.rule == "source-must-be-down")
+        #expect(rig.world.power("orders", at: "b") == .off)
+    }
+
     /// A bitmap that the file kept, of a VM that was started paused, never ran, and was undefined.
     @Test("A bitmap that holds the checkpoint's name is no end: another name is taken")
     func nameIsTaken() async throws {

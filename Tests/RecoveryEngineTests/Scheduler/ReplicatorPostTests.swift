@@ -5,7 +5,7 @@ import VaultStore
 
 @testable import RecoveryEngine
 
-@Suite("One replicator for a vault")
+@Suite("One replicator for a vault", .timeLimit(.minutes(5)))
 struct ReplicatorPostTests {
     /// A post whose work lasts until it is told to end.
     private final class Shift: Sendable {
