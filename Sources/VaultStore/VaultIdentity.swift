@@ -87,12 +87,15 @@ extension Vault {
 
 extension Vault {
     /// Writes into the vault that another copy of it has been promoted, and returns the error that says so.
-    package func standBack(for epoch: Int, as promotion: PromotionMark?, path: String? = nil) async throws -> VaultError
-    {
+    package func standBack(
+        _ refused: VaultIdentity, for epoch: Int, as promotion: PromotionMark?, path: String? = nil
+    ) async throws -> VaultError {
         try await write { vault in
             guard var stored = try vault.object(VaultIdentity.self, named: VaultIdentity.onlyName, parent: nil) else {
                 return
             }
+            // A refusal that comes late says nothing of a copy that was promoted meanwhile.
+            guard stored.value.epoch == refused.epoch, stored.value.promotion == refused.promotion else { return }
             (stored.value.supersededBy, stored.value.supersededAs) = (epoch, promotion)
             try vault.update(stored)
         }

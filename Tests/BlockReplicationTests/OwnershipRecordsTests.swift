@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import SiteModel
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import BlockReplication
@@ -9,9 +10,9 @@ import Testing
 @Suite("The records of who may write which VM, and more than one process at them")
 struct OwnershipRecordsTests {
     private func withStore(_ body: (String) async throws -> Void) async throws {
-        let store = "/tmp/perilune-records-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: store) }
-        try await body(store)
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        try await body(scratch.path)
     }
 
     private func record(epoch: Int, owner: String) -> OwnershipRecord {
@@ -20,9 +21,14 @@ struct OwnershipRecordsTests {
 
     /// Stands for another process: a lock of its own on the same file.
     private func locked(_ store: String) throws -> CInt {
-        let descriptor = open("\(store)/ownership/.lock", O_RDWR | O_CREAT, 0o600)
+        let descriptor = open("\(store)/ownership/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         try #require(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
         return descriptor
+    }
+
+    private func letGo(_ descriptor: CInt) {
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
     }
 
     /// The agent is writing that another host owns the VM, when an operator says that this one owns all that it did.
@@ -32,19 +38,21 @@ struct OwnershipRecordsTests {
             // A boot: what was confirmed before is not any more.
             try OwnershipRecords(store: store, runtime: store + "/before").write(record(epoch: 1, owner: "a"))
             let agent = try locked(store)
-            let ended = DispatchSemaphore(value: 0)
+            let (begun, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
             let answer = Mutex<[OwnershipRecord]?>(nil)
             Thread.detachNewThread {
+                begun.signal()
                 let said = try? OwnershipRecords.confirmAlone(
                     store: store, runtime: store + "/now", at: Timestamp(milliseconds: 7))
                 answer.withLock { $0 = said }
                 ended.signal()
             }
+            await onThread { begun.wait() }
             let early = await onThread { ended.wait(timeout: .now() + 0.5) }
             #expect(early == .timedOut, "it did not wait for the other process")
             let later = record(epoch: 2, owner: "b")
             try JSONEncoder().encode(later).write(to: URL(filePath: "\(store)/ownership/orders.json"))
-            close(agent)
+            letGo(agent)
             if early == .timedOut { #expect(await onThread { ended.wait(timeout: .now() + 20) } == .success) }
             #expect(answer.withLock { $0 } == [])
             let records = OwnershipRecords(reading: store, runtime: store + "/now")
@@ -59,16 +67,18 @@ struct OwnershipRecordsTests {
             let records = try OwnershipRecords(store: store, runtime: nil)
             try records.write(record(epoch: 1, owner: "a"))
             let other = try locked(store)
-            let ended = DispatchSemaphore(value: 0)
+            let (begun, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
             let later = record(epoch: 2, owner: "b")
             Thread.detachNewThread {
+                begun.signal()
                 if removes { try? records.remove("orders") } else { try? records.write(later) }
                 ended.signal()
             }
+            await onThread { begun.wait() }
             #expect(await onThread { ended.wait(timeout: .now() + 0.3) } == .timedOut)
             // libvirt's hook reads them all the same: it must never wait.
             #expect(try OwnershipRecords(reading: store, runtime: store).read("orders")?.epoch == 1)
-            close(other)
+            letGo(other)
             #expect(await onThread { ended.wait(timeout: .now() + 20) } == .success)
             #expect(try records.read("orders") == (removes ? nil : later))
         }
@@ -79,7 +89,7 @@ struct OwnershipRecordsTests {
         try await withStore { store in
             _ = try OwnershipRecords(store: store, runtime: nil)
             let other = try locked(store)
-            defer { close(other) }
+            defer { letGo(other) }
             let error = #expect(throws: ReplicationError.self) {
                 _ = try RecordsLock("\(store)/ownership/.lock", patience: 0.05)
             }

@@ -50,25 +50,25 @@ package struct HostDirectory: Sendable {
 
     /// Tells the agent which copy of the vault asks; one that has been superseded learns of it here, and stands back.
     private func present(to agent: any Agent) async throws {
-        guard let standing = try await vault.identity()?.standing else { return }
-        try await obeyed { try await agent.attend(standing) }
+        guard let identity = try await vault.identity() else { return }
+        try await obeyed(as: identity) { try await agent.attend(identity.standing) }
     }
 
     /// Writes a record of ownership at a host, in this vault's name: a host that obeys another copy of it takes none.
     func record(_ record: OwnershipRecord, at agent: any Agent) async throws {
-        var record = record
-        record.vault = try await vault.identity()?.standing
-        let named = record
-        try await obeyed { try await agent.recordOwnership(named) }
+        guard let identity = try await vault.identity() else { return try await agent.recordOwnership(record) }
+        var named = record
+        named.vault = identity.standing
+        try await obeyed(as: identity) { [named] in try await agent.recordOwnership(named) }
     }
 
     /// Runs what an agent refuses to a copy of the vault that another was promoted over: then this one stands back.
-    private func obeyed(_ body: () async throws -> Void) async throws {
+    private func obeyed(as identity: VaultIdentity, _ body: () async throws -> Void) async throws {
         do {
             try await body()
         } catch let error as ReplicationError {
             guard let (epoch, promotion) = error.obeyed else { throw error }
-            throw try await vault.standBack(for: epoch, as: promotion)
+            throw try await vault.standBack(identity, for: epoch, as: promotion)
         }
     }
 }

@@ -57,7 +57,7 @@ package actor VaultShipper {
         let isNews = shipped.map { $0 != (changes, place) } ?? true
         switch place {
         case .file(let path): try await ship(to: path, identity, isNews)
-        case .host(let id): try await ship(to: id, identity.standing, isNews)
+        case .host(let id): try await ship(toHost: id, identity, isNews)
         }
         shipped = (changes, place)
         VaultAge.mark(vault.path)
@@ -71,7 +71,7 @@ package actor VaultShipper {
                     hint: "name another second place: perilune vault ship --to")
             }
             guard there.standing.admits(identity.standing) else {
-                throw try await vault.standBack(for: there.epoch, as: there.promotion, path: vault.path)
+                throw try await vault.standBack(identity, for: there.epoch, as: there.promotion, path: vault.path)
             }
         } else if !isNews {
             return try await vault.copy(to: path)
@@ -79,7 +79,8 @@ package actor VaultShipper {
         if isNews { try await vault.copy(to: path) }
     }
 
-    private func ship(to id: String, _ standing: VaultStanding, _ isNews: Bool) async throws {
+    private func ship(toHost id: String, _ identity: VaultIdentity, _ isNews: Bool) async throws {
+        let standing = identity.standing
         guard let host = try await vault.read({ try $0.object(SiteModel.Host.self, id: id)?.value }) else {
             throw EngineError(
                 .unknown, "the second place of the vault, host \(id), is not in it",
@@ -106,7 +107,7 @@ package actor VaultShipper {
             }
         } catch let error as ReplicationError {
             guard let (epoch, promotion) = error.obeyed else { throw error }
-            throw try await vault.standBack(for: epoch, as: promotion, path: vault.path)
+            throw try await vault.standBack(identity, for: epoch, as: promotion, path: vault.path)
         }
     }
 }

@@ -116,6 +116,15 @@ struct PromotionTests {
         #expect(there?.epoch == 2 && there?.vault == standing)
     }
 
+    @Test("A refusal that arrives once the copy has been promoted does not put it down")
+    func lateRefusal() async throws {
+        let (rig, one, _) = try await copies()
+        let before = try #require(try await one.identity())
+        _ = try await promote(one, "alpha:/one", rig)
+        _ = try await one.standBack(before, for: 2, as: nil)
+        #expect(try await one.identity()?.supersededBy == nil)
+    }
+
     @Test("Promoted once more, the copy that was refused takes the other's place everywhere")
     func overruled() async throws {
         let (rig, one, two) = try await copies()
