@@ -34,6 +34,8 @@ extension Play {
         var way: [String] = []
         for _ in 1...16 {
             guard let relationship = try await relationship(vm) else { return }
+            // A failover that was taken up only now may have fenced a host: an operator brings it back.
+            for host in site.hosts { world.restore(host: host) }
             // A copy that came back running on an ownership that has ended: an operator saves what it holds and ends it.
             for host in site.hosts where host != relationship.owner { try? world.kill(vm, at: host) }
             if vm == RandomSite.managementVM, relationship.activeJob == nil {
