@@ -23,6 +23,16 @@ package struct AgentCheck: Codable, Hashable, Sendable {
         self.programs = programs
         self.endpoints = endpoints
     }
+
+    /// Refuses more questions than one call may ask.
+    package func requireLimits() throws(ReplicationError) {
+        guard images.count <= Self.imageLimit, programs.count <= Self.programLimit,
+            endpoints.count <= Self.endpointLimit
+        else {
+            throw ReplicationError(
+                .invalidArgument, "too many questions in one check", hint: "ask in several calls")
+        }
+    }
 }
 
 /// What the host is like; lists are in the order of the questions.

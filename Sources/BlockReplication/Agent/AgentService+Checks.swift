@@ -3,12 +3,7 @@ import SiteModel
 
 extension AgentService {
     package func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
-        guard request.images.count <= AgentCheck.imageLimit, request.programs.count <= AgentCheck.programLimit,
-            request.endpoints.count <= AgentCheck.endpointLimit
-        else {
-            throw ReplicationError(
-                .invalidArgument, "too many questions in one check", hint: "ask in several calls")
-        }
+        try request.requireLimits()
         let (store, identity, address) = (store, storeID, dataAddress)
         let (libvirtRoot, runtime) = (libvirtRoot, runtime)
         var answer = try await onThread("agent-check") {

@@ -14,22 +14,7 @@ extension RecoveryEngine {
             return Self.spent(over, { ($0.startedAt, $0.id) }, now, days: limits.days, count: limits.runs)
                 .map(\.id).filter { !asked.contains($0) }
         }
-        var count = 0
-        for part in spent.parts(of: Self.atOnce) {
-            count += try await vault.write { vault in
-                var removed = 0
-                for id in part {
-                    guard let run = try vault.object(Run.self, id: id) else { continue }
-                    let lease = Self.runLeaseName(id)
-                    if let held = try vault.lease(lease), now < held.expiresAt { continue }
-                    try vault.delete(run)
-                    try vault.forgetLease(lease, now: now)
-                    removed += 1
-                }
-                return removed
-            }
-        }
-        return count
+        return try await remove(Run.self, spent, lease: Self.runLeaseName)
     }
 
     /// Prunes runs of plans with their steps.

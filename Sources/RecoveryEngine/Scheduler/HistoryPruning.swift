@@ -33,17 +33,26 @@ extension RecoveryEngine {
             JobSelection(now: now, limits: limits, named: named)
                 .spent(try vault.objects(Job.self, parent: relationship).map(\.value))
         }
+        return try await remove(Job.self, spent, lease: Self.leaseName) { $0.state.isOpen }
+    }
+
+    /// Removes objects with their leases, and returns how many went.
+    ///
+    /// Another engine may have been here, and whoever ended one may not have let it go yet: what is kept, or held, stays.
+    func remove<Object: SiteObject>(
+        _ type: Object.Type, _ ids: [String], lease: @escaping @Sendable (String) -> String,
+        keeping isKept: @escaping @Sendable (Object) -> Bool = { _ in false }
+    ) async throws -> Int {
+        let now = dependencies.clock.now
         var count = 0
-        for part in spent.parts(of: Self.atOnce) {
+        for part in ids.parts(of: Self.atOnce) {
             count += try await vault.write { vault in
                 var removed = 0
                 for id in part {
-                    // Another engine may have been here, and whoever ended the job may not have let it go yet.
-                    guard let job = try vault.object(Job.self, id: id), !job.value.state.isOpen else { continue }
-                    let lease = Self.leaseName(id)
-                    if let held = try vault.lease(lease), now < held.expiresAt { continue }
-                    try vault.delete(job)
-                    try vault.forgetLease(lease, now: now)
+                    guard let object = try vault.object(type, id: id), !isKept(object.value) else { continue }
+                    if let held = try vault.lease(lease(id)), now < held.expiresAt { continue }
+                    try vault.delete(object)
+                    try vault.forgetLease(lease(id), now: now)
                     removed += 1
                 }
                 return removed

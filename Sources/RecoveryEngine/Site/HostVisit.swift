@@ -183,16 +183,14 @@ struct HostVisit: Sendable {
         _ relationship: Relationship, _ standing: OwnershipStanding?, _ domain: Domain?
     ) async throws {
         guard relationship.untoldOwner == host.id, let agent else { return }
-        if let record = standing?.record, record.epoch > relationship.epoch {
+        if let record = standing?.record, record.epoch > relationship.epoch || record.owner != host.id {
             return try await vaultIsBehind(relationship, epoch: record.epoch)
         }
         guard try await stillSo(relationship) else { return }
         try await agent.forgetOwnership(relationship: relationship.id)
         if let domain {
-            try await hypervisor.endBackup(uuid: domain.uuid)
-            try await hypervisor.discardCheckpoints(uuid: domain.uuid, keeping: nil)
-            try await hypervisor.removeOwnership(uuid: domain.uuid)
-            if relationship.autostart == true { try await hypervisor.setAutostart(uuid: domain.uuid, true) }
+            try await hypervisor.endProtection(
+                of: domain.uuid, relationship: relationship.id, startsWithHost: relationship.autostart == true)
         }
         try await keep(relationship) { ($0.untoldOwner, $0.autostart) = (nil, nil) }
     }

@@ -29,8 +29,10 @@ struct OwnershipNews {
     var failover: FailoverRecord?
     var checkpoint: String?
 
-    /// Nil when the record is not the very next ownership, or does not say how it came about: then the vault is behind by more
-    /// than can be made up for.
+    /// Nil when the record does not say how it came about, is not the very next ownership, or is of another direction: then the
+    /// vault is behind by more than can be made up for.
+    ///
+    /// A host's own claim counts whatever its number is: the host has counted on from what its store knew.
     init?(_ record: OwnershipRecord, over relationship: Relationship) {
         self.record = record
         if let claim = record.claim {

@@ -78,12 +78,9 @@ extension JobDriver {
         try await agent?.forgetOwnership(relationship: relationship.id)
         guard let hypervisor = try await hosts.reachableHypervisor(owner) else { return false }
         if try await hypervisor.domain(uuid: relationship.vmUUID) != nil {
-            try await hypervisor.endBackup(uuid: relationship.vmUUID)
-            try await hypervisor.discardCheckpoints(uuid: relationship.vmUUID, keeping: nil)
-            try await hypervisor.removeOwnership(uuid: relationship.vmUUID)
-            if relationship.autostart == true, agent != nil {
-                try await hypervisor.setAutostart(uuid: relationship.vmUUID, true)
-            }
+            try await hypervisor.endProtection(
+                of: relationship.vmUUID, relationship: relationship.id,
+                startsWithHost: relationship.autostart == true && agent != nil)
         }
         return agent != nil
     }

@@ -88,12 +88,7 @@ extension SimulatedAgent {
     // MARK: The host
 
     package func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
-        guard request.images.count <= AgentCheck.imageLimit, request.programs.count <= AgentCheck.programLimit,
-            request.endpoints.count <= AgentCheck.endpointLimit
-        else {
-            throw ReplicationError(
-                .invalidArgument, "too many questions in one check", hint: "ask in several calls")
-        }
+        try request.requireLimits()
         return try await act("check", "") { state, now in
             guard let current = state.hosts[host] else { throw noStore("") }
             let store = FolderFacts(

@@ -106,7 +106,8 @@ extension World {
 
     /// Somebody starts the VM at the host, past the engine; false when it does not start.
     ///
-    /// With `hook` libvirt asks the host's record first, as it does where the hook is installed.
+    /// With `hook` libvirt asks the host's record first, as it does where the hook is installed. The owner's record lets it start
+    /// there even while a copy that was declared lost runs on elsewhere and nobody has looked yet: no engine is asked.
     @discardableResult
     package func startByHand(_ vm: String, at host: String, hook: Bool = false) throws -> Bool {
         try change { state in
@@ -114,7 +115,7 @@ extension World {
             guard let current = state.hosts[host], current.domains[uuid]?.power.isActive == false else { return false }
             if hook, current.refusesStart(uuid) { return false }
             state.open(uuid, at: host, clock.now)
-            state.run(uuid, at: host, clock.now)
+            state.run(uuid, at: host, clock.now, byHand: true)
             return true
         }
     }

@@ -69,11 +69,13 @@ extension WorldState {
     }
 
     /// The VM's CPUs begin to run, after its start or after a pause.
-    mutating func run(_ uuid: String, at host: String, _ now: Timestamp) {
+    ///
+    /// A start `byHand` is no engine's doing: that the VM is active elsewhere is asked by `World.checkAlone`.
+    mutating func run(_ uuid: String, at host: String, _ now: Timestamp, byHand: Bool = false) {
         guard let domain = hosts[host]?.domains[uuid] else { return }
         hosts[host]?.domains[uuid]?.power = .running
         hosts[host]?.domains[uuid]?.nextWrite = Double(now.milliseconds) * 1000 + domain.nextWrite
-        checkAlone(uuid, at: host)
+        if !byHand { checkAlone(uuid, at: host) }
         if domain.guest.powersOffAtBoot { end(uuid, at: host, .off, now) }
     }
 

@@ -115,6 +115,21 @@ struct OwnerWatchTests {
         #expect(rig.world.power("orders", at: "a") == .off)
     }
 
+    @Test("A start that is owed is forgotten with the protection: protected anew, the VM stays off")
+    func owedStartEndsWithProtection() async throws {
+        let rig = try await rig()
+        _ = try await rig.watch()
+        try await boot(rig)
+        rig.world.change { $0.hosts["a"]?.startsFail = true }
+        _ = try await rig.watch()
+        #expect(try await rig.relationship().startOwedAt != nil)
+        rig.world.change { $0.hosts["a"]?.startsFail = false }
+        try await rig.run(.unprotect)
+        try await rig.protect()
+        _ = try await rig.watch()
+        #expect(rig.world.power("orders", at: "a") == .off)
+    }
+
     // MARK: The record is gone
 
     @Test("A record that was lost is written anew from the vault, and what ran is started again")

@@ -121,6 +121,18 @@ struct OwnershipNewsTests {
         #expect(rig.world.violations == [])
     }
 
+    /// A claim by the vault's source is of a reversal that this copy of the vault has missed.
+    @Test("A host's own claim in the other direction is more than it can make up for", arguments: ["a", "b"])
+    func claims(_ owner: String) async throws {
+        let relationship = try await rig().relationship()
+        let claim = HostClaim(generation: "g", number: 1, verdict: .declared, at: Timestamp(milliseconds: 0))
+        let record = OwnershipRecord(
+            relationship: relationship.id, vmUUID: relationship.vmUUID, owner: owner, epoch: relationship.epoch + 2,
+            host: owner, claim: claim)
+        let news = OwnershipNews(record, over: relationship)
+        #expect(news?.kind == (owner == relationship.target ? .hostFailover : nil))
+    }
+
     @Test("What it missed more than one step of, it does not guess: it says that it is behind, and changes nothing")
     func tooFar() async throws {
         for further in [SiteModel.Operation.reverse, .undo] {
