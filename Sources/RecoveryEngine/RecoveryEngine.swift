@@ -219,13 +219,14 @@ package final class RecoveryEngine: Sendable {
     package func verdicts(on relationship: Relationship) async throws -> [Guards.Verdict] {
         let item = try await item(of: relationship)
         return Guards.verdicts(
-            for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+            for: relationship, item: item, facts: try await facts(for: relationship, item: item, looking: true))
     }
 
     /// Which operations come next, the recommended first, and why not the others.
     package func next(on relationship: Relationship) async throws -> NextSteps {
         let item = try await item(of: relationship)
-        return Guards.next(for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+        return Guards.next(
+            for: relationship, item: item, facts: try await facts(for: relationship, item: item, looking: true))
     }
 
     /// What comes next for a VM that is not replicated: whether it can be protected, and what is missing if not.

@@ -35,7 +35,7 @@ extension JobDriver {
     private func targetVerdict(_ word: DownWord) async throws -> SourceVerdict {
         if word == .fence {
             let host = try await hosts.host(relationship.target)
-            if host.hasFence { return await dependencies.fencing.fence(host) }
+            if host.hasFence { return await dependencies.fencing.fence(host).verdict }
         }
         let otherwise: SourceVerdict = word == .declaredLost ? .declared : .unknown
         guard let hypervisor = try await hosts.reachableHypervisor(relationship.target) else { return otherwise }

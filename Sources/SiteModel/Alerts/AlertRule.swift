@@ -120,7 +120,9 @@ extension AlertRule: Checkable {
         if let webhook, !Self.isWebAddress(webhook) {
             // Not shown: such addresses often hold a token.
             found.append(
-                FieldViolation("webhook", given: "no such URL", allowed: "a URL that begins with http:// or https://"))
+                FieldViolation(
+                    "webhook", given: "no such URL",
+                    allowed: "a URL that begins with http:// or https:// and has no user or password in it"))
         }
         if topics.isEmpty {
             found.append(

@@ -76,6 +76,16 @@ extension Guards {
         if relationship.owner == relationship.target, facts.targetReachable == false {
             words.append("The host that owns it does not answer.")
         }
+        if let management = facts.management, !facts.isManagementVM, management.running != true {
+            words.append(
+                "The management server's own VM is not seen running: start it, or fail it over first where its host is lost."
+            )
+        }
+        if let copy = relationship.formerCopy, copy.state == .suspended, facts.runningAt?.contains(copy.host) == true {
+            words.append(
+                "A former copy is suspended at the other side: save what it holds if you need it and end it there; then the "
+                    + "way back is open.")
+        }
         if let running = facts.activeOperation {
             words.append(
                 facts.activeJobIsOrphaned

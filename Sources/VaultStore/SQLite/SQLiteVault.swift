@@ -9,11 +9,14 @@ package final class SQLiteVault: Vault {
     /// Held shared while the vault is open, so that nobody migrates it meanwhile.
     private let lock: VaultLock
     package let path: String
+    /// The file that was opened: SQLite would write on to one that has no name any more, and all of it would be lost.
+    private let mark: FileMark?
 
     init(path: String, pool: DatabasePool, lock: VaultLock) {
         self.path = path
         self.pool = pool
         self.lock = lock
+        mark = FileMark(path)
     }
 
     /// Opens the vault at `path`; when there is none and `create` is true, makes one, whole or not at all.
@@ -27,6 +30,7 @@ package final class SQLiteVault: Vault {
     package func read<Result: Sendable>(
         _ body: @escaping @Sendable (any VaultReader) throws -> Result
     ) async throws -> Result {
+        try requireInPlace()
         let (pool, path) = (pool, path)
         return try await uncancelled {
             do {
@@ -41,6 +45,7 @@ package final class SQLiteVault: Vault {
     package func write<Result: Sendable>(
         _ body: @escaping @Sendable (any VaultWriter) throws -> Result
     ) async throws -> Result {
+        try requireInPlace()
         let (pool, path) = (pool, path)
         return try await uncancelled {
             do {
@@ -49,6 +54,10 @@ package final class SQLiteVault: Vault {
                 throw SQLiteVault.translated(error, path)
             }
         }
+    }
+
+    private func requireInPlace() throws(VaultError) {
+        guard FileMark(path) == mark else { throw .vanished(path) }
     }
 
     /// Reads every page and index of the vault; the sentences say what is wrong with it, none when it is whole.

@@ -61,6 +61,7 @@ struct VaultCommand: AsyncParsableCommand {
                 guard text.hasPrefix("/") else {
                     throw ValidationError("--to \(text): give an absolute path, host:NAME or none")
                 }
+                try VaultShipper.requireOtherFile(text, than: vault)
                 return .file(text)
             }
             let name = String(text.dropFirst("host:".count))
@@ -68,7 +69,8 @@ struct VaultCommand: AsyncParsableCommand {
             guard let host = hosts.first(where: { $0.name == name }) else {
                 throw EngineError(
                     .unknown, "the vault has no host '\(name)'",
-                    hint: "it has: \(hosts.map(\.name).joined(separator: ", "))")
+                    hint: Listed.hint(
+                        "it has", hosts.map(\.name), none: "it has no host yet: a script registers hosts (vault:host)"))
             }
             return .host(host.id)
         }
@@ -104,7 +106,7 @@ struct VaultCommand: AsyncParsableCommand {
                     Terminal.say("  \(outcome.openJobs) open jobs were left; perilune replicate takes them up")
                 }
                 Terminal.say(
-                    "next: export PERILUNE_VAULT=\(path); perilune replicate (takes over what "
+                    "next: export PERILUNE_VAULT=\(URL(filePath: path).path()); perilune replicate (takes over what "
                         + "hosts did meanwhile); perilune vault ship --to PLACE; perilune status")
             }
         }
@@ -134,11 +136,13 @@ struct VaultCommand: AsyncParsableCommand {
                     from: finds, standings: stores.flatMap(VaultStanding.known(inStore:)), into: vault)
                 report.unknown = troubles + report.unknown
                 Terminal.say(
-                    "\(options.path): \(report.restored.count) VMs (\(report.restored.joined(separator: ", "))), "
+                    "\(options.path): \(report.restored.count == 1 ? "1 VM" : "\(report.restored.count) VMs") (\(report.restored.joined(separator: ", "))), "
                         + "\(report.points) points, hosts \(report.hosts.joined(separator: ", "))")
                 Terminal.say("not known:")
                 for line in report.unknown { Terminal.say("  \(line)") }
-                Terminal.say("next: perilune status, then perilune replicate")
+                Terminal.say(
+                    "next: export PERILUNE_VAULT=\(URL(filePath: options.path).path()); perilune status, which looks only; then "
+                        + "perilune replicate: hosts obey this vault from then on, and no other copy of it")
             }
         }
     }

@@ -68,6 +68,22 @@ struct PromotionTests {
         return error
     }
 
+    @Test("Who only looks through a promoted copy takes no host from the vault that it works with; who acts does")
+    func looking() async throws {
+        let (rig, one, two) = try await copies()
+        let mark = PromotionMark(id: "p", place: "alpha:/one", at: Timestamp(milliseconds: 0))
+        try await one.changeIdentity(orNew: "") { $0.promote(as: mark) }
+        let (promoted, former) = (rig.engine(over: one), rig.engine(over: two))
+        let relationship = try await rig.relationship()
+        for row in try await promoted.status() { #expect(row.next.steps.isEmpty == false) }
+        _ = try await promoted.next(on: relationship)
+        _ = try await promoted.verdicts(on: relationship)
+        _ = try await former.perform(.sync, on: relationship.id)
+        // Both copies are of the same vault, and the points at the hosts are what they are.
+        try await promoted.check(.pause, on: relationship)
+        _ = try await superseded { _ = try await former.perform(.sync, on: relationship.id) }
+    }
+
     @Test("The second of two copies that were promoted apart is refused by who knows the first, and says where that is")
     func apart() async throws {
         let (rig, one, two) = try await copies()

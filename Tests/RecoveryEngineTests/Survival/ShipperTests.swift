@@ -88,6 +88,21 @@ struct ShipperTests {
         }
     }
 
+    @Test(
+        "The vault is no second place of its own, under whatever name",
+        arguments: ["vault.db", "link.db", "./vault.db"])
+    func itself(_ name: String) async throws {
+        try await withVault({ .file(($0 as NSString).deletingLastPathComponent + "/x/\(name)") }) {
+            _, vault, shipper, second in
+            let folder = (second as NSString).deletingLastPathComponent
+            try FileManager.default.createSymbolicLink(atPath: "\(folder)/x", withDestinationPath: folder)
+            try FileManager.default.createSymbolicLink(atPath: "\(folder)/link.db", withDestinationPath: vault.path)
+            let error = try await engineError { try await shipper.ship() }
+            #expect(error.kind == .refused && error.message.contains("is the vault itself"))
+            try await note("still taken", in: vault)
+        }
+    }
+
     /// Whether it was promoted from this one, or both were promoted from a third.
     @Test(
         "A copy that was promoted where it was shipped to stays, and this vault stands back", arguments: [false, true])
