@@ -83,10 +83,12 @@ struct VaultCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await Failure.reporting {
+                // Before it is opened: a copy in a host's store must not be replaced by a newer one meanwhile.
+                let kept = try KeptCopy.take(path)
                 let vault = try SQLiteVault.open(path: path, create: false)
                 let outcome = try await VaultPromotion(
                     VaultOptions.dependencies(vault), place: VaultOptions.place(of: path)
-                ).promote()
+                ).promote(kept)
                 if let at = outcome.already {
                     Terminal.say(
                         "\(path) was promoted already, at \(at.utcText): it is the vault, epoch \(outcome.epoch), "
