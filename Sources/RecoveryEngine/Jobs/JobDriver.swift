@@ -267,7 +267,7 @@ actor JobDriver {
         }
         // Asked before the world is put back: whoever has the job now decides what becomes of the VM.
         try await lease.require()
-        await giveUp()
+        if let left = await giveUp() { told.message += "; \(left)" }
         let what = told
         // To put the world back takes its time, and may say something of its own.
         let ended = self.now
