@@ -41,6 +41,9 @@ struct UndoWithoutTargetTests {
         #expect(try await rig.relationship() == before)
         let next = try await rig.engine.next(on: before)
         #expect(next.steps.map(\.operation) == [.undo])
+        #expect(next.steps.first?.needs == ["target"])
+        #expect(try await rig.engine.refusal(of: .undo, on: before)?.rule.id == "target-must-be-down")
+        #expect(try await rig.engine.refusal(of: .undo, on: before, arguments: declared) == nil)
     }
 
     @Test func declaredLostItRunsAtTheSourceAndTheCopyIsHeldStillWhenItReturns() async throws {
