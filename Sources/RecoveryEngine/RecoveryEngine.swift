@@ -208,11 +208,25 @@ package final class RecoveryEngine: Sendable {
     func check(
         _ operation: Operation, on relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:]
     ) async throws {
-        var facts = try await facts(for: relationship, item: item, arguments: arguments)
-        facts.targetIsGivenUp = arguments["target"] != nil
-        if let refusal = Guards.check(operation, on: relationship, item: item, facts: facts) {
+        if let refusal = try await refusal(of: operation, on: relationship, item: item, arguments: arguments) {
             throw EngineError(refusal)
         }
+    }
+
+    /// Why the operation, with these options, may not begin now; nil when it may.
+    package func refusal(
+        of operation: Operation, on relationship: Relationship, arguments: [String: String] = [:]
+    ) async throws -> Refusal? {
+        try await refusal(
+            of: operation, on: relationship, item: try await item(of: relationship), arguments: arguments)
+    }
+
+    private func refusal(
+        of operation: Operation, on relationship: Relationship, item: ProtectedItem?, arguments: [String: String]
+    ) async throws -> Refusal? {
+        var facts = try await facts(for: relationship, item: item, arguments: arguments)
+        facts.targetIsGivenUp = arguments["target"] != nil
+        return Guards.check(operation, on: relationship, item: item, facts: facts)
     }
 
     /// The answer for every operation: which may come next, and why the others may not.

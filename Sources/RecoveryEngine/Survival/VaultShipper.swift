@@ -8,6 +8,8 @@ package import VaultStore
 /// Every process that runs operations ships, and one at a time does it. A place where a promoted copy lies is never written
 /// over: then this vault is the one that must stand back.
 package actor VaultShipper {
+    /// What shipping leaves beside a vault, by the ends of the names.
+    static let traces = [".shipping", ".shipped", ".outgoing"]
     /// Seconds between two shipments, so that with the time that one takes the copy is never more than 5 s behind.
     package static let interval = 3.0
 

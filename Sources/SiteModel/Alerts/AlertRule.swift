@@ -36,6 +36,15 @@ extension AlertRule {
         if let mail { return mail.to.joined(separator: ", ") }
         return String((webhook ?? "").drop { $0 != "/" }.dropFirst(2).prefix { !"/?#".contains($0) })
     }
+
+    /// The rule as others may keep it: a webhook's URL often holds a token, and of it no more than scheme, host and port stay.
+    ///
+    /// A mail rule has no secret in it: its password is in a file of the vault's machine.
+    package var withoutSecrets: AlertRule {
+        var open = self
+        open.webhook = webhook.map { "\($0.prefix { $0 != ":" })://\(destination)" }
+        return open
+    }
 }
 
 /// What an alert is about.

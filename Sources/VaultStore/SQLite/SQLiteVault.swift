@@ -1,4 +1,6 @@
+internal import Foundation
 internal import GRDB
+internal import Glibc
 
 /// The vault on disk: one SQLite database in WAL mode, which any number of processes on its machine may have open.
 ///
@@ -93,6 +95,29 @@ package final class SQLiteVault: Vault {
         // A reader elsewhere keeps the log from being emptied: no harm, the log is part of the vault.
         _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         try pool.close()
+        lock.release()
+    }
+
+    /// Removes the vault's file with its logs and its lock, with no other process at it, once `check` lets it go.
+    ///
+    /// The vault cannot be used after that. Throws `locked` while another process has it open; then, and when `check` throws, it
+    /// is as it was.
+    package func remove(check: () async throws -> Void) async throws {
+        try lock.take(.alone, patience: 0)
+        do {
+            try await check()
+        } catch {
+            try lock.take(.shared, patience: 3)
+            throw error
+        }
+        // A log that outlived its database would be read into the next one of that name.
+        try await pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+        try pool.close()
+        for log in ["-wal", "-shm", "-journal"] { unlink(path + log) }
+        guard unlink(path) == 0 || errno == ENOENT else { throw VaultFile.failure("remove \(path)", errno) }
+        try VaultFile.syncFolder((path as NSString).deletingLastPathComponent)
+        // The lock last: until then nobody makes another vault in its place.
+        for beside in [".new", ".lock"] { unlink(path + beside) }
         lock.release()
     }
 

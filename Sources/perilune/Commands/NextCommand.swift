@@ -38,6 +38,8 @@ struct NextCommand: AsyncParsableCommand {
         struct Step: Encodable {
             var operation: String
             var why: String
+            /// Options that it must be given: without them it is refused.
+            var needs: [String]
         }
         var vm: String
         var state: String
@@ -52,7 +54,7 @@ struct NextCommand: AsyncParsableCommand {
             state = row.relationship.state.rawValue
             summary = row.next.summary
             takeUp = JobText.takeUp(row)
-            next = row.next.steps.map { Step(operation: $0.operation.rawValue, why: $0.why) }
+            next = row.next.steps.map { Step(operation: $0.operation.rawValue, why: $0.why, needs: $0.needs) }
             refused = row.next.refused.map(RefusedJSON.init)
         }
     }
