@@ -421,7 +421,7 @@ function vault:server(options) end
 ---@class (exact) perilune.vault.policy.options
 ---@field name string unique among policies
 ---@field copy_frequency? perilune.duration time between cycles: 30s, 5min or 15min; if left out: stays as it is; 5min for a new policy
----@field recovery_points? integer points kept besides the newest, 0 to 24; if left out: stays as it is; 0 for a new policy
+---@field recovery_points? integer points kept besides the newest, one an hour, 0 to 24; if left out: stays as it is; 0 for a new policy
 ---@field app_consistent? "off"|perilune.duration time between application-consistent points, 1h to 12h, fewer hours than recovery_points; if left out: stays as it is; "off" for a new policy
 ---@field compression? boolean compress what travels; if left out: stays as it is; false for a new policy
 ---@field authentication? "ticket"|"certificate" how agents prove who they are; if left out: stays as it is; "ticket" for a new policy
@@ -1152,7 +1152,7 @@ function cluster:remove() end
 ---@class perilune.policy
 ---@field name string its name
 ---@field copy_frequency integer time between cycles, in seconds
----@field recovery_points integer points kept besides the newest
+---@field recovery_points integer points kept besides the newest, one an hour
 ---@field app_consistent integer? time between application-consistent points, in seconds
 ---@field compression boolean whether what travels is compressed
 ---@field authentication "ticket"|"certificate" how agents prove who they are
