@@ -9,5 +9,8 @@ package struct AgentLimits: Sendable {
     /// Connections served at once on each socket.
     package var connections = 128
 
+    /// Whether only those 4 KiB blocks of a changed range travel that the target has not got; otherwise all of it does.
+    package var comparesBlocks = true
+
     package init() {}
 }

@@ -14,7 +14,7 @@ struct DiskReceiver {
     func run(_ channel: WireChannel) throws -> FrameSummary {
         var frames = FrameCounter()
         var comparison: Comparison?
-        defer { comparison?.source?.close() }
+        defer { comparison?.close() }
         var hasData = false
         while true {
             // Content bytes of a frame that counts.
@@ -31,11 +31,14 @@ struct DiskReceiver {
                     try writer.zero(offset: header.offset, length: header.length)
                 case .hashKey where comparison == nil && !hasData && payload.count == KeyedHasher.keySize:
                     comparison = Comparison(
-                        hasher: KeyedHasher(key: Array(payload)),
-                        source: try newest.map { try openImage($0, interrupt: interrupt) }, interrupt)
+                        hasher: KeyedHasher(key: Array(payload)), newest: newest, interrupt: interrupt)
                 case .hashRequest where !hasData:
                     guard let comparison else { throw WireChannel.unexpected(header.kind) }
                     try answer(header, comparison, channel)
+                case .blockRequest:
+                    guard let comparison else { throw WireChannel.unexpected(header.kind) }
+                    let ranges = try BlockQuestion.decode(payload, size: writer.size)
+                    try channel.send(.blockReply, offset: header.offset, try comparison.blocks(ranges))
                 case .end:
                     return try FrameSummary(payload)
                 default:
@@ -72,7 +75,7 @@ struct DiskReceiver {
             header.length % BlockHashes.block == 0 || header.offset + header.length == writer.size
         else { throw ReplicationError.malformed("hashes were asked for of a range that is not on the disk's grid") }
         var hashes = [Hash128](repeating: .zero, count: BlockHashes.count(header.length))
-        if let source = comparison.source {
+        if let source = try comparison.source() {
             hashes = try BlockHashes.hash(
                 source, offset: header.offset, length: header.length, hasher: comparison.hasher,
                 pool: comparison.pool)
@@ -80,16 +83,41 @@ struct DiskReceiver {
         try hashes.flatMap(\.bytes).withUnsafeBytes { try channel.send(.hashReply, offset: header.offset, $0) }
     }
 
-    /// What is needed to answer questions for hashes.
-    private struct Comparison {
+    /// What is needed to answer questions for hashes; nothing is opened before the first.
+    ///
+    /// Confined to the receiver's thread.
+    private final class Comparison {
         let hasher: KeyedHasher
-        let source: (any ExtentSource)?
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
+        private let newest: DiskImage?
+        private let interrupt: Interrupt
+        private var opened: (any ExtentSource)?
+        private var answerer: BlockAnswerer?
 
-        init(hasher: KeyedHasher, source: (any ExtentSource)?, _ interrupt: Interrupt) {
+        init(hasher: KeyedHasher, newest: DiskImage?, interrupt: Interrupt) {
             self.hasher = hasher
-            self.source = source
+            self.newest = newest
+            self.interrupt = interrupt
             interrupt.onTrigger { [weak pool] in pool?.wake() }
+        }
+
+        /// The newest state as one source; nil when there is none.
+        func source() throws -> (any ExtentSource)? {
+            if opened == nil { opened = try newest.map { try openImage($0, interrupt: interrupt) } }
+            return opened
+        }
+
+        /// The hashes of the blocks of some ranges.
+        func blocks(_ ranges: [ByteRange]) throws -> UnsafeRawBufferPointer {
+            guard let newest else { return .empty }
+            let answerer = answerer ?? BlockAnswerer(newest, hasher: hasher, interrupt: interrupt)
+            self.answerer = answerer
+            return try answerer.answer(ranges)
+        }
+
+        func close() {
+            opened?.close()
+            answerer = nil
         }
     }
 }
