@@ -84,7 +84,7 @@ struct AgentBlocksTests {
                 let changed = try await change(image, load, seed: UInt64(number))
                 let (moved, counts) = try await cycle(sites, g[number], after: g[number - 1], disk)
                 #expect(moved.bytes <= changed)
-                let fixed = 2048  // hello, key, end and the like
+                let fixed = 768  // hello, key, end and the like
                 let ratio = Double(counts.forth + counts.back - fixed) / Double(changed)
                 #expect(ratio <= 1.2, "\(counts.forth) bytes forth, \(counts.back) back, for \(changed)")
                 #expect(try await sites.atB(g[number], "vda", equals: image))

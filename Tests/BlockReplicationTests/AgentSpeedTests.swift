@@ -77,9 +77,9 @@ struct AgentSpeedTests {
             }
         }
         for compares in [true, false] {
-            let median = (seconds[compares] ?? []).sorted()[2]
+            let sorted = (seconds[compares] ?? []).map { Int($0 * 1000) }.sorted()
             print(
-                "\(kibibytes) KiB of each granule, \(compares ? "asked" : "unasked"): \(Int(median * 1000)) ms,",
+                "\(kibibytes) KiB of each granule, \(compares ? "asked" : "unasked"): \(sorted[2]) ms of \(sorted),",
                 "\((bytes[compares] ?? 0) >> 10) KiB sent")
         }
     }
