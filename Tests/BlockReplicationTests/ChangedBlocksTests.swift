@@ -71,7 +71,7 @@ struct ChangedBlocksTests {
 
     @Test("where little has changed, all is asked about, with few waits however much there is", arguments: [15, 8, 2])
     func littleChanged(equal: Int) throws {
-        let extents = Self.granules(160_000, every: 1 << 20)
+        let extents = Self.granules(60_000, every: 1 << 20)
         let outcome = try run(extents, equal: equal)
         #expect(outcome.asked == extents.byteCount)
         // 1, 4, 16, 64, 256 MiB, and then half a GiB each time.

@@ -4,9 +4,9 @@ import Synchronization
 
 @testable import BlockReplication
 
-/// Stands between a sender and a receiver, counts what passes, and may change the receiver's frames: their sums are made anew.
+/// Stands between a sender and a receiver, counts what passes, and may change frames: their sums are made anew.
 final class FrameProxy: Sendable {
-    /// Changes a frame of the receiver.
+    /// Changes a frame.
     typealias Alter = @Sendable (inout FrameHeader, inout [UInt8]) -> Void
 
     struct Counts: Sendable {
@@ -20,7 +20,11 @@ final class FrameProxy: Sendable {
     private let thread: WorkerThread<Void>
     private let shared = Shared()
 
-    init(to target: String, alter: @escaping Alter = { _, _ in }) throws {
+    /// `alter` changes the receiver's frames, `alterForth` the sender's; `bytesPerSecond` makes the way there slow.
+    init(
+        to target: String, alter: @escaping Alter = { _, _ in }, alterForth: @escaping Alter = { _, _ in },
+        bytesPerSecond: Double = .infinity
+    ) throws {
         let interrupt = try Interrupt()
         let listener = try SocketListener(try SocketAddress("127.0.0.1:0"), interrupt: interrupt)
         address = listener.address
@@ -38,6 +42,9 @@ final class FrameProxy: Sendable {
                 }
             }
             Self.pump(client, server) { header, payload in
+                alterForth(&header, &payload)
+                // The link's own pace.
+                usleep(UInt32(Double(FrameHeader.size + payload.count) / bytesPerSecond * 1e6))
                 shared.counts.withLock {
                     $0.forth += FrameHeader.size + payload.count
                     $0.kinds[header.kind, default: 0] += 1

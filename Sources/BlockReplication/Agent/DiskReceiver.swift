@@ -14,6 +14,7 @@ struct DiskReceiver {
     func run(_ channel: WireChannel) throws -> FrameSummary {
         var frames = FrameCounter()
         var comparison: Comparison?
+        var unpacker: Unpacker?
         defer { comparison?.close() }
         var hasData = false
         while true {
@@ -25,6 +26,13 @@ struct DiskReceiver {
                     hasData = true
                     counted = payload.count
                     try writer.write(payload, at: header.offset)
+                case .packed:
+                    hasData = true
+                    let used = try unpacker ?? Unpacker()
+                    unpacker = used
+                    let content = try used.unpack(payload)
+                    counted = content.count
+                    try writer.write(content, at: header.offset)
                 case .zero:
                     hasData = true
                     counted = 0

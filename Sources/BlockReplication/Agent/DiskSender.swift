@@ -11,6 +11,7 @@ struct DiskSender: Sendable {
     let writeLimitSeconds: Double
     /// Whether blocks that the target has already are left out.
     var comparesBlocks = true
+    var packing = AgentLimits.Packing.whenQuicker
 
     var disk: SourceDisk { held.disk }
     var interrupt: Interrupt { held.interrupt }
@@ -26,7 +27,8 @@ struct DiskSender: Sendable {
         let channel = WireChannel(socket)
         let peer = PeerState()
         do {
-            let asks = try greet(channel, peer).contains(.answersBlocks) && comparesBlocks
+            let welcome = try greet(channel, peer)
+            let asks = welcome.contains(.answersBlocks) && comparesBlocks
             let selected = try disk.selected(from: source)
             // A key of this transfer alone: who writes the disk cannot know it.
             let key = randomBytes(KeyedHasher.keySize)
@@ -35,7 +37,10 @@ struct DiskSender: Sendable {
                 try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
             }
             let extents = try selected ?? compare(source, channel, peer, hasher)
-            let checksum = try send(extents, of: source, channel, peer, comparing: asks ? hasher : nil)
+            let content = ContentStream(
+                channel, peer, comparing: asks ? .init(hasher: hasher, known: ChangedBlocks(extents)) : nil,
+                packing: welcome.contains(.unpacks) ? packing : .never)
+            let checksum = try send(extents, of: source, content)
             channel.end()
             return checksum
         } catch {

@@ -21,6 +21,7 @@ final class StreamSocket: Sendable {
     let descriptor: Int32
     let interrupt: Interrupt
     private let limits: Mutex<Limits>
+    private let blocked = Atomic<Int64>(0)
 
     /// Takes over a connected socket and closes it at its own end.
     init(descriptor: Int32, interrupt: Interrupt, idleLimitSeconds: Double = StreamSocket.idleLimitSeconds) {
@@ -108,6 +109,9 @@ final class StreamSocket: Sendable {
         }
     }
 
+    /// Seconds that sending has waited for the peer or the network to take in more.
+    var blockedSeconds: Double { Double(blocked.load(ordering: .relaxed)) * 1e-9 }
+
     /// Sends a header and its payload with one call where the socket takes them.
     ///
     /// A peer that is `listening` to both directions calls `hear` when something has come and nothing can be sent: so two
@@ -149,6 +153,11 @@ final class StreamSocket: Sendable {
             }
             if errno == EINTR { continue }
             guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
+            let start = ContinuousClock.now
+            defer {
+                let waited = (ContinuousClock.now - start) / .nanoseconds(1)
+                blocked.wrappingAdd(Int64(waited), ordering: .relaxed)
+            }
             try waitForRoom(listening, hear)
         }
     }

@@ -74,6 +74,8 @@ struct WireWelcome: OptionSet, Sendable {
 
     /// It has a newest state of the disk and answers questions for the hashes of blocks.
     static let answersBlocks = WireWelcome(rawValue: 1)
+    /// It takes compressed content.
+    static let unpacks = WireWelcome(rawValue: 2)
 }
 
 /// Compares secrets in a time that does not tell where they differ.
