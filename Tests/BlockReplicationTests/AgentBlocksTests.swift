@@ -239,4 +239,36 @@ struct AgentBlocksTests {
             #expect(try await sites.atB(g[1], "vda", equals: image))
         }
     }
+
+    @Test("a sender that asks much and goes without reading ends its own transfer only", arguments: [true, false])
+    func senderGoes(asksBlocks: Bool) async throws {
+        try await TwoSites.with { sites in
+            let (image, disk) = try await prepared(sites)
+            for _ in 0..<5 {
+                let ticket = try await sites.open(g[1], after: g[0], [disk])
+                let token = try #require(Hexadecimal.decode(ticket.token))
+                try await onThread("test-asker") {
+                    let channel = WireChannel(
+                        try StreamSocket.connect(
+                            to: SocketAddress(ticket.address), interrupt: Interrupt(), timeoutSeconds: 5))
+                    let hello = WireHello(
+                        token: token, relationship: ticket.relationship, generation: ticket.generation, disk: "vda")
+                    try hello.encoded().withUnsafeBytes { try channel.send(.hello, $0) }
+                    try randomBytes(KeyedHasher.keySize).withUnsafeBytes { try channel.send(.hashKey, $0) }
+                    let range = ByteRange(offset: 0, length: 16 << 20)
+                    // More answers than the sockets hold, and frames behind that the receiver has not read.
+                    for _ in 0..<200 {
+                        if asksBlocks {
+                            try BlockQuestion.encode([range]).withUnsafeBytes { try channel.send(.blockRequest, $0) }
+                        } else {
+                            try channel.send(.hashRequest, offset: 0, length: range.length)
+                        }
+                    }
+                    channel.socket.shutDown()
+                }
+            }
+            try await sites.cycle(g[1], after: g[0], [disk])
+            #expect(try await sites.atB(g[1], "vda", equals: image))
+        }
+    }
 }

@@ -18,43 +18,42 @@ struct DiskReceiver {
         defer { comparison?.close() }
         var hasData = false
         while true {
-            // Content bytes of a frame that counts.
-            var counted: Int?
-            let end = try channel.receiveMessage { header, payload -> FrameSummary? in
+            let step = try channel.receiveMessage { header, payload -> Step in
                 switch header.kind {
                 case .data:
                     hasData = true
-                    counted = payload.count
                     try writer.write(payload, at: header.offset)
+                    return .content(payload.count)
                 case .packed:
                     hasData = true
                     let used = try unpacker ?? Unpacker()
                     unpacker = used
                     let content = try used.unpack(payload)
-                    counted = content.count
                     try writer.write(content, at: header.offset)
+                    return .content(content.count)
                 case .zero:
                     hasData = true
-                    counted = 0
                     try writer.zero(offset: header.offset, length: header.length)
+                    return .content(0)
                 case .hashKey where comparison == nil && !hasData && payload.count == KeyedHasher.keySize:
                     comparison = Comparison(
                         hasher: KeyedHasher(key: Array(payload)), newest: newest, interrupt: interrupt)
-                case .hashRequest where !hasData:
-                    guard let comparison else { throw WireChannel.unexpected(header.kind) }
-                    try answer(header, comparison, channel)
-                case .blockRequest:
-                    guard let comparison else { throw WireChannel.unexpected(header.kind) }
-                    let ranges = try BlockQuestion.decode(payload, size: writer.size)
-                    try channel.send(.blockReply, offset: header.offset, try comparison.blocks(ranges))
-                case .end:
-                    return try FrameSummary(payload)
-                default:
-                    throw WireChannel.unexpected(header.kind)
+                    return .nothing
+                case .hashRequest where comparison != nil && !hasData: return .hashes(header)
+                case .blockRequest where comparison != nil:
+                    return .blocks(try BlockQuestion.decode(payload, size: writer.size))
+                case .end: return .end(try FrameSummary(payload))
+                default: throw WireChannel.unexpected(header.kind)
                 }
-                return nil
             }
-            if let end {
+            switch step {
+            case .nothing: break
+            case .content(let bytes): channel.withLastHeader { frames.count($0, bytes: bytes) }
+            case .hashes(let header):
+                if let comparison { try answer(header, comparison, channel) }
+            case .blocks(let ranges):
+                if let comparison { try channel.send(.blockReply, try comparison.blocks(ranges)) }
+            case .end(let end):
                 guard end == frames.summary else {
                     throw ReplicationError(
                         .checksumMismatch, "the frames received do not add up to those sent",
@@ -63,8 +62,19 @@ struct DiskReceiver {
                 try makeDurable(writer.path)
                 return end
             }
-            if let counted { channel.withLastHeader { frames.count($0, bytes: counted) } }
         }
+    }
+
+    /// What is left to do after a frame has been taken in.
+    ///
+    /// Nothing is sent while a frame is being received: a send that fails reads the peer's last words.
+    private enum Step {
+        case nothing
+        /// Counts, with so many bytes of content.
+        case content(Int)
+        case hashes(FrameHeader)
+        case blocks([ByteRange])
+        case end(FrameSummary)
     }
 
     /// Puts the content on stable storage; sealing then has only tables left to write.
