@@ -42,7 +42,8 @@ extension AgentService {
             func startNext() {
                 guard let entry = waiting.popFirst() else { return }
                 let sender = DiskSender(
-                    ticket: ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds)
+                    ticket: ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds,
+                    comparesBlocks: limits.comparesBlocks, packing: limits.packing)
                 group.addTask {
                     try await onThread("agent-send-\(entry.disk.target)", interrupt: entry.interrupt) {
                         (entry.disk.target, try sender.run())

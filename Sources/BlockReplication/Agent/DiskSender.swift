@@ -9,9 +9,12 @@ struct DiskSender: Sendable {
     let held: HeldDisks.Disk
     let meter: TransferMeter
     let writeLimitSeconds: Double
+    /// Whether blocks that the target has already are left out.
+    var comparesBlocks = true
+    var packing = AgentLimits.Packing.whenQuicker
 
-    private var disk: SourceDisk { held.disk }
-    private var interrupt: Interrupt { held.interrupt }
+    var disk: SourceDisk { held.disk }
+    var interrupt: Interrupt { held.interrupt }
 
     /// Sends the disk; returns the running checksum when the receiver has all of it on stable storage.
     ///
@@ -24,9 +27,20 @@ struct DiskSender: Sendable {
         let channel = WireChannel(socket)
         let peer = PeerState()
         do {
-            try greet(channel, peer)
-            let extents = try disk.selected(from: source) ?? compare(source, channel, peer)
-            let checksum = try send(extents, of: source, channel, peer)
+            let welcome = try greet(channel, peer)
+            let asks = welcome.contains(.answersBlocks) && comparesBlocks
+            let selected = try disk.selected(from: source)
+            // A key of this transfer alone: who writes the disk cannot know it.
+            let key = randomBytes(KeyedHasher.keySize)
+            let hasher = KeyedHasher(key: key)
+            if selected == nil || (asks && selected?.dataByteCount != 0) {
+                try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
+            }
+            let extents = try selected ?? compare(source, channel, peer, hasher)
+            let content = ContentStream(
+                channel, peer, comparing: asks ? .init(hasher: hasher, known: ChangedBlocks(extents)) : nil,
+                packing: welcome.contains(.unpacks) ? packing : .never)
+            let checksum = try send(extents, of: source, content)
             channel.end()
             return checksum
         } catch {
@@ -36,7 +50,8 @@ struct DiskSender: Sendable {
         }
     }
 
-    private func greet(_ channel: WireChannel, _ peer: PeerState) throws {
+    /// Shows the ticket, and returns what the receiver can do.
+    private func greet(_ channel: WireChannel, _ peer: PeerState) throws -> WireWelcome {
         guard let token = Hexadecimal.decode(ticket.token), token.count == WireHello.tokenSize else {
             throw ReplicationError(
                 .invalidArgument, "the ticket is not one that an agent made",
@@ -45,21 +60,19 @@ struct DiskSender: Sendable {
         let hello = WireHello(
             token: token, relationship: ticket.relationship, generation: ticket.generation, disk: disk.target)
         try hello.encoded().withUnsafeBytes { try channel.send(.hello, $0) }
-        try peer.listening {
+        return try peer.listening {
             try channel.receiveMessage { header, _ in
                 guard header.kind == .welcome else { throw WireChannel.unexpected(header.kind) }
+                return WireWelcome(rawValue: header.offset)
             }
         }
     }
 
     /// What differs from the peer's newest state, as data and zero extents in whole blocks.
     private func compare(
-        _ source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState
+        _ source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState, _ hasher: KeyedHasher
     ) throws -> ExtentMap {
         meter.expect(disk.size)
-        let key = randomBytes(KeyedHasher.keySize)
-        let hasher = KeyedHasher(key: key)
-        try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
         let ranges = stride(from: 0, to: disk.size, by: Int(BlockHashes.range)).map {
             ByteRange(offset: $0, length: min(BlockHashes.range, disk.size - $0))
         }
@@ -92,67 +105,12 @@ struct DiskSender: Sendable {
         }
         return ExtentMap(differing)
     }
-
-    /// Sends the extents, a second thread reading ahead, and waits for the receiver's word that it has them.
-    private func send(
-        _ extents: ExtentMap, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState
-    ) throws -> Hash128 {
-        meter.expect(extents.dataByteCount)
-        let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
-        interrupt.onTrigger { [weak pool] in pool?.wake() }
-        let filled = HandOff<FilledBuffer>(interrupt)
-        let reader = WorkerThread("agent-read-\(disk.target)") { [interrupt] in
-            do {
-                try source.read(extents, pool: pool) { filled.put($0) }
-                filled.finish()
-            } catch {
-                interrupt.trigger(error)
-            }
-        }
-        var frames = FrameCounter()
-        let sending = Result {
-            for extent in extents where extent.isZero {
-                try peer.listening { try channel.checkPeer() }
-                let header = FrameHeader(kind: .zero, offset: extent.offset, length: extent.length)
-                try peer.listening { try channel.send(header, .empty) { frames.count($0, bytes: 0) } }
-            }
-            while let item = try filled.next(interrupt) {
-                defer { pool.giveBack(item.buffer) }
-                try peer.listening { try channel.checkPeer() }
-                let isZero = isZero(item.bytes)
-                let header = FrameHeader(
-                    kind: isZero ? .zero : .data, offset: item.offset, length: UInt64(item.count))
-                let payload = isZero ? UnsafeRawBufferPointer.empty : item.bytes
-                try peer.listening {
-                    try channel.send(header, payload) { frames.count($0, bytes: payload.count) }
-                }
-                meter.moved(UInt64(item.count), sent: UInt64(payload.count))
-            }
-        }
-        if case .failure(let error) = sending { interrupt.trigger(error) }
-        try? reader.join()
-        try sending.get()
-
-        let summary = frames.summary
-        try summary.encoded().withUnsafeBytes { bytes in
-            try peer.listening { try channel.send(.end, bytes) }
-        }
-        try peer.listening {
-            try channel.receiveMessage { header, payload in
-                guard header.kind == .ack, payload.count == 16 else { throw WireChannel.unexpected(header.kind) }
-                guard Hash128(payload, at: 0) == summary.checksum else {
-                    throw ReplicationError.malformed("the receiver confirmed another checksum than was sent")
-                }
-            }
-        }
-        return summary.checksum
-    }
 }
 
 /// Remembers whether an error came from the peer, which then needs not be told.
 ///
 /// Confined to the sender's thread.
-private final class PeerState {
+final class PeerState {
     private(set) var hasFailed = false
 
     /// Runs what may throw the peer's own words, or find it gone.
