@@ -50,7 +50,8 @@ struct AgentTransferTests {
                 $0.offset <= 20 << 20 && $0.offset + $0.length > 20 << 20
             }
             #expect(covers)
-            let kept = try await sites.clientB.keepPoints(relationship: sites.relationship, newest: 1, pinned: [g[1]])
+            let kept = try await sites.clientB.keepPoints(
+                relationship: sites.relationship, keeping: [g[3]], pinned: [g[1]])
             #expect(kept.map(\.generation) == [g[1], g[3]])
         }
     }
