@@ -112,7 +112,7 @@ struct AgentBlocksTests {
             #expect(second.moved.scanned >= 64 << 10)
             _ = try await change(image, Self.loads[2], seed: 8)
             _ = try await cycle(sites, g[3], after: g[2], disk)
-            _ = try await sites.clientB.keepPoints(relationship: sites.relationship, newest: 1, pinned: [])
+            _ = try await sites.clientB.keepPoints(relationship: sites.relationship, keeping: [g[3]], pinned: [])
             _ = try await change(image, Self.loads[2], seed: 9)
             _ = try await cycle(sites, g[4], after: g[3], disk)
             #expect(try await sites.atB(g[4], "vda", equals: image))
