@@ -4,21 +4,29 @@
 final class ContentStream {
     private let channel: WireChannel
     private let peer: PeerState
-    private let comparison: Comparison?
+    private let hasher: KeyedHasher?
+    private var comparison: Comparison?
     private var packing: ContentPacking?
     private var frames = FrameCounter()
 
     /// What tells the blocks that the peer has already.
-    struct Comparison {
+    private struct Comparison {
         let hasher: KeyedHasher
         let known: ChangedBlocks
     }
 
-    init(_ channel: WireChannel, _ peer: PeerState, comparing comparison: Comparison?, packing: AgentLimits.Packing) {
+    /// With a hasher, blocks that the peer has already are left out; with packing, content is compressed.
+    init(_ channel: WireChannel, _ peer: PeerState, hasher: KeyedHasher?, packing: AgentLimits.Packing) {
         self.channel = channel
         self.peer = peer
-        self.comparison = comparison
+        self.hasher = hasher
         self.packing = ContentPacking(packing)
+    }
+
+    /// Makes ready for these extents, whose buffers come next; those before have all been sent.
+    func begin(_ extents: ExtentMap) throws {
+        comparison = hasher.map { Comparison(hasher: $0, known: ChangedBlocks(extents)) }
+        try askAhead()
     }
 
     /// Asks the peer what it has of the ranges that come next.

@@ -1,6 +1,6 @@
 extension DiskSender {
-    /// Sends the extents, a second thread reading ahead, and waits for the receiver's word that it has them.
-    func send(_ extents: ExtentMap, of source: any ExtentSource, _ content: ContentStream) throws -> Hash128 {
+    /// Sends the extents, a second thread reading ahead; returns when all has left.
+    func send(_ extents: ExtentMap, of source: any ExtentSource, _ content: ContentStream) throws {
         meter.expect(extents.dataByteCount)
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
         interrupt.onTrigger { [weak pool] in pool?.wake() }
@@ -14,7 +14,7 @@ extension DiskSender {
             }
         }
         let sending = Result {
-            try content.askAhead()
+            try content.begin(extents)
             for extent in extents where extent.isZero {
                 try content.hear()
                 try content.sendZeros(offset: extent.offset, length: extent.length)
@@ -30,6 +30,5 @@ extension DiskSender {
         if case .failure(let error) = sending { interrupt.trigger(error) }
         try? reader.join()
         try sending.get()
-        return try content.finish()
     }
 }

@@ -38,9 +38,9 @@ struct DiskSender: Sendable {
             }
             let extents = try selected ?? compare(source, channel, peer, hasher)
             let content = ContentStream(
-                channel, peer, comparing: asks ? .init(hasher: hasher, known: ChangedBlocks(extents)) : nil,
-                packing: welcome.contains(.unpacks) ? packing : .never)
-            let checksum = try send(extents, of: source, content)
+                channel, peer, hasher: asks ? hasher : nil, packing: welcome.contains(.unpacks) ? packing : .never)
+            try send(extents, of: source, content)
+            let checksum = try content.finish()
             channel.end()
             return checksum
         } catch {
