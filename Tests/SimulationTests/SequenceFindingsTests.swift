@@ -2,6 +2,7 @@ import Hypervisors
 import RecoveryEngine
 import SiteModel
 import Simulation
+import Synchronization
 import Testing
 import VaultStore
 
@@ -152,6 +153,28 @@ struct SequenceFindingsTests {
             let epoch = try await rig.relationship().epoch
             #expect(rig.world.look { $0.hosts["b"]?.stores[id]?.boots.keys.sorted() } == [epoch])
         }
+    }
+
+    /// Wherever the undo stands when it is ended: a call that is on its way then, such as the start of the source, comes to pass.
+    @Test("A failover that ends an undo under way claims nothing before that has let go")
+    func failoverDuringAnUndo() async throws {
+        let ended = Mutex(0)
+        for step in 0..<60 {
+            let rig = try Rig()
+            try await rig.world.run {
+                try await rig.setUp()
+                try await rig.protect()
+                try await rig.perform(.unplannedFailover)
+                async let undo = try? rig.perform(.undo)
+                try await rig.world.clock.sleep(seconds: 0.02 * Double(step))
+                let failover = try? await rig.perform(.unplannedFailover)
+                if await undo == nil, failover != nil { ended.withLock { $0 += 1 } }
+                try await SiteWatch(engine: rig.engine) { _ in }.look()
+                #expect(rig.world.running("orders").count <= 1)
+            }
+            #expect(rig.world.violations == [], "after \(step) steps")
+        }
+        #expect(ended.withLock { $0 } > 5, "hardly any was ended while it was under way")
     }
 
     @Test("An undo that was ended by a failover which fails waits again, and goes on")

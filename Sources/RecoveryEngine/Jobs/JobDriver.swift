@@ -41,6 +41,7 @@ actor JobDriver {
         let renewal = Task(executorPreference: dependencies.executor) { await lease.renewUntilCancelled() }
         defer { renewal.cancel() }
         do {
+            try await waitForEndedJob()
             for stage in job.stages where stage.state != .done {
                 guard let name = StageName(rawValue: stage.name) else {
                     throw EngineError(
@@ -58,6 +59,18 @@ actor JobDriver {
             } catch {
                 throw notOurs(error) ?? error
             }
+        }
+    }
+
+    /// Waits until nobody drives the job that this one has ended.
+    ///
+    /// A call of its driver's may be on its way still, such as one that starts the VM at the side that is no longer to have it;
+    /// the driver lets the lease go once that call has come back, and a dead engine's runs out.
+    private func waitForEndedJob() async throws {
+        guard let ended = job.endedJob else { return }
+        let name = RecoveryEngine.leaseName(ended)
+        while let held = try await dependencies.vault.read({ try $0.lease(name) }), now < held.expiresAt {
+            try await dependencies.clock.sleep(seconds: min(1, dependencies.leaseLifetime / 10))
         }
     }
 
