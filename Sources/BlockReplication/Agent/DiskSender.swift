@@ -10,13 +10,22 @@ struct DiskSender: Sendable {
     let meter: TransferMeter
     let writeLimitSeconds: Double
 
-    private var disk: SourceDisk { held.disk }
-    private var interrupt: Interrupt { held.interrupt }
+    /// When the disk's leg ends; nil when all is sent.
+    let watch: LegWatch?
 
-    /// Sends the disk; returns the running checksum when the receiver has all of it on stable storage.
+    var disk: SourceDisk { held.disk }
+    var interrupt: Interrupt { held.interrupt }
+
+    /// What was sent: the running checksum, and how far a leg came.
+    struct Sent: Sendable {
+        var checksum: Hash128
+        var frontier: UInt64?
+    }
+
+    /// Sends the disk; returns what was sent when the receiver has all of it on stable storage.
     ///
     /// The source stays open: who opened it closes it.
-    func run() throws -> Hash128 {
+    func run() throws -> Sent {
         let source = held.source
         let socket = try StreamSocket.connect(
             to: try SocketAddress(ticket.address), interrupt: interrupt, timeoutSeconds: 10)
@@ -25,10 +34,17 @@ struct DiskSender: Sendable {
         let peer = PeerState()
         do {
             try greet(channel, peer)
-            let extents = try disk.selected(from: source) ?? compare(source, channel, peer)
-            let checksum = try send(extents, of: source, channel, peer)
+            let sent: Sent
+            if let leg = disk.leg, let watch {
+                sent = try sendLeg(leg, watch, of: source, channel, peer)
+            } else {
+                let extents = try disk.selected(from: source) ?? compare(source, upTo: disk.size, channel, peer)
+                var frames = FrameCounter()
+                try send(extents, of: source, channel, peer, &frames)
+                sent = Sent(checksum: try confirm(frames.summary, channel, peer))
+            }
             channel.end()
-            return checksum
+            return sent
         } catch {
             // What the peer told us it knows; what went wrong here it must hear, to throw away what it has.
             if peer.hasFailed { channel.end() } else { channel.fail(with: error) }
@@ -53,15 +69,17 @@ struct DiskSender: Sendable {
     }
 
     /// What differs from the peer's newest state, as data and zero extents in whole blocks.
-    private func compare(
-        _ source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState
+    ///
+    /// Only what lies below `limit`, the end of a block or of the disk, is looked at.
+    func compare(
+        _ source: any ExtentSource, upTo limit: UInt64, _ channel: WireChannel, _ peer: PeerState
     ) throws -> ExtentMap {
-        meter.expect(disk.size)
+        meter.expect(limit)
         let key = randomBytes(KeyedHasher.keySize)
         let hasher = KeyedHasher(key: key)
         try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
-        let ranges = stride(from: 0, to: disk.size, by: Int(BlockHashes.range)).map {
-            ByteRange(offset: $0, length: min(BlockHashes.range, disk.size - $0))
+        let ranges = stride(from: 0, to: limit, by: Int(BlockHashes.range)).map {
+            ByteRange(offset: $0, length: min(BlockHashes.range, limit - $0))
         }
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
         interrupt.onTrigger { [weak pool] in pool?.wake() }
@@ -83,7 +101,7 @@ struct DiskSender: Sendable {
                         let offset = range.offset + UInt64(block) * BlockHashes.block
                         differing.append(
                             Extent(
-                                offset: offset, length: min(BlockHashes.block, disk.size - offset),
+                                offset: offset, length: min(BlockHashes.block, limit - offset),
                                 isZero: hash == .zero))
                     }
                 }
@@ -93,10 +111,11 @@ struct DiskSender: Sendable {
         return ExtentMap(differing)
     }
 
-    /// Sends the extents, a second thread reading ahead, and waits for the receiver's word that it has them.
-    private func send(
-        _ extents: ExtentMap, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState
-    ) throws -> Hash128 {
+    /// Sends the extents, a second thread reading ahead.
+    func send(
+        _ extents: ExtentMap, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState,
+        _ frames: inout FrameCounter
+    ) throws {
         meter.expect(extents.dataByteCount)
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
         interrupt.onTrigger { [weak pool] in pool?.wake() }
@@ -109,7 +128,6 @@ struct DiskSender: Sendable {
                 interrupt.trigger(error)
             }
         }
-        var frames = FrameCounter()
         let sending = Result {
             for extent in extents where extent.isZero {
                 try peer.listening { try channel.checkPeer() }
@@ -118,22 +136,30 @@ struct DiskSender: Sendable {
             }
             while let item = try filled.next(interrupt) {
                 defer { pool.giveBack(item.buffer) }
-                try peer.listening { try channel.checkPeer() }
-                let isZero = isZero(item.bytes)
-                let header = FrameHeader(
-                    kind: isZero ? .zero : .data, offset: item.offset, length: UInt64(item.count))
-                let payload = isZero ? UnsafeRawBufferPointer.empty : item.bytes
-                try peer.listening {
-                    try channel.send(header, payload) { frames.count($0, bytes: payload.count) }
-                }
-                meter.moved(UInt64(item.count), sent: UInt64(payload.count))
+                try send(item, channel, peer, &frames)
             }
         }
         if case .failure(let error) = sending { interrupt.trigger(error) }
         try? reader.join()
         try sending.get()
+    }
 
-        let summary = frames.summary
+    /// Sends one buffer; one that is all zeros travels as such.
+    func send(
+        _ item: FilledBuffer, _ channel: WireChannel, _ peer: PeerState, _ frames: inout FrameCounter
+    ) throws {
+        try peer.listening { try channel.checkPeer() }
+        let isZero = isZero(item.bytes)
+        let header = FrameHeader(kind: isZero ? .zero : .data, offset: item.offset, length: UInt64(item.count))
+        let payload = isZero ? UnsafeRawBufferPointer.empty : item.bytes
+        try peer.listening {
+            try channel.send(header, payload) { frames.count($0, bytes: payload.count) }
+        }
+        meter.moved(UInt64(item.count), sent: UInt64(payload.count))
+    }
+
+    /// Says that this is the end, and waits for the receiver's word that it has all of it.
+    func confirm(_ summary: FrameSummary, _ channel: WireChannel, _ peer: PeerState) throws -> Hash128 {
         try summary.encoded().withUnsafeBytes { bytes in
             try peer.listening { try channel.send(.end, bytes) }
         }
@@ -152,7 +178,7 @@ struct DiskSender: Sendable {
 /// Remembers whether an error came from the peer, which then needs not be told.
 ///
 /// Confined to the sender's thread.
-private final class PeerState {
+final class PeerState {
     private(set) var hasFailed = false
 
     /// Runs what may throw the peer's own words, or find it gone.

@@ -12,6 +12,13 @@ package final class ImageFile: Sendable {
         guard descriptor >= 0 else { throw ReplicationError.system("opening an image", path: path, errno: errno) }
     }
 
+    /// Opens an existing file for reading and writing.
+    package init(updating path: String) throws {
+        self.path = path
+        descriptor = open(path, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { throw ReplicationError.system("opening an image", path: path, errno: errno) }
+    }
+
     /// Creates a file that must not exist, readable by its owner alone: it holds a guest's data.
     package init(creating path: String) throws {
         self.path = path

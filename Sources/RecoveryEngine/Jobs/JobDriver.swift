@@ -244,10 +244,10 @@ actor JobDriver {
         told.causes = ErrorCauses.of(told.kind)
         told.stage = stage?.rawValue
         told.at = now
-        let what = told
         let name = relationship.name
         let operation = job.operation
         if mustGoOn {
+            let what = told
             try await record { job, relationship, vault in
                 job.failure = what
                 job.failures = (job.failures ?? []) + [what]
@@ -272,6 +272,9 @@ actor JobDriver {
         let ended = self.now
         let state = TransitionTable.afterFailure(of: operation, from: job.origin)
         let dependencies = dependencies
+        let keeps = keepsFirstCopy && [.protect, .startFirstCopy].contains(operation)
+        if keeps { told.hint = [told.hint, Self.goesOn(relationship)].compactMap { $0 }.joined(separator: ". ") }
+        let what = told
         try await record { job, relationship, vault in
             try Self.accounting(relationship, vault, dependencies).noteFailure(of: operation, what)
             job.state = .failed
@@ -280,6 +283,7 @@ actor JobDriver {
             job.endedAt = ended
             // What a test has left and could not be cleaned up is still a test: it is cleaned up by the next.
             relationship.state = operation == .testFailover && relationship.test != nil ? .testing : state
+            if keeps { Self.putOff(&relationship, ended) }
             relationship.activeJob = nil
             relationship.lastError = what.message
             if operation.copies, let finding = relationship.note(what, at: ended) {
