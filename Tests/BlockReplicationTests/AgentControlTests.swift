@@ -118,6 +118,21 @@ struct AgentControlTests {
         }
     }
 
+    @Test("an agent that was started anew is asked at once, whether or not the end of the earlier one has been seen")
+    func restarts() async throws {
+        try await TwoSites.with { sites in
+            #expect(try await sites.clientB.status().site == "b")
+            await sites.b.stop()
+            for number in 0..<50 {
+                let server = try AgentServer(
+                    site: "b\(number)", controlSocket: sites.file("b/control"), listen: "127.0.0.1:0",
+                    store: sites.file("b/store"))
+                #expect(try await sites.clientB.status().site == "b\(number)")
+                await server.stop()
+            }
+        }
+    }
+
     @Test("points survive the agent: a new one shows them, and what was half received is gone")
     func restart() async throws {
         try await TwoSites.with { sites in

@@ -84,7 +84,7 @@ struct AgentSilenceTests {
             defer { proxy.end() }
             ticket.address = proxy.address
             let request = SendPoint(ticket: ticket, disks: disks)
-            let client = AgentClient(controlSocket: sites.file("a/control"), transferSilenceSeconds: 5)
+            let client = AgentClient(controlSocket: sites.file("a/control"), transferSilenceSeconds: 15)
             let heard = Heard()
             let task = Task {
                 let thrown = await code {
@@ -98,7 +98,7 @@ struct AgentSilenceTests {
             // Longer than the limit of silence, with many reports.
             let goesOn = await eventually {
                 heard.hasEnded.withLock { $0 }
-                    || (ContinuousClock.now - start > .seconds(7) && heard.count.withLock { $0 } > 10)
+                    || (ContinuousClock.now - start > .seconds(17) && heard.count.withLock { $0 } > 10)
             }
             #expect(goesOn && proxy.hasStalled && !heard.hasEnded.withLock { $0 })
             task.cancel()
@@ -142,13 +142,13 @@ struct AgentSilenceTests {
     func stalledReader() async throws {
         for (lives, expected) in [(false, ReplicationError.Code.disconnected), (true, .timedOut)] {
             let (sender, peer) = try pair()
-            sender.setIdleLimit(seconds: 2)
-            sender.setWriteLimit(seconds: 5)
+            sender.setIdleLimit(seconds: 4)
+            sender.setWriteLimit(seconds: 8)
             let stop = try Interrupt()
             let heart = lives ? beat(peer, until: stop) : nil
             let start = ContinuousClock.now
             #expect(await flood(sender) == expected)
-            #expect(ContinuousClock.now - start >= .seconds(lives ? 5 : 2))
+            #expect(ContinuousClock.now - start >= .seconds(lives ? 8 : 4))
             stop.trigger(ReplicationError.givenUp)
             try await onThread("test-join") { try heart?.join() }
         }
@@ -157,17 +157,17 @@ struct AgentSilenceTests {
     @Test("a peer that lives and reads on after a while gets everything")
     func slowReader() async throws {
         let (sender, peer) = try pair()
-        sender.setIdleLimit(seconds: 2)
+        sender.setIdleLimit(seconds: 4)
         let stop = try Interrupt()
         let heart = beat(peer, until: stop)
         async let sent = flood(sender)
-        // Fifty beats, a tenth of a second apart, lie unread at the sender: far longer than the limit of silence.
-        #expect(
-            await eventually {
-                var count: Int32 = 0
-                return ioctl(sender.descriptor, UInt(FIONREAD), &count) == 0 && count >= 50
-            })
         let data = try await onThread("test-read") {
+            // Eighty beats, a tenth of a second apart, lie unread at the sender: far longer than the limit of silence.
+            var count: Int32 = 0
+            while count < 80 {
+                try #require(ioctl(sender.descriptor, UInt(FIONREAD), &count) == 0)
+                usleep(10_000)
+            }
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8 << 20, alignment: 16)
             defer { buffer.deallocate() }
             try peer.receive(buffer)

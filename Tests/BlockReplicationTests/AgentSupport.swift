@@ -153,7 +153,7 @@ func code(_ body: () async throws -> Void) async -> ReplicationError.Code? {
 
 /// Waits until something is so, asking again and again; false after twenty seconds.
 func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
-    let limit = ContinuousClock.now + .seconds(20)
+    let limit = ContinuousClock.now + .seconds(120)
     while ContinuousClock.now < limit {
         if try await condition() { return true }
         // Not by blocking: the tasks that bring the condition about share these threads.

@@ -47,13 +47,17 @@ struct OwnershipRecordsTests {
                 answer.withLock { $0 = said }
                 ended.signal()
             }
-            await onThread { begun.wait() }
-            let early = await onThread { ended.wait(timeout: .now() + 0.5) }
-            #expect(early == .timedOut, "it did not wait for the other process")
             let later = record(epoch: 2, owner: "b")
-            try JSONEncoder().encode(later).write(to: URL(filePath: "\(store)/ownership/orders.json"))
-            letGo(agent)
-            if early == .timedOut { #expect(await onThread { ended.wait(timeout: .now() + 20) } == .success) }
+            let written = try JSONEncoder().encode(later)
+            let early = await onThread {
+                begun.wait()
+                let early = ended.wait(timeout: .now() + 0.5)
+                try? written.write(to: URL(filePath: "\(store)/ownership/orders.json"))
+                letGo(agent)
+                if early == .timedOut { ended.wait() }
+                return early
+            }
+            #expect(early == .timedOut, "it did not wait for the other process")
             #expect(answer.withLock { $0 } == [])
             let records = OwnershipRecords(reading: store, runtime: store + "/now")
             #expect(try records.read("orders") == later)
@@ -74,12 +78,17 @@ struct OwnershipRecordsTests {
                 if removes { try? records.remove("orders") } else { try? records.write(later) }
                 ended.signal()
             }
-            await onThread { begun.wait() }
-            #expect(await onThread { ended.wait(timeout: .now() + 0.3) } == .timedOut)
-            // libvirt's hook reads them all the same: it must never wait.
-            #expect(try OwnershipRecords(reading: store, runtime: store).read("orders")?.epoch == 1)
-            letGo(other)
-            #expect(await onThread { ended.wait(timeout: .now() + 20) } == .success)
+            let (early, seen) = await onThread {
+                begun.wait()
+                let early = ended.wait(timeout: .now() + 0.3)
+                // libvirt's hook reads them all the same: it must never wait.
+                let seen = try? OwnershipRecords(reading: store, runtime: store).read("orders")
+                letGo(other)
+                if early == .timedOut { ended.wait() }
+                return (early, seen)
+            }
+            #expect(early == .timedOut)
+            #expect(seen?.epoch == 1)
             #expect(try records.read("orders") == (removes ? nil : later))
         }
     }
@@ -115,7 +124,7 @@ struct OwnershipRecordsTests {
         }
     }
 
-    /// A semaphore is waited for on a thread that nothing else needs.
+    /// Runs on a thread that nothing else needs, from beginning to end: who waits for the lock has no patience for other tests.
     private func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread { continuation.resume(returning: body()) }

@@ -58,7 +58,7 @@ final class PrivateLibvirt: @unchecked Sendable {  // used by one test at a time
     private init() throws {
         folder = try Scratch()
         host = try LibvirtHypervisor(
-            uri: "qemu+unix:///system?socket=\(folder.path)/run/libvirt-sock", openLimit: .seconds(3),
+            uri: "qemu+unix:///system?socket=\(folder.path)/run/libvirt-sock", openLimit: .seconds(30),
             callLimit: .seconds(60))
         for name in ["run", "etc", "lib", "cache", "log", "scratch"] {
             try FileManager.default.createDirectory(

@@ -36,7 +36,7 @@ func run(_ program: String, _ arguments: [String]) throws -> String {
 }
 
 /// Waits until `condition` holds; false when it does not within `limit`.
-func eventually(within limit: Duration = .seconds(20), _ condition: () async throws -> Bool) async rethrows -> Bool {
+func eventually(within limit: Duration = .seconds(120), _ condition: () async throws -> Bool) async rethrows -> Bool {
     let end = ContinuousClock.now + limit
     while ContinuousClock.now < end {
         if try await condition() { return true }

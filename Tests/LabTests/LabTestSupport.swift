@@ -67,7 +67,7 @@ func withLab(
 
 /// Asks until the answer suits, as a guest's log grows by itself.
 func report(
-    from address: String, in lab: Lab, at site: SiteName = .a, within limit: Duration = .seconds(20),
+    from address: String, in lab: Lab, at site: SiteName = .a, within limit: Duration = .seconds(120),
     until suits: (GuestReport) -> Bool
 ) async throws -> GuestReport {
     let deadline = ContinuousClock.now + limit

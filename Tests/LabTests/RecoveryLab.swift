@@ -137,7 +137,7 @@ func output(of words: [String]) throws -> String {
 
 /// Waits until something is so.
 func until(
-    _ what: Comment, within limit: Duration = .seconds(30), _ holds: () async throws -> Bool
+    _ what: Comment, within limit: Duration = .seconds(120), _ holds: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
     while try await !holds() {

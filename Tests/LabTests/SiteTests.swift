@@ -35,7 +35,7 @@ struct SiteTests {
             #expect(before.now <= now && before.now + 3000 > now)
 
             try await virsh(["shutdown", twin.name], at: site)
-            try await wait(for: "the press of the power button", within: .seconds(10)) {
+            try await wait(for: "the press of the power button", within: .seconds(60)) {
                 (try? String(contentsOfFile: site.console(of: twin.name), encoding: .utf8))?.contains("ignored")
                     ?? false
             }
@@ -66,7 +66,7 @@ struct SiteTests {
             #expect(after.bootLast >= before.last)
 
             try await virsh(["shutdown", guest.name], at: site)
-            try await wait(for: "the guest's power off", within: .seconds(10)) { () throws(LabError) in
+            try await wait(for: "the guest's power off", within: .seconds(60)) { () throws(LabError) in
                 try await virsh(["domstate", guest.name], at: site).hasPrefix("shut off")
             }
             // One byte of record 100 is changed on the second disk: the guest must notice by itself, and write no

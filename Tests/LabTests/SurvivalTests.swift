@@ -165,7 +165,7 @@ extension SurvivalTests {
             let points = try await site.points(guest).count
             let id = try await site.relationship(guest).id
             try await timed("the cycle is in the copy") {
-                try await until("the copy has the newest point", within: .seconds(15)) {
+                try await until("the copy has the newest point", within: .seconds(60)) {
                     let path = "\(site.lab.configuration.root)/look.db"
                     try? FileManager.default.removeItem(atPath: path)
                     try FileManager.default.copyItem(atPath: copy, toPath: path)

@@ -81,7 +81,7 @@ struct TestFailoverLabTests {
     private func deadline(_ site: RecoveryLab, _ guest: LabGuest) async throws {
         _ = try await site.perform(.testFailover, on: guest, ["network": "create", "within": "1", "keep": "true"])
         let test = try #require(try await site.relationship(guest).test)
-        try await until("the test's time is over", within: .seconds(10)) {
+        try await until("the test's time is over", within: .seconds(60)) {
             test.endsAt <= site.engine.dependencies.clock.now
         }
         let other = try RecoveryLab.makeEngine(site.vaultPath, holder: "another")

@@ -36,7 +36,7 @@ import Testing
     func timeEndsEveryLoop(_ source: String) async throws {
         let fixture = try hosted {
             $0.limits.fuel = nil
-            $0.limits.luaTime = .milliseconds(30)
+            $0.limits.luaTime = .milliseconds(200)
             $0.clock = SystemLuaClock()
         }
         let error = try await fixture.failure(source)

@@ -12,6 +12,8 @@ final class ControlLink: Sendable {
 
     private struct Waiting: Sendable {
         var heardAt = ContinuousClock.now
+        /// Whether all of the request has gone out; until then who writes it sees what becomes of the connection.
+        var isWritten = false
         let finish: @Sendable (Result<Data, any Error>) -> Void
         let progress: @Sendable (TransferProgress) -> Void
     }
@@ -60,7 +62,7 @@ final class ControlLink: Sendable {
         progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
     ) async throws -> Answer {
         try Task.checkCancellation()
-        let connection = try connected()
+        let (connection, isNew) = try connected()
         let number = state.withLock { state in
             defer { state.nextNumber += 1 }
             return state.nextNumber
@@ -69,14 +71,14 @@ final class ControlLink: Sendable {
         let deadline = call.deadlineSeconds.map { seconds in
             after(seconds) { [self] in
                 end(number, .failure(tooLate(call.name, seconds)))
-                try? cancel(number, connection)
+                try? cancel(number)
             }
         }
         let watch = silenceSeconds.map { seconds in
             Task { [self] in
                 guard await isSilent(number, for: seconds) else { return }
                 end(number, .failure(tooSilent(call.name, seconds)))
-                try? cancel(number, connection)
+                try? cancel(number)
             }
         }
         defer {
@@ -88,18 +90,14 @@ final class ControlLink: Sendable {
                 let waiting = Waiting(finish: { continuation.resume(with: $0) }, progress: progress)
                 state.withLock { $0.waiting[number] = waiting }
                 do {
-                    try connection.write(message)
-                    // The reader may have seen the end before this request was entered.
-                    if state.withLock({ $0.open?.connection !== connection }) {
-                        end(number, .failure(unreachable("it closed the connection")))
-                    }
-                    if Task.isCancelled { try cancel(number, connection) }
+                    try post(message, number, over: connection, isNew: isNew)
+                    if Task.isCancelled { try cancel(number) }
                 } catch {
                     end(number, .failure(error))
                 }
             }
         } onCancel: {
-            try? cancel(number, connection)
+            try? cancel(number)
             after(Self.cancelPatienceSeconds) { [weak self] in
                 self?.end(number, .failure(ReplicationError.givenUp))
             }
@@ -113,18 +111,36 @@ final class ControlLink: Sendable {
         }
     }
 
-    private func cancel(_ number: UInt64, _ connection: ControlConnection) throws {
-        let own = state.withLock { state in
-            defer { state.nextNumber += 1 }
-            return state.nextNumber
+    /// Writes a request.
+    ///
+    /// A connection that was there before may be of an agent that has ended since. What could not be written over it no agent
+    /// has read whole, so the request goes to the one that answers there now.
+    private func post(_ message: Data, _ number: UInt64, over connection: ControlConnection, isNew: Bool) throws {
+        do { try connection.write(message) } catch let error as ReplicationError where error.code == .disconnected {
+            lost(connection, error)
+            guard !isNew, state.withLock({ $0.waiting[number] != nil }) else { throw error }
+            return try post(message, number, over: try connected().connection, isNew: true)
         }
-        try connection.write(
+        let isOpen = state.withLock { state in
+            state.waiting[number]?.isWritten = true
+            return state.open?.connection === connection
+        }
+        // The reader may have seen the end before it could know that this request was on its way.
+        if !isOpen { end(number, .failure(unreachable("it closed the connection"))) }
+    }
+
+    private func cancel(_ number: UInt64) throws {
+        let (own, connection) = state.withLock { state in
+            defer { state.nextNumber += 1 }
+            return (state.nextNumber, state.open?.connection)
+        }
+        try connection?.write(
             try JSONEncoder().encode(ControlRequest(id: own, call: AgentCalls.cancel.name, body: number)))
     }
 
-    private func connected() throws -> ControlConnection {
+    private func connected() throws -> (connection: ControlConnection, isNew: Bool) {
         try state.withLock { state in
-            if let open = state.open { return open.connection }
+            if let open = state.open { return (open.connection, false) }
             let interrupt = try Interrupt()
             let socket: StreamSocket
             do {
@@ -149,7 +165,7 @@ final class ControlLink: Sendable {
             }
             thread.name = "agent-client"
             thread.start()
-            return connection
+            return (connection, true)
         }
     }
 
@@ -173,8 +189,9 @@ final class ControlLink: Sendable {
         let waiting = state.withLock { state -> [Waiting] in
             guard state.open?.connection === connection else { return [] }
             state.open = nil
-            defer { state.waiting = [:] }
-            return Array(state.waiting.values)
+            let written = state.waiting.filter { $0.value.isWritten }
+            for number in written.keys { state.waiting[number] = nil }
+            return Array(written.values)
         }
         for entry in waiting { entry.finish(.failure(unreachable("it closed the connection", cause: error))) }
     }
