@@ -83,6 +83,23 @@ struct FirstCopyLegTests {
         #expect(planned.firstCopy?.startAt == rig.clock.now.advanced(bySeconds: 60))
     }
 
+    /// What a person must look at is not tried again every minute.
+    @Test func disksThatChangeMeanwhileWaitForAPerson() async throws {
+        let rig = try await rig()
+        during(2, rig) { world in
+            try? world.addVM("orders", at: "a", disks: ["vda": [0: 1]], network: "prod-a")
+        }
+        _ = try await engineError { try await rig.protect() }
+        #expect(try await rig.relationship().firstCopy?.method == .scheduled, "its backup ended with it")
+        rig.world.state.withLock { $0.midTransfer = nil }
+        #expect(try await engineError { try await rig.run(.startFirstCopy) }.kind == .disksChanged)
+        let waiting = try await rig.relationship()
+        #expect(waiting.state == .firstCopyPending && waiting.growing?.legs == 1)
+        #expect(waiting.firstCopy == FirstCopyRecord(method: .now))
+        try await rig.run(.unprotect)
+        #expect(rig.world.store(waiting.id, at: "b").growing == nil)
+    }
+
     /// QEMU is killed between two legs: its bitmaps are gone, and both sides are compared.
     @Test(arguments: [false, true])
     func withoutABitmapNothingIsSentTwice(_ stays: Bool) async throws {

@@ -270,9 +270,9 @@ actor JobDriver {
         await giveUp()
         // To put the world back takes its time, and may say something of its own.
         let ended = self.now
-        let state = TransitionTable.afterFailure(of: operation, from: job.origin)
-        let dependencies = dependencies
         let keeps = keepsFirstCopy && [.protect, .startFirstCopy].contains(operation)
+        let state = TransitionTable.afterFailure(of: operation, from: job.origin, keepingFirstCopy: keeps)
+        let dependencies = dependencies
         if keeps { told.hint = [told.hint, Self.goesOn(relationship)].compactMap { $0 }.joined(separator: ". ") }
         let what = told
         try await record { job, relationship, vault in
@@ -283,7 +283,7 @@ actor JobDriver {
             job.endedAt = ended
             // What a test has left and could not be cleaned up is still a test: it is cleaned up by the next.
             relationship.state = operation == .testFailover && relationship.test != nil ? .testing : state
-            if keeps { Self.putOff(&relationship, ended) }
+            if keeps { Self.putOff(&relationship, what, ended) }
             relationship.activeJob = nil
             relationship.lastError = what.message
             if operation.copies, let finding = relationship.note(what, at: ended) {

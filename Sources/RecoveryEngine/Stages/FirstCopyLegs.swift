@@ -129,16 +129,17 @@ extension JobDriver {
     static func goesOn(_ relationship: Relationship) -> String {
         let (legs, bytes) = (relationship.growing?.legs ?? 0, relationship.growing?.bytes ?? 0)
         return
-            "the \(bytes >> 20) MiB of \(legs) legs stay at the target: the first copy goes on from there when it is started, "
-            + "and by itself where cycles run; unprotect gives it up"
+            "what \(legs) legs brought over (\(bytes >> 20) MiB) stays at the target: start the first copy and it goes on from "
+            + "there, as it does by itself where cycles run; unprotect gives it up"
     }
 
-    /// Leaves an interrupted first copy outstanding, to be gone on with in a minute.
-    static func putOff(_ relationship: inout Relationship, _ now: Timestamp) {
-        relationship.state = .firstCopyPending
+    /// An interrupted first copy is gone on with in a minute, where cycles run, unless a person has to look first.
+    static func putOff(_ relationship: inout Relationship, _ failure: JobFailure, _ now: Timestamp) {
+        let failures = (relationship.failuresInARow ?? 0) + 1
+        let waits = FailureJudgement.finding(failure.kind, inARow: failures) != nil
         var plan = relationship.firstCopy ?? FirstCopyRecord(method: .now)
-        plan.method = .scheduled
-        plan.startAt = now.advanced(bySeconds: 60)
+        plan.method = waits ? .now : .scheduled
+        plan.startAt = waits ? nil : now.advanced(bySeconds: 60)
         relationship.firstCopy = plan
     }
 }
