@@ -68,6 +68,7 @@
 ---@class perilune.next_step
 ---@field operation string as rules and status name it
 ---@field why string what it is good for now
+---@field needs string[] options that it must be given: without them it is refused
 
 ---What a guest answered.
 ---@class perilune.reply
@@ -420,7 +421,7 @@ function vault:server(options) end
 ---@class (exact) perilune.vault.policy.options
 ---@field name string unique among policies
 ---@field copy_frequency? perilune.duration time between cycles: 30s, 5min or 15min; if left out: stays as it is; 5min for a new policy
----@field recovery_points? integer points kept besides the newest, 0 to 24; if left out: stays as it is; 0 for a new policy
+---@field recovery_points? integer points kept besides the newest, one an hour, 0 to 24; if left out: stays as it is; 0 for a new policy
 ---@field app_consistent? "off"|perilune.duration time between application-consistent points, 1h to 12h, fewer hours than recovery_points; if left out: stays as it is; "off" for a new policy
 ---@field compression? boolean compress what travels; if left out: stays as it is; false for a new policy
 ---@field authentication? "ticket"|"certificate" how agents prove who they are; if left out: stays as it is; "ticket" for a new policy
@@ -1151,7 +1152,7 @@ function cluster:remove() end
 ---@class perilune.policy
 ---@field name string its name
 ---@field copy_frequency integer time between cycles, in seconds
----@field recovery_points integer points kept besides the newest
+---@field recovery_points integer points kept besides the newest, one an hour
 ---@field app_consistent integer? time between application-consistent points, in seconds
 ---@field compression boolean whether what travels is compressed
 ---@field authentication "ticket"|"certificate" how agents prove who they are
@@ -1780,7 +1781,10 @@ function vm:resync(options) end
 ---@return perilune.job? job what was done; nil when it was only called off
 function vm:cancel_resync() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---@class (exact) perilune.vm.can.options
+---@field target? "fence"|"declared lost" of an undo: how it becomes certain that the side that does not answer is down; if left out: that side must answer (target-must-be-down)
+
+---Says whether an operation would begin now, given these options, and if not which rule forbids it. Nothing is changed.
 ---
 ---Effect: reads. Since 0.1.
 ---
@@ -1788,9 +1792,10 @@ function vm:cancel_resync() end
 ---local allowed, why = vm:can("reverse")
 ---```
 ---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@param options? perilune.vm.can.options
 ---@return boolean allowed whether it may
 ---@return perilune.refusal? refusal why not
-function vm:can(operation) end
+function vm:can(operation, options) end
 
 ---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
 ---
@@ -2236,7 +2241,10 @@ function item:resync(options) end
 ---@return perilune.job? job what was done; nil when it was only called off
 function item:cancel_resync() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---@class (exact) perilune.item.can.options
+---@field target? "fence"|"declared lost" of an undo: how it becomes certain that the side that does not answer is down; if left out: that side must answer (target-must-be-down)
+
+---Says whether an operation would begin now, given these options, and if not which rule forbids it. Nothing is changed.
 ---
 ---Effect: reads. Since 0.1.
 ---
@@ -2244,9 +2252,10 @@ function item:cancel_resync() end
 ---local allowed, why = item:can("reverse")
 ---```
 ---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@param options? perilune.item.can.options
 ---@return boolean allowed whether it may
 ---@return perilune.refusal? refusal why not
-function item:can(operation) end
+function item:can(operation, options) end
 
 ---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
 ---
@@ -2691,7 +2700,10 @@ function relationship:resync(options) end
 ---@return perilune.job? job what was done; nil when it was only called off
 function relationship:cancel_resync() end
 
----Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.
+---@class (exact) perilune.relationship.can.options
+---@field target? "fence"|"declared lost" of an undo: how it becomes certain that the side that does not answer is down; if left out: that side must answer (target-must-be-down)
+
+---Says whether an operation would begin now, given these options, and if not which rule forbids it. Nothing is changed.
 ---
 ---Effect: reads. Since 0.1.
 ---
@@ -2699,9 +2711,10 @@ function relationship:cancel_resync() end
 ---local allowed, why = relationship:can("reverse")
 ---```
 ---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@param options? perilune.relationship.can.options
 ---@return boolean allowed whether it may
 ---@return perilune.refusal? refusal why not
-function relationship:can(operation) end
+function relationship:can(operation, options) end
 
 ---Says where it stands, which operations may begin now, the recommended first, and for each other one why not.
 ---

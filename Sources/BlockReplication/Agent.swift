@@ -44,8 +44,12 @@ package protocol Agent: Sendable {
     func abandonPoint(relationship: String, generation: String) async throws
     /// The points that are whole at this host, oldest first.
     func points(relationship: String) async throws -> [PointSummary]
-    /// Drops the oldest points beyond `newest` and merges what lies between. Points in `pinned` stay.
-    func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary]
+    /// Makes points no more of all but these, and merges what lies between them. Returns those that stay, oldest first.
+    ///
+    /// A kept generation is a point on, and no more than that. A `pinned` one is read by its files' names (a test VM's point): it
+    /// stays a point too, and its files with all beneath it are not touched. What is newer than every kept one stays in any
+    /// case. `unsupported` when the agent is older than the call.
+    func keepPoints(relationship: String, keeping: [String], pinned: [String]) async throws -> [PointSummary]
     /// Drops every point but this one; their extent maps stay until the first reversed point is whole.
     func dropPoints(relationship: String, allBut generation: String) async throws
     /// Domain XML as it was at that point.

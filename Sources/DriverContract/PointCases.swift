@@ -80,7 +80,7 @@ extension DriverContract {
             try require("points", try await maker.generations(), [])
             try await maker.forget()
         },
-        DriverContract("points beyond the number kept go, pinned ones stay; maps tell what newer points changed") {
+        DriverContract("points that are not kept go, pinned and newer ones stay; maps tell what newer points changed") {
             site in
             let maker = try await PointMaker(site)
             var all = [try await maker.point(after: nil)]
@@ -90,11 +90,18 @@ extension DriverContract {
             }
             let receiver = site.receiver
             try await declined(.invalidArgument, "keeping none") {
-                _ = try await receiver.keepPoints(relationship: maker.relationship, newest: 0, pinned: [])
+                _ = try await receiver.keepPoints(relationship: maker.relationship, keeping: [], pinned: [all[1]])
             }
-            let kept = try await receiver.keepPoints(relationship: maker.relationship, newest: 2, pinned: [all[1]])
+            try await declined(.notFound, "keeping what is not there") {
+                _ = try await receiver.keepPoints(
+                    relationship: maker.relationship, keeping: [site.identifier()], pinned: [])
+            }
+            // Who names the third alone knows nothing of the fourth.
+            let kept = try await receiver.keepPoints(
+                relationship: maker.relationship, keeping: [all[2]], pinned: [all[1]])
             try require("kept", kept.map(\.generation), Array(all[1...]))
-            let later = try await receiver.keepPoints(relationship: maker.relationship, newest: 2, pinned: [])
+            let later = try await receiver.keepPoints(
+                relationship: maker.relationship, keeping: [all[2], all[3]], pinned: [])
             try require("kept without the pin", later.map(\.generation), Array(all[2...]))
             let newer = try await receiver.extentsNewer(relationship: maker.relationship, than: all[2])
             try require(newer.values.contains { !$0.isEmpty }, "the newest point changed something: \(newer)")

@@ -62,7 +62,18 @@ package protocol Connections: Sendable {
 /// Ends a host for certain.
 package protocol Fencing: Sendable {
     /// Ends the host and says how sure it is that it no longer runs anything.
-    func fence(_ host: Host) async -> SourceVerdict
+    func fence(_ host: Host) async -> FenceOutcome
+}
+
+/// What a fence has proven.
+package struct FenceOutcome: Hashable, Sendable {
+    package let verdict: SourceVerdict
+    /// Why the host's state is not known, with the last that its fence said; nil when it is proven to be down.
+    package let trouble: String?
+
+    package static let proven = FenceOutcome(verdict: .proven, trouble: nil)
+
+    package static func unknown(_ trouble: String) -> FenceOutcome { FenceOutcome(verdict: .unknown, trouble: trouble) }
 }
 
 /// Time, as the engine sees it.

@@ -208,24 +208,39 @@ package final class RecoveryEngine: Sendable {
     func check(
         _ operation: Operation, on relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:]
     ) async throws {
-        var facts = try await facts(for: relationship, item: item, arguments: arguments)
-        facts.targetIsGivenUp = arguments["target"] != nil
-        if let refusal = Guards.check(operation, on: relationship, item: item, facts: facts) {
+        if let refusal = try await refusal(of: operation, on: relationship, item: item, arguments: arguments) {
             throw EngineError(refusal)
         }
+    }
+
+    /// Why the operation, with these options, may not begin now; nil when it may.
+    package func refusal(
+        of operation: Operation, on relationship: Relationship, arguments: [String: String] = [:]
+    ) async throws -> Refusal? {
+        try await refusal(
+            of: operation, on: relationship, item: try await item(of: relationship), arguments: arguments)
+    }
+
+    private func refusal(
+        of operation: Operation, on relationship: Relationship, item: ProtectedItem?, arguments: [String: String]
+    ) async throws -> Refusal? {
+        var facts = try await facts(for: relationship, item: item, arguments: arguments)
+        facts.targetIsGivenUp = arguments["target"] != nil
+        return Guards.check(operation, on: relationship, item: item, facts: facts)
     }
 
     /// The answer for every operation: which may come next, and why the others may not.
     package func verdicts(on relationship: Relationship) async throws -> [Guards.Verdict] {
         let item = try await item(of: relationship)
         return Guards.verdicts(
-            for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+            for: relationship, item: item, facts: try await facts(for: relationship, item: item, looking: true))
     }
 
     /// Which operations come next, the recommended first, and why not the others.
     package func next(on relationship: Relationship) async throws -> NextSteps {
         let item = try await item(of: relationship)
-        return Guards.next(for: relationship, item: item, facts: try await facts(for: relationship, item: item))
+        return Guards.next(
+            for: relationship, item: item, facts: try await facts(for: relationship, item: item, looking: true))
     }
 
     /// What comes next for a VM that is not replicated: whether it can be protected, and what is missing if not.

@@ -15,6 +15,8 @@ package struct VaultError: Error, Sendable, CustomStringConvertible {
         /// Another process is migrating or repairing it.
         case locked
         case notFound
+        /// The file was removed, or another put in its place, while it was open.
+        case vanished
         case inputOutput
         /// Another copy of this vault was promoted.
         case superseded
@@ -34,4 +36,14 @@ package struct VaultError: Error, Sendable, CustomStringConvertible {
     }
 
     package var description: String { hint.map { "\(message) (\($0))" } ?? message }
+}
+
+extension VaultError {
+    static func vanished(_ path: String) -> VaultError {
+        VaultError(
+            .vanished, "The vault \(path) was removed, or another file put in its place, while it was open.",
+            hint:
+                "Nothing is written any more. Put the file back, or use its copy (perilune vault promote), and begin again."
+        )
+    }
 }

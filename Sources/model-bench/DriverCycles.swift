@@ -57,7 +57,8 @@ struct DriverCycles: Sendable {
                 relationship: uuid, generation: generation, number: number, cause: .crashConsistent, at: at, epoch: 1,
                 owner: "a", domainXML: xml, checksums: summary.checksums))
         if let previous { try await source.deleteCheckpoint(uuid: uuid, name: previous, metadataOnly: false) }
-        _ = try await receiver.keepPoints(relationship: uuid, newest: 3, pinned: [])
+        let kept = try await receiver.points(relationship: uuid).suffix(3).map(\.generation)
+        _ = try await receiver.keepPoints(relationship: uuid, keeping: kept, pinned: [])
         return generation
     }
 

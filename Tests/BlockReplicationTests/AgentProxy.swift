@@ -9,6 +9,8 @@ final class FaultyProxy: Sendable {
     enum Fault: Sendable {
         /// The lowest bit of the byte at this position of the stream is turned.
         case flip(at: Int)
+        /// The same in what comes back.
+        case flipBack(at: Int)
         /// Both connections end after so many bytes.
         case cut(after: Int)
         /// Nothing more is passed on after so many bytes, until the proxy ends.
@@ -32,7 +34,9 @@ final class FaultyProxy: Sendable {
                 let server = try? StreamSocket.connect(
                     to: SocketAddress(target), interrupt: client.interrupt, timeoutSeconds: 5)
             else { return }
-            let back = WorkerThread("proxy-back") { Self.pump(server, client, nil, mark) }
+            var backFault: Fault?
+            if case .flipBack(let position) = fault { backFault = .flip(at: position) }
+            let back = WorkerThread("proxy-back") { [backFault] in Self.pump(server, client, backFault, mark) }
             Self.pump(client, server, fault, mark)
             try? back.join()
         }

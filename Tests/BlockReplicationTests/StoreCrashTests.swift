@@ -33,12 +33,49 @@ struct StoreCrashTests {
             done: { $0.points.map(\.number) == [1, 2, 3] }),
         Scenario(
             name: "merge of two layers", points: 5, leastSteps: 14,
-            act: { _, store in try await store.retire(Set([2, 4].map(Site.generation))) },
+            act: { _, store in
+                await store.limitChain(3)
+                try await store.retire(Set([2, 4].map(Site.generation)))
+            },
             done: { $0.points.map(\.number) == [1, 3, 5] && $0.layers.isEmpty }),
         Scenario(
-            name: "merge beneath the oldest point", points: 6, leastSteps: 14,
+            name: "fold into the base", points: 6, leastSteps: 30,
             act: { _, store in try await store.keep(newest: 2) },
-            done: { $0.points.map(\.number) == [5, 6] && $0.layers.count < 4 }),
+            done: {
+                $0.points.map(\.number) == [5, 6] && $0.layers.map(\.number) == [1, 4]
+                    && $0.layers.last?.isFolded == true
+            }),
+        Scenario(
+            name: "fold of what came after a fold", points: 5, leastSteps: 14,
+            prepare: { try await $0.keep(newest: 3) },
+            act: { _, store in try await store.keep(newest: 1) },
+            done: { $0.points.map(\.number) == [5] && $0.layers.map(\.number) == [1, 4] }),
+        Scenario(
+            name: "fork above a test VM's point", points: 5, leastSteps: 14,
+            prepare: { _ = try await $0.bootOverlay(generation: Site.generation(3), epoch: 0) },
+            act: { _, store in
+                await store.limitChain(3)
+                try await store.retire(Set([2, 3, 4].map(Site.generation)))
+            },
+            done: {
+                $0.points.map(\.number) == [1, 5] && $0.layers.map(\.number).starts(with: [2, 3])
+                    && $0.points.last?.over != Site.generation(4) && $0.boots.count == 1
+            }),
+        Scenario(
+            name: "the end of a fork", points: 5, leastSteps: 12,
+            prepare: { store in
+                _ = try await store.bootOverlay(generation: Site.generation(3), epoch: 0)
+                await store.limitChain(3)
+                try await store.retire(Set([1, 2, 3, 4].map(Site.generation)))
+            },
+            act: { _, store in
+                try await store.discardBoot(epoch: 0)
+                try await store.retire([])
+            },
+            done: {
+                $0.points.map(\.number) == [5] && $0.layers.count == 2 && $0.layers.last?.isFolded == true
+                    && $0.boots.isEmpty
+            }),
         Scenario(
             name: "boot overlay", points: 3, leastSteps: 6,
             act: { _, store in _ = try await store.bootOverlay(generation: Site.generation(2), epoch: 2) },

@@ -50,6 +50,7 @@ struct StoreFailoverTests {
         let site = try Site(seed: 31)
         let store = try site.open()
         for number in 1...6 { try await site.cycle(store, number) }
+        await store.limitChain(5)
         try await store.retire([Site.generation(5)])
         _ = try await store.bootOverlay(generation: Site.generation(3), epoch: 2)
         let expected = try await store.maps(newerThan: Site.generation(3))

@@ -35,6 +35,7 @@ struct StoreSpaceTests {
         try await site.verify(store)
 
         // Less is left than the merger of two points needs.
+        await store.limitChain(2)
         let filler = mount("filler")
         let free = try await store.freeBytes()
         try Data(repeating: 1, count: Int(free) - 65536).write(to: URL(fileURLWithPath: filler))

@@ -123,6 +123,22 @@ final class StoreSite: @unchecked Sendable {
     }
 }
 
+extension PointStore {
+    /// Keeps chains shorter than in earnest.
+    func limitChain(_ layers: Int) { longestChain = layers }
+
+    /// Layers of the longest chain among the points', as the files themselves name them.
+    func longest() async throws -> Int {
+        var most = 0
+        for point in manifest.points {
+            for disk in point.disks {
+                most = max(most, try await chain(of: .point(point.generation), target: disk.target).count)
+            }
+        }
+        return most
+    }
+}
+
 /// Names in a relationship's directory.
 func storeFiles(_ store: PointStore) throws -> Set<String> {
     Set(try FileManager.default.contentsOfDirectory(atPath: store.path))

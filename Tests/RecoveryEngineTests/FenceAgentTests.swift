@@ -51,7 +51,7 @@ struct FenceAgentTests {
     func noProof(status: Int) async throws {
         try await withAgent(status: status) { folder, _ in
             let agent = FenceAgent(agent: "fence_fake", options: ["ip": "10.0.0.9"])
-            #expect(await CommandFencing(agentFolders: [folder]).fence(host(agent)) == .unknown)
+            #expect(await CommandFencing(agentFolders: [folder]).fence(host(agent)).verdict == .unknown)
         }
     }
 
@@ -72,7 +72,7 @@ struct FenceAgentTests {
                 try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: secret)
             }
             let agent = FenceAgent(agent: "fence_fake", secrets: ["password": secret])
-            #expect(await CommandFencing(agentFolders: [folder]).fence(host(agent)) == .unknown)
+            #expect(await CommandFencing(agentFolders: [folder]).fence(host(agent)).verdict == .unknown)
             #expect(!FileManager.default.fileExists(atPath: log), "it was not run at all")
         }
     }

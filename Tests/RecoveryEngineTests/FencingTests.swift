@@ -4,25 +4,31 @@ import Testing
 
 @Suite("Verdicts of a fence command")
 struct FencingTests {
-    struct Verdict: Sendable {
-        var command: [String]
-        var verdict: SourceVerdict
+    @Test(arguments: [["/bin/true"], ["/usr/bin/test", "two words", "=", "two words"]])
+    func exitStatusZeroIsProof(_ command: [String]) async {
+        #expect(await CommandFencing().fence(host(command)) == .proven)
     }
 
-    @Test(arguments: [
-        Verdict(command: ["/bin/true"], verdict: .proven),
-        Verdict(command: ["/bin/false"], verdict: .unknown),
-        Verdict(command: ["/nowhere/fence-agent"], verdict: .unknown),
-        Verdict(command: [], verdict: .unknown),
-        Verdict(command: ["/usr/bin/test", "two words", "=", "two words"], verdict: .proven),
-    ])
-    func onlyExitStatusZeroIsProof(_ row: Verdict) async {
-        #expect(await CommandFencing().fence(host(row.command)) == row.verdict)
+    @Test(
+        "Anything else is none, and what the fence said is told",
+        arguments: [
+            (["/bin/false"], "/bin/false ended with status 1"),
+            (["/nowhere/fence-agent"], "/nowhere/fence-agent is not there or no program"),
+            ([], "no fence is recorded for it"),
+            (
+                ["/bin/sh", "-c", "echo off; echo; echo 'BMC login refused\u{7}' >&2; exit 3"],
+                "/bin/sh ended with status 3: BMC login refused"
+            ),
+            (["/bin/sh", "-c", "echo no power; kill -9 $$"], "/bin/sh ended with signal 9: no power"),
+        ])
+    func anythingElseIsNone(_ command: [String], _ trouble: String) async {
+        #expect(await CommandFencing().fence(host(command)) == .unknown(trouble))
     }
 
     @Test func commandThatDoesNotEndSaysNothing() async {
-        let fencing = CommandFencing(limit: .milliseconds(50))
-        #expect(await fencing.fence(host(["/bin/sleep", "600"])) == .unknown)
+        let outcome = await CommandFencing(limit: .milliseconds(50)).fence(host(["/bin/sleep", "600"]))
+        #expect(outcome.verdict == .unknown)
+        #expect(outcome.trouble?.contains("did not end") == true)
     }
 
     private func host(_ fence: [String]) -> SiteModel.Host {

@@ -128,14 +128,43 @@ struct RebuildTests {
         }
     }
 
+    @Test(
+        "Who was told by mail is told again, as the newest manifest has it; a webhook's URL is in no manifest, and is asked for"
+    )
+    func alerts() async throws {
+        let rig = try await Rig(vms: ["orders", "stock"])
+        for vm in ["orders", "stock"] { try await rig.protect(vm) }
+        let mail = AlertMail(server: "mail.example:465", from: "dr@example.org", to: ["ops@example.org"])
+        let left = AlertRule(id: "1", name: "left", mail: mail)
+        try await rig.engine.ensureAlert(left)
+        let old = VaultRebuild.Find(store: "/store", manifest: try await rig.manifest("orders"), record: nil)
+        try await rig.engine.removeAlert(named: "left")
+        let kept = AlertRule(id: "2", name: "night", mail: mail, severity: .critical, topics: [.job])
+        try await rig.engine.ensureAlert(kept)
+        try await rig.engine.ensureAlert(
+            AlertRule(id: "3", name: "chat", webhook: "https://hooks.example:8443/T0/token?key=1"))
+        try await rig.cycle("stock")
+        let new = VaultRebuild.Find(store: "/store", manifest: try await rig.manifest("stock"), record: nil)
+        let context = try #require(new.manifest.context)
+        #expect(!context.contains("token") && !context.contains("key=1") && context.contains("hooks.example:8443"))
+        let vault = MemoryVault()
+        let report = try await VaultRebuild(clock: rig.clock, identifiers: rig.identifiers, place: "here").rebuild(
+            from: [new, old], into: vault)
+        #expect(try await all(AlertRule.self, vault) == [kept])
+        #expect(try await all(AlertOutbox.self, vault).map(\.id) == ["2"])
+        let asked = report.unknown.filter { $0.contains("chat") }
+        #expect(asked.count == 1 && asked.first?.contains("hooks.example:8443") == true)
+        #expect(asked.first?.contains("token") == false)
+    }
+
     @Test("What an older version kept, without any of this, is read as it was")
     func older() async throws {
         let rig = try await described()
         var site = try #require(SiteRecord(text: try await find("orders", rig).manifest.context))
         (site.clusters, site.logicalNetworks, site.vmNetworks) = (nil, nil, nil)
-        (site.storageClasses, site.storageMappings) = (nil, nil)
+        (site.storageClasses, site.storageMappings, site.alerts) = (nil, nil, nil)
         let text = try site.text()
-        #expect(!text.contains("storageClasses"))
+        #expect(!text.contains("storageClasses") && !text.contains("alerts"))
         var old = try await find("orders", rig)
         old.manifest.context = text
         let vault = try await rebuilt(rig, [old])

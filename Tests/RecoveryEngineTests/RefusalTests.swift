@@ -161,6 +161,9 @@ struct RefusalTests {
             let error = try await engineError { try await rig.run(.unplannedFailover, "orders", arguments) }
             #expect(error.kind == .sourceNotDown)
             #expect(error.rule == "source-must-be-down")
+            // Who asked for a fence is told what came of it, not to ask for one.
+            #expect(error.message.contains("the fence is broken") == broken)
+            #expect(error.hint?.hasPrefix("mend the fence") == broken)
             let after = try await rig.relationship()
             #expect(after.state == .protected && after.owner == "a" && after.epoch == 1 && after.failover == nil)
             #expect(rig.world.power("orders", at: "a") == .running)

@@ -138,7 +138,7 @@ struct SiteSetupTests {
         let words = ["VM orders", "network mapping prod-a", "pair gold -> silver"].map { error.message.range(of: $0) }
         let places = words.compactMap { $0?.lowerBound }
         #expect(places.count == 3 && places == places.sorted(), "\(error.message)")
-        #expect(try await rule { try await rig.engine.checkVaultIsEmpty() } == "vault-not-empty")
+        #expect(try await rule { try await RecoveryEngine.checkIsEmpty(rig.vault) } == "vault-not-empty")
         try await rig.run(.unprotect)
         try await rig.engine.removeNetworkMapping(cloud: gold, network: "prod-a")
         try await rig.engine.unpair(gold)
@@ -152,7 +152,7 @@ struct SiteSetupTests {
         for host in try await rig.vault.read({ try $0.objects(SiteModel.Host.self).map(\.value) }) {
             try await rig.engine.removeHost(host)
         }
-        try await rig.engine.checkVaultIsEmpty()
+        try await RecoveryEngine.checkIsEmpty(rig.vault)
     }
 
     @Test func aMappingThatChangesTellsWhichReplicasItMoves() async throws {

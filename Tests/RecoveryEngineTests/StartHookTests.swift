@@ -9,7 +9,8 @@ import Testing
 struct StartHookTests {
     private func problem(in root: String, store: String, runtime: String) async throws -> String? {
         let agent = try AgentService(
-            site: "a", store: store, runtime: runtime, libvirtRoot: "\(root)/libvirt", address: "127.0.0.1:1")
+            site: "a", store: store, runtime: runtime, address: "127.0.0.1:1",
+            startHook: { StartHook.facts(libvirtRoot: "\(root)/libvirt", store: store, runtime: runtime) })
         let hook = try #require(try await agent.check(AgentCheck()).startHook)
         #expect(hook.path == "\(root)/libvirt/hooks/qemu.d/00-perilune" && hook.runtime == runtime)
         return hook.problem

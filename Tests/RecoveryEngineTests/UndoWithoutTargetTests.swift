@@ -41,6 +41,9 @@ struct UndoWithoutTargetTests {
         #expect(try await rig.relationship() == before)
         let next = try await rig.engine.next(on: before)
         #expect(next.steps.map(\.operation) == [.undo])
+        #expect(next.steps.first?.needs == ["target"])
+        #expect(try await rig.engine.refusal(of: .undo, on: before)?.rule.id == "target-must-be-down")
+        #expect(try await rig.engine.refusal(of: .undo, on: before, arguments: declared) == nil)
     }
 
     @Test func declaredLostItRunsAtTheSourceAndTheCopyIsHeldStillWhenItReturns() async throws {
@@ -96,6 +99,72 @@ struct UndoWithoutTargetTests {
         #expect(try await isAtHome(rig))
         #expect(try await rig.relationship().leftCopy?.verdict == .proven)
         #expect(rig.world.violations == [])
+    }
+
+    // MARK: The source goes away meanwhile
+
+    /// What runs at the target is not ended for a source that could not start the VM.
+    @Test(arguments: [Ailment.agentHangs, .agentCallsHang, .hypervisorFails])
+    func sourceIsAwayBeforeTheFence(ailment: Ailment) async throws {
+        let rig = try await rig(runsOn: true)
+        let id = try await rig.relationship().id
+        let fence = ["target": "fence"]
+        #expect(try await rig.engine.perform(.undo, on: id, arguments: fence, hold: .fenceTarget).isHeld)
+        rig.world.fallIll("a", ailment)
+        let error = try await engineError { try await rig.run(.undo, "orders", fence) }
+        #expect(error.kind == .unreachable && error.message.contains("nothing was done to the target"))
+        #expect(rig.world.power("orders", at: "b") == .running)
+        let after = try await rig.relationship()
+        #expect(after.state == .failedOver && after.owner == "b" && after.activeJob == nil)
+        rig.world.recover("a")
+        try await rig.run(.undo, "orders", fence)
+        #expect(try await isAtHome(rig))
+        #expect(rig.world.violations == [])
+    }
+
+    /// The fence has ended the target, and then the source's agent is gone: off at both sides, and both sides lead on.
+    @Test(arguments: [false, true])
+    func sourceIsGoneAfterTheFence(targetReturnsFirst: Bool) async throws {
+        let rig = try await rig(runsOn: true)
+        let world = rig.world
+        let fuse = Fuse(.runAfterEffect("fence")) { world.fallIll("a", .agentHangs) }
+        let fence = ["target": "fence"]
+        let error = try await engineError { try await rig.run(.undo, "orders", fence, by: rig.engine("u", fuse: fuse)) }
+        #expect(error.kind == .unreachable && error.message.contains("off at both sides"))
+        let after = try await rig.relationship()
+        #expect(after.state == .failedOver && after.owner == "b" && after.activeJob == nil)
+        #expect(after.lastError?.contains("off at both sides") == true)
+        #expect(world.power("orders", at: "a")?.isActive == false && world.power("orders", at: "b")?.isActive == false)
+        let events = try await rig.vault.read { try $0.events(about: after.id, limit: 50) }
+        #expect(events.contains { $0.code == "off-at-both-sides" && $0.severity == .critical })
+
+        if targetReturnsFirst {
+            world.bringBack("b")
+            #expect(try await watch(rig).contains(.started(vm: "orders", host: "b")))
+            #expect(world.power("orders", at: "b") == .running)
+            world.recover("a")
+            try await rig.run(.undo)
+        } else {
+            world.recover("a")
+            try await rig.run(.undo, "orders", fence)
+        }
+        #expect(try await isAtHome(rig))
+        #expect(world.violations == [])
+    }
+
+    /// A fence that leaves the host up: the VM is its target's still, and runs on there.
+    @Test func vmThatWasEndedForNothingRunsOnAtItsTarget() async throws {
+        let rig = try await Undertaking.undo.rig(points: 2)
+        let world = rig.world
+        world.change { $0.fenceEndsGuestsOnly = true }
+        let fuse = Fuse(.runAfterEffect("fence")) { world.fallIll("a", .agentHangs) }
+        let error = try await engineError {
+            try await rig.run(.undo, "orders", ["target": "fence"], by: rig.engine("u", fuse: fuse))
+        }
+        #expect(error.kind == .unreachable && error.message.contains("started there again"))
+        #expect(world.power("orders", at: "b") == .running)
+        #expect(try await rig.relationship().state == .failedOver)
+        #expect(world.violations == [])
     }
 
     /// A host that answers is not taken for lost on anybody's word: what runs there is ended.

@@ -202,6 +202,25 @@ struct SessionTests {
         #expect(outcome.values.last?.text?.contains("planned-failover") == true)
     }
 
+    @Test("Whether an operation may begin is asked of what it would be given, and what comes next says what it needs")
+    func wordNeeded() async throws {
+        let outcome = try await Bench().run(
+            Bench.setUp + """
+                local item = gold:vm("web"):protect()
+                item:failover { kind = "unplanned" }
+                assert(item:can("undo") == true and #item:next().steps[1].needs == 0)
+                lab.lose("b")
+                local allowed, why = item:can("undo")
+                assert(allowed == false and why.rule == "target-must-be-down" and why.hint:find("declared lost"))
+                assert(item:can("undo", { target = "declared lost" }) == true)
+                local next = item:next()
+                assert(next.steps[1].operation == "undo" and next.steps[1].needs[1] == "target")
+                return item:undo({ target = "declared lost" }).operation
+                """)
+        #expect(outcome.error == nil, "\(outcome.error?.description ?? "")")
+        #expect(outcome.values.first?.text == "undo")
+    }
+
     @Test("An operation whose task is cancelled goes on, and is over when the run ends")
     func detached() async throws {
         let bench = Bench()

@@ -299,7 +299,7 @@ struct GuardsTests {
         ),
         GuardCase(
             title: "undo of a failover whose target is lost, with no word of that", operation: .undo,
-            state: .failingOver, rule: "never-cancel-a-failover", relationship: claimed,
+            state: .failingOver, rule: "target-must-be-down", relationship: claimed,
             facts: {
                 ($0.activeOperation, $0.targetReachable, $0.targetIsGivenUp) = (.plannedFailover, false, false)
             }),

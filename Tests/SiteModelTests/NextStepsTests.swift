@@ -54,6 +54,11 @@ struct NextStepsTests {
         let next = Guards.next(for: relationship, item: nil, facts: facts)
         #expect(next.steps.map(\.operation) == [.undo])
         #expect(next.steps.first?.why.contains("declared lost") == true)
+        #expect(next.steps.first?.needs == ["target"])
+        #expect(!next.refused.contains { $0.operation == .undo }, "it is a way on, given the word")
+        // Who asks for it as it is gets the refusal that it would meet.
+        let plain = Guards.check(.undo, on: relationship, item: nil, facts: facts)
+        #expect(plain?.rule == RuleBook.targetMustBeDown)
         // The same before the failover has come to its end.
         relationship.state = .failingOver
         relationship.activeJob = "j"

@@ -9,10 +9,10 @@ struct PolicyTests {
             (30, 0, nil, []), (300, 0, nil, []), (900, 24, nil, []), (300, 13, 12, []), (300, 2, 1, []),
             (31, 0, nil, ["copy_frequency"]), (0, 0, nil, ["copy_frequency"]), (-30, 0, nil, ["copy_frequency"]),
             (300, 25, nil, ["recovery_points"]), (300, -1, nil, ["recovery_points"]),
-            (300, 24, 13, ["application_consistent"]), (300, 24, 0, ["application_consistent"]),
-            (300, 0, 1, ["application_consistent"]), (300, 4, 4, ["application_consistent"]),
-            (300, 4, 5, ["application_consistent"]),
-            (60, 99, 99, ["copy_frequency", "recovery_points", "application_consistent"]),
+            (300, 24, 13, ["app_consistent"]), (300, 24, 0, ["app_consistent"]),
+            (300, 0, 1, ["app_consistent"]), (300, 4, 4, ["app_consistent"]),
+            (300, 4, 5, ["app_consistent"]),
+            (60, 99, 99, ["copy_frequency", "recovery_points", "app_consistent"]),
         ] as [(Int, Int, Int?, [String])])
     func limits(frequency: Int, points: Int, hours: Int?, fields: [String]) {
         let policy = Policy(

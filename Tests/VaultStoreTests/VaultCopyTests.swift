@@ -40,6 +40,27 @@ struct VaultCopyTests {
         }
     }
 
+    @Test(
+        "A vault whose file is gone, or has another in its place, takes and tells nothing more",
+        arguments: [true, false])
+    func vanished(_ replaced: Bool) async throws {
+        try await withFolder { folder in
+            let vault = try SQLiteVault.open(path: "\(folder)/vault.db", create: true)
+            let event = Event(at: Timestamp(milliseconds: 1), severity: .info, object: nil, text: "first")
+            try await vault.write { try $0.append(event) }
+            if replaced {
+                try await vault.copy(to: vault.path)
+            } else {
+                try FileManager.default.removeItem(atPath: vault.path)
+            }
+            for _ in 1...2 {
+                let told = await #expect(throws: VaultError.self) { _ = try await vault.identity() }
+                let taken = await #expect(throws: VaultError.self) { try await vault.write { try $0.append(event) } }
+                #expect(told?.code == .vanished && taken?.code == .vanished)
+            }
+        }
+    }
+
     @Test("A copy is of one instant, whatever is written meanwhile")
     func oneInstant() async throws {
         try await withFolder { folder in

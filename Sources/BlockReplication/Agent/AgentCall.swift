@@ -26,7 +26,7 @@ struct GenerationReference: Codable, Sendable {
 enum AgentCalls {
     struct Keep: Codable, Sendable {
         var relationship: String
-        var newest: Int
+        var keeping: [String]
         var pinned: [String]
     }
 
@@ -69,7 +69,7 @@ enum AgentCalls {
     static let endLeg = AgentCall<EndLeg, Nothing>("endLeg")
     static let abandonPoint = AgentCall<GenerationReference, Nothing>("abandonPoint")
     static let points = AgentCall<String, [PointSummary]>("points")
-    static let keepPoints = AgentCall<Keep, [PointSummary]>("keepPoints", deadlineSeconds: nil)
+    static let keepPoints = AgentCall<Keep, [PointSummary]>("keepGenerations", deadlineSeconds: nil)
     static let dropPoints = AgentCall<GenerationReference, Nothing>("dropPoints", deadlineSeconds: nil)
     static let domainXML = AgentCall<GenerationReference, String>("domainXML")
     static let forget = AgentCall<String, Nothing>("forget", deadlineSeconds: nil)

@@ -61,9 +61,9 @@ package final class AgentClient: Agent {
         try await link.ask(AgentCalls.points, relationship)
     }
 
-    package func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+    package func keepPoints(relationship: String, keeping: [String], pinned: [String]) async throws -> [PointSummary] {
         try await link.ask(
-            AgentCalls.keepPoints, AgentCalls.Keep(relationship: relationship, newest: newest, pinned: pinned))
+            AgentCalls.keepPoints, AgentCalls.Keep(relationship: relationship, keeping: keeping, pinned: pinned))
     }
 
     package func dropPoints(relationship: String, allBut generation: String) async throws {

@@ -55,7 +55,7 @@ struct AgentDispatch: Sendable {
         }
         on(AgentCalls.points) { body, _ in try await agent.points(relationship: body) }
         on(AgentCalls.keepPoints) { body, _ in
-            try await agent.keepPoints(relationship: body.relationship, newest: body.newest, pinned: body.pinned)
+            try await agent.keepPoints(relationship: body.relationship, keeping: body.keeping, pinned: body.pinned)
         }
         on(AgentCalls.dropPoints) { body, _ in
             try await agent.dropPoints(relationship: body.relationship, allBut: body.generation)

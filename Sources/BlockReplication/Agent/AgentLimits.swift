@@ -9,5 +9,18 @@ package struct AgentLimits: Sendable {
     /// Connections served at once on each socket.
     package var connections = 128
 
+    /// Whether only those 4 KiB blocks of a changed range travel that the target has not got; otherwise all of it does.
+    package var comparesBlocks = true
+
+    /// When what travels is compressed.
+    package var packing = Packing.whenQuicker
+
+    /// When content is compressed on its way, by a sender whose receiver can unpack it.
+    package enum Packing: Sendable {
+        case never, always
+        /// While the network is what is waited for, and content gives way to compression.
+        case whenQuicker
+    }
+
     package init() {}
 }

@@ -18,13 +18,13 @@ package final class AgentServer: Sendable {
     /// by everybody, `io` when the data address cannot be had.
     package init(
         site: String, controlSocket: String, listen: String, store: String, runtime: String? = nil,
-        libvirtRoot: String = StartHook.libvirtRoot, limits: AgentLimits = AgentLimits()
+        limits: AgentLimits = AgentLimits(), startHook: (@Sendable () -> StartHookFacts)? = nil
     ) throws {
         let interrupt = try Interrupt()
         lock = try ControlSocketLock(controlSocket)
         let data = try SocketListener(try SocketAddress(listen), interrupt: interrupt, limit: limits.connections)
         let service = try AgentService(
-            site: site, store: store, runtime: runtime, libvirtRoot: libvirtRoot, address: data.address, limits: limits)
+            site: site, store: store, runtime: runtime, address: data.address, limits: limits, startHook: startHook)
         let control = try SocketListener(
             try SocketAddress(controlSocket), interrupt: interrupt, limit: limits.connections)
         let dispatch = AgentDispatch(service)
@@ -61,11 +61,11 @@ package final class AgentServer: Sendable {
 /// Runs the agent of a site until SIGTERM or SIGINT, or until the task is cancelled.
 package func runAgent(
     site: String, controlSocket: String, listen: String, store: String, runtime: String? = nil,
-    libvirtRoot: String = StartHook.libvirtRoot, limits: AgentLimits = AgentLimits()
+    limits: AgentLimits = AgentLimits(), startHook: (@Sendable () -> StartHookFacts)? = nil
 ) async throws {
     let server = try AgentServer(
         site: site, controlSocket: controlSocket, listen: listen, store: store, runtime: runtime,
-        libvirtRoot: libvirtRoot, limits: limits)
+        limits: limits, startHook: startHook)
     for await _ in endingSignals() { break }
     await server.stop()
 }

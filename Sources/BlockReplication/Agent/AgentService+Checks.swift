@@ -5,13 +5,13 @@ extension AgentService {
     package func check(_ request: AgentCheck) async throws -> AgentCheckAnswer {
         try request.requireLimits()
         let (store, identity, address) = (store, storeID, dataAddress)
-        let (libvirtRoot, runtime) = (libvirtRoot, runtime)
+        let startHook = startHook
         var answer = try await onThread("agent-check") {
             AgentCheckAnswer(
                 time: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)), dataAddress: address,
                 storeID: identity, store: try FolderLook.facts(of: store),
                 images: request.images.map(ImageLook.facts), programs: request.programs.map(ProgramLook.facts),
-                startHook: StartHook.facts(libvirtRoot: libvirtRoot, store: store, runtime: runtime))
+                startHook: startHook?())
         }
         answer.endpoints = await EndpointProber.run(request.endpoints)
         return answer

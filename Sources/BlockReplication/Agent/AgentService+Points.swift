@@ -101,18 +101,15 @@ extension AgentService {
         return await store.manifest.points.map { PointSummary($0) }
     }
 
-    package func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+    package func keepPoints(relationship: String, keeping: [String], pinned: [String]) async throws -> [PointSummary] {
         try await gate.pass(relationship) {
-            guard newest >= 1 else {
-                throw ReplicationError(
-                    .invalidArgument, "at least one recovery point is kept", hint: "give a count of 1 or more")
-            }
             let store = try await stores.required(relationship)
             var held = Set(pinned)
             // A point that is being received may be read against the newest one.
             if incoming[relationship] != nil, let last = await store.manifest.newest { held.insert(last.generation) }
-            let old = await store.manifest.points.dropLast(newest).map(\.generation)
-            try await store.retire(Set(old).subtracting(held), pinned: held)
+            let all = await store.manifest.points.map(\.generation)
+            try await store.retire(
+                PointsToRetire.of(all, keeping: keeping, pinned: Array(held)), pinned: held)
             return await store.manifest.points.map { PointSummary($0) }
         }
     }

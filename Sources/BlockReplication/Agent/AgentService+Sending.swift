@@ -54,7 +54,7 @@ extension AgentService {
                 guard let entry = waiting.popFirst() else { return }
                 let sender = DiskSender(
                     ticket: ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds,
-                    watch: watch)
+                    watch: watch, comparesBlocks: limits.comparesBlocks, packing: limits.packing)
                 group.addTask {
                     try await onThread("agent-send-\(entry.disk.target)", interrupt: entry.interrupt) {
                         (entry.disk.target, try sender.run())

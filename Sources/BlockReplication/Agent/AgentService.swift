@@ -20,17 +20,17 @@ package final class AgentService: Agent {
     /// Where senders reach this host's data listener.
     let dataAddress: String
     let storeID: String
-    /// Where what is known since the boot lies, and where libvirt's hooks do.
-    let runtime: String
-    let libvirtRoot: String
+    /// Looks at the hook by which libvirt asks before it starts a VM; nil where nobody has said how.
+    let startHook: (@Sendable () -> StartHookFacts)?
 
     /// Makes the service; `address` is where senders reach this host's data listener.
     ///
     /// `runtime` is a folder that a reboot empties: what lies there is known since the boot. Without one it lies in the
-    /// store, and a reboot is not noticed. `libvirtRoot` is libvirt's configuration folder, which is only looked at.
+    /// store, and a reboot is not noticed. `startHook` is asked at each check: what stands in the hook is its installer's to
+    /// know.
     package init(
-        site: String, store: String, runtime: String? = nil, libvirtRoot: String = StartHook.libvirtRoot,
-        address: String, limits: AgentLimits = AgentLimits()
+        site: String, store: String, runtime: String? = nil, address: String, limits: AgentLimits = AgentLimits(),
+        startHook: (@Sendable () -> StartHookFacts)? = nil
     ) throws {
         guard store.hasPrefix("/") else {
             throw ReplicationError(
@@ -38,8 +38,7 @@ package final class AgentService: Agent {
         }
         self.site = site
         self.store = store
-        self.runtime = runtime ?? store
-        self.libvirtRoot = libvirtRoot
+        self.startHook = startHook
         dataAddress = address
         self.limits = limits
         // QEMU, which may run under a user of its own, passes through these to the images that it is given.

@@ -215,7 +215,8 @@ final class ControlLink: Sendable {
     private func unreachable(_ reason: String, cause: (any Error)? = nil) -> ReplicationError {
         ReplicationError(
             .disconnected, "the agent at \(path) cannot be reached: \(reason)",
-            hint: "start it at that host: perilune agent --control \(path)", context: ["socket": path], cause: cause)
+            hint: "start it at that host: perilune agent --socket \(path) (perilune doctor shows the whole command)",
+            context: ["socket": path], cause: cause)
     }
 
     private func tooSilent(_ call: String, _ seconds: Double) -> ReplicationError {

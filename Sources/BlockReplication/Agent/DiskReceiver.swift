@@ -14,36 +14,46 @@ struct DiskReceiver {
     func run(_ channel: WireChannel) throws -> FrameSummary {
         var frames = FrameCounter()
         var comparison: Comparison?
-        defer { comparison?.source?.close() }
+        var unpacker: Unpacker?
+        defer { comparison?.close() }
         var hasData = false
         while true {
-            // Content bytes of a frame that counts.
-            var counted: Int?
-            let end = try channel.receiveMessage { header, payload -> FrameSummary? in
+            let step = try channel.receiveMessage { header, payload -> Step in
                 switch header.kind {
                 case .data:
                     hasData = true
-                    counted = payload.count
                     try writer.write(payload, at: header.offset)
+                    return .content(payload.count)
+                case .packed:
+                    hasData = true
+                    let used = try unpacker ?? Unpacker()
+                    unpacker = used
+                    let content = try used.unpack(payload)
+                    try writer.write(content, at: header.offset)
+                    return .content(content.count)
                 case .zero:
                     hasData = true
-                    counted = 0
                     try writer.zero(offset: header.offset, length: header.length)
+                    return .content(0)
                 case .hashKey where comparison == nil && !hasData && payload.count == KeyedHasher.keySize:
                     comparison = Comparison(
-                        hasher: KeyedHasher(key: Array(payload)),
-                        source: try newest.map { try openImage($0, interrupt: interrupt) }, interrupt)
-                case .hashRequest where !hasData:
-                    guard let comparison else { throw WireChannel.unexpected(header.kind) }
-                    try answer(header, comparison, channel)
-                case .end:
-                    return try FrameSummary(payload)
-                default:
-                    throw WireChannel.unexpected(header.kind)
+                        hasher: KeyedHasher(key: Array(payload)), newest: newest, interrupt: interrupt)
+                    return .nothing
+                case .hashRequest where comparison != nil && !hasData: return .hashes(header)
+                case .blockRequest where comparison != nil:
+                    return .blocks(try BlockQuestion.decode(payload, size: writer.size))
+                case .end: return .end(try FrameSummary(payload))
+                default: throw WireChannel.unexpected(header.kind)
                 }
-                return nil
             }
-            if let end {
+            switch step {
+            case .nothing: break
+            case .content(let bytes): channel.withLastHeader { frames.count($0, bytes: bytes) }
+            case .hashes(let header):
+                if let comparison { try answer(header, comparison, channel) }
+            case .blocks(let ranges):
+                if let comparison { try channel.send(.blockReply, try comparison.blocks(ranges)) }
+            case .end(let end):
                 guard end == frames.summary else {
                     throw ReplicationError(
                         .checksumMismatch, "the frames received do not add up to those sent",
@@ -52,8 +62,19 @@ struct DiskReceiver {
                 try makeDurable(writer.path)
                 return end
             }
-            if let counted { channel.withLastHeader { frames.count($0, bytes: counted) } }
         }
+    }
+
+    /// What is left to do after a frame has been taken in.
+    ///
+    /// Nothing is sent while a frame is being received: a send that fails reads the peer's last words.
+    private enum Step {
+        case nothing
+        /// Counts, with so many bytes of content.
+        case content(Int)
+        case hashes(FrameHeader)
+        case blocks([ByteRange])
+        case end(FrameSummary)
     }
 
     /// Puts the content on stable storage; sealing then has only tables left to write.
@@ -72,7 +93,7 @@ struct DiskReceiver {
             header.length % BlockHashes.block == 0 || header.offset + header.length == writer.size
         else { throw ReplicationError.malformed("hashes were asked for of a range that is not on the disk's grid") }
         var hashes = [Hash128](repeating: .zero, count: BlockHashes.count(header.length))
-        if let source = comparison.source {
+        if let source = try comparison.source() {
             hashes = try BlockHashes.hash(
                 source, offset: header.offset, length: header.length, hasher: comparison.hasher,
                 pool: comparison.pool)
@@ -80,16 +101,41 @@ struct DiskReceiver {
         try hashes.flatMap(\.bytes).withUnsafeBytes { try channel.send(.hashReply, offset: header.offset, $0) }
     }
 
-    /// What is needed to answer questions for hashes.
-    private struct Comparison {
+    /// What is needed to answer questions for hashes; nothing is opened before the first.
+    ///
+    /// Confined to the receiver's thread.
+    private final class Comparison {
         let hasher: KeyedHasher
-        let source: (any ExtentSource)?
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
+        private let newest: DiskImage?
+        private let interrupt: Interrupt
+        private var opened: (any ExtentSource)?
+        private var answerer: BlockAnswerer?
 
-        init(hasher: KeyedHasher, source: (any ExtentSource)?, _ interrupt: Interrupt) {
+        init(hasher: KeyedHasher, newest: DiskImage?, interrupt: Interrupt) {
             self.hasher = hasher
-            self.source = source
+            self.newest = newest
+            self.interrupt = interrupt
             interrupt.onTrigger { [weak pool] in pool?.wake() }
+        }
+
+        /// The newest state as one source; nil when there is none.
+        func source() throws -> (any ExtentSource)? {
+            if opened == nil { opened = try newest.map { try openImage($0, interrupt: interrupt) } }
+            return opened
+        }
+
+        /// The hashes of the blocks of some ranges.
+        func blocks(_ ranges: [ByteRange]) throws -> UnsafeRawBufferPointer {
+            guard let newest else { return .empty }
+            let answerer = answerer ?? BlockAnswerer(newest, hasher: hasher, interrupt: interrupt)
+            self.answerer = answerer
+            return try answerer.answer(ranges)
+        }
+
+        func close() {
+            opened?.close()
+            answerer = nil
         }
     }
 }

@@ -20,19 +20,18 @@ extension SourceDisk {
 /// Sending a part of a first copy: first what changed below the frontier, then what lies beyond, as far as the leg goes.
 extension DiskSender {
     func sendLeg(
-        _ leg: LegStart, _ watch: LegWatch, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState
+        _ leg: LegStart, _ watch: LegWatch, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState,
+        _ content: ContentStream
     ) throws -> Sent {
         guard leg.frontier <= disk.size, leg.frontier % BlockGrid.block == 0 || leg.frontier == disk.size else {
             throw ReplicationError(
                 .invalidArgument, "a leg cannot begin at byte \(leg.frontier) of disk \(disk.target)",
                 hint: "begin it where the target's base ends")
         }
-        var frames = FrameCounter()
         let changed = try changes(below: leg, of: source, channel, peer)
-        if !changed.isEmpty { try send(changed, of: source, channel, peer, &frames) }
-        watch.noteRenewed(frames.summary.bytes)
-        let frontier = try sendOnward(leg.frontier, watch, of: source, channel, peer, &frames)
-        return Sent(checksum: try confirm(frames.summary, channel, peer), frontier: frontier)
+        if !changed.isEmpty { watch.noteRenewed(try send(changed, of: source, content)) }
+        let frontier = try sendOnward(leg.frontier, watch, of: source, content)
+        return Sent(checksum: try content.finish(), frontier: frontier)
     }
 
     /// What must travel again of what earlier legs brought over.
@@ -44,7 +43,9 @@ extension DiskSender {
         guard leg.isTracked else {
             let block = BlockHashes.block
             let limit = min((leg.frontier + block - 1) / block * block, disk.size)
-            return try compare(source, upTo: limit, channel, peer).clipped(to: leg.frontier)
+            let key = randomBytes(KeyedHasher.keySize)
+            try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
+            return try compare(source, upTo: limit, channel, peer, KeyedHasher(key: key)).clipped(to: leg.frontier)
         }
         let marked = try source.changes(bitmap: leg.bitmap ?? "backup-" + disk.target)
         let below = marked.aligned(to: BlockGrid.block, size: disk.size).clipped(to: leg.frontier)
@@ -56,8 +57,7 @@ extension DiskSender {
     /// The target reads zeros there, so zeros need not travel. At least one piece goes: a copy that never gets further would
     /// never end.
     private func sendOnward(
-        _ from: UInt64, _ watch: LegWatch, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState,
-        _ frames: inout FrameCounter
+        _ from: UInt64, _ watch: LegWatch, of source: any ExtentSource, _ content: ContentStream
     ) throws -> UInt64 {
         guard from < disk.size else { return disk.size }
         let onward = ContinuousClock.now
@@ -71,7 +71,8 @@ extension DiskSender {
                 if frontier > from, watch.isOver(onward: onward) { return next }
                 let item = try ahead.next()
                 defer { ahead.giveBack(item) }
-                try send(item, channel, peer, &frames)
+                try content.hear()
+                meter.moved(UInt64(item.count), sent: try content.send(item))
                 frontier = item.offset + UInt64(item.count)
             }
             return disk.size

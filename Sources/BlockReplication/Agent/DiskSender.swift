@@ -9,9 +9,11 @@ struct DiskSender: Sendable {
     let held: HeldDisks.Disk
     let meter: TransferMeter
     let writeLimitSeconds: Double
-
     /// When the disk's leg ends; nil when all is sent.
-    let watch: LegWatch?
+    var watch: LegWatch?
+    /// Whether blocks that the target has already are left out.
+    var comparesBlocks = true
+    var packing = AgentLimits.Packing.whenQuicker
 
     var disk: SourceDisk { held.disk }
     var interrupt: Interrupt { held.interrupt }
@@ -33,15 +35,16 @@ struct DiskSender: Sendable {
         let channel = WireChannel(socket)
         let peer = PeerState()
         do {
-            try greet(channel, peer)
+            let welcome = try greet(channel, peer)
+            let packing = welcome.contains(.unpacks) ? packing : .never
             let sent: Sent
             if let leg = disk.leg, let watch {
-                sent = try sendLeg(leg, watch, of: source, channel, peer)
+                // Most of it is new to the target, so blocks are not asked about.
+                let content = ContentStream(channel, peer, hasher: nil, packing: packing)
+                sent = try sendLeg(leg, watch, of: source, channel, peer, content)
             } else {
-                let extents = try disk.selected(from: source) ?? compare(source, upTo: disk.size, channel, peer)
-                var frames = FrameCounter()
-                try send(extents, of: source, channel, peer, &frames)
-                sent = Sent(checksum: try confirm(frames.summary, channel, peer))
+                let asks = welcome.contains(.answersBlocks) && comparesBlocks
+                sent = Sent(checksum: try sendSelected(of: source, channel, peer, asks, packing))
             }
             channel.end()
             return sent
@@ -52,7 +55,25 @@ struct DiskSender: Sendable {
         }
     }
 
-    private func greet(_ channel: WireChannel, _ peer: PeerState) throws {
+    private func sendSelected(
+        of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState, _ asks: Bool,
+        _ packing: AgentLimits.Packing
+    ) throws -> Hash128 {
+        let selected = try disk.selected(from: source)
+        // A key of this transfer alone: who writes the disk cannot know it.
+        let key = randomBytes(KeyedHasher.keySize)
+        let hasher = KeyedHasher(key: key)
+        if selected == nil || (asks && selected?.dataByteCount != 0) {
+            try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
+        }
+        let extents = try selected ?? compare(source, upTo: disk.size, channel, peer, hasher)
+        let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing)
+        try send(extents, of: source, content)
+        return try content.finish()
+    }
+
+    /// Shows the ticket, and returns what the receiver can do.
+    private func greet(_ channel: WireChannel, _ peer: PeerState) throws -> WireWelcome {
         guard let token = Hexadecimal.decode(ticket.token), token.count == WireHello.tokenSize else {
             throw ReplicationError(
                 .invalidArgument, "the ticket is not one that an agent made",
@@ -61,9 +82,10 @@ struct DiskSender: Sendable {
         let hello = WireHello(
             token: token, relationship: ticket.relationship, generation: ticket.generation, disk: disk.target)
         try hello.encoded().withUnsafeBytes { try channel.send(.hello, $0) }
-        try peer.listening {
+        return try peer.listening {
             try channel.receiveMessage { header, _ in
                 guard header.kind == .welcome else { throw WireChannel.unexpected(header.kind) }
+                return WireWelcome(rawValue: header.offset)
             }
         }
     }
@@ -72,12 +94,10 @@ struct DiskSender: Sendable {
     ///
     /// Only what lies below `limit`, the end of a block or of the disk, is looked at.
     func compare(
-        _ source: any ExtentSource, upTo limit: UInt64, _ channel: WireChannel, _ peer: PeerState
+        _ source: any ExtentSource, upTo limit: UInt64, _ channel: WireChannel, _ peer: PeerState,
+        _ hasher: KeyedHasher
     ) throws -> ExtentMap {
         meter.expect(limit)
-        let key = randomBytes(KeyedHasher.keySize)
-        let hasher = KeyedHasher(key: key)
-        try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
         let ranges = stride(from: 0, to: limit, by: Int(BlockHashes.range)).map {
             ByteRange(offset: $0, length: min(BlockHashes.range, limit - $0))
         }
@@ -109,69 +129,6 @@ struct DiskSender: Sendable {
             meter.scanned(range.length)
         }
         return ExtentMap(differing)
-    }
-
-    /// Sends the extents, a second thread reading ahead.
-    func send(
-        _ extents: ExtentMap, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState,
-        _ frames: inout FrameCounter
-    ) throws {
-        meter.expect(extents.dataByteCount)
-        let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
-        interrupt.onTrigger { [weak pool] in pool?.wake() }
-        let filled = HandOff<FilledBuffer>(interrupt)
-        let reader = WorkerThread("agent-read-\(disk.target)") { [interrupt] in
-            do {
-                try source.read(extents, pool: pool) { filled.put($0) }
-                filled.finish()
-            } catch {
-                interrupt.trigger(error)
-            }
-        }
-        let sending = Result {
-            for extent in extents where extent.isZero {
-                try peer.listening { try channel.checkPeer() }
-                let header = FrameHeader(kind: .zero, offset: extent.offset, length: extent.length)
-                try peer.listening { try channel.send(header, .empty) { frames.count($0, bytes: 0) } }
-            }
-            while let item = try filled.next(interrupt) {
-                defer { pool.giveBack(item.buffer) }
-                try send(item, channel, peer, &frames)
-            }
-        }
-        if case .failure(let error) = sending { interrupt.trigger(error) }
-        try? reader.join()
-        try sending.get()
-    }
-
-    /// Sends one buffer; one that is all zeros travels as such.
-    func send(
-        _ item: FilledBuffer, _ channel: WireChannel, _ peer: PeerState, _ frames: inout FrameCounter
-    ) throws {
-        try peer.listening { try channel.checkPeer() }
-        let isZero = isZero(item.bytes)
-        let header = FrameHeader(kind: isZero ? .zero : .data, offset: item.offset, length: UInt64(item.count))
-        let payload = isZero ? UnsafeRawBufferPointer.empty : item.bytes
-        try peer.listening {
-            try channel.send(header, payload) { frames.count($0, bytes: payload.count) }
-        }
-        meter.moved(UInt64(item.count), sent: UInt64(payload.count))
-    }
-
-    /// Says that this is the end, and waits for the receiver's word that it has all of it.
-    func confirm(_ summary: FrameSummary, _ channel: WireChannel, _ peer: PeerState) throws -> Hash128 {
-        try summary.encoded().withUnsafeBytes { bytes in
-            try peer.listening { try channel.send(.end, bytes) }
-        }
-        try peer.listening {
-            try channel.receiveMessage { header, payload in
-                guard header.kind == .ack, payload.count == 16 else { throw WireChannel.unexpected(header.kind) }
-                guard Hash128(payload, at: 0) == summary.checksum else {
-                    throw ReplicationError.malformed("the receiver confirmed another checksum than was sent")
-                }
-            }
-        }
-        return summary.checksum
     }
 }
 

@@ -58,7 +58,8 @@ final class IncomingPoint: @unchecked Sendable {  // `disks`, `underWay` and `fa
         interrupt.pass(to: channel.socket.interrupt)
         let disk = try begin(hello.disk)
         do {
-            try channel.send(.welcome)
+            let welcome: WireWelcome = disk.newest == nil ? .unpacks : [.unpacks, .answersBlocks]
+            try channel.send(.welcome, offset: welcome.rawValue)
             let receiver = DiskReceiver(
                 writer: disk.writer, newest: disk.newest, interrupt: channel.socket.interrupt)
             let summary = try receiver.run(channel)

@@ -6,11 +6,12 @@ import Synchronization
 ///
 ///     STORE/vault/<id>.json     the standing
 ///     STORE/vault/<id>.db       the newest copy that came whole; `perilune vault promote` opens it
+///     STORE/vault/.lock         taken for each change, by the agent and by a promotion of the copy (`KeptCopy`)
 final class KeptVaults: Sendable {
     private static let maximumCopy: UInt64 = 4 << 30
 
     private let folder: String
-    /// One change at a time.
+    /// One change at a time in this process; `alone` takes it, and keeps the others out too.
     private let changing = Mutex(())
 
     init(store: String) throws {
@@ -30,13 +31,13 @@ final class KeptVaults: Sendable {
     }
 
     func attend(_ vault: VaultStanding) throws {
-        try changing.withLock { _ in try admit(vault) }
+        try alone { try Self.admit(vault, in: folder) }
     }
 
     /// Takes a part: they come in order, each at the end of the one before.
     func keep(_ part: VaultPart) throws {
-        try changing.withLock { _ in
-            try admit(part.vault)
+        try alone {
+            try Self.admit(part.vault, in: folder)
             let draft = "\(folder)/\(part.vault.id).db.part"
             guard part.data.count <= VaultPart.maximumBytes, part.offset <= Self.maximumCopy else {
                 throw ReplicationError(
@@ -78,7 +79,20 @@ final class KeptVaults: Sendable {
         }
     }
 
-    private func admit(_ vault: VaultStanding) throws {
+    private func alone(_ body: () throws -> Void) throws {
+        try changing.withLock { _ in
+            let lock = try Self.lock(folder)
+            defer { withExtendedLifetime(lock) {} }
+            try body()
+        }
+    }
+
+    static func lock(_ folder: String) throws -> RecordsLock {
+        try RecordsLock(folder + "/.lock", of: "copies of vaults")
+    }
+
+    /// Takes in how the vault that asks stands, or refuses it; whoever calls holds the folder's lock.
+    static func admit(_ vault: VaultStanding, in folder: String) throws {
         try StoreNames.checkRelationship(vault.id)
         let path = "\(folder)/\(vault.id).json"
         var known: VaultStanding?

@@ -112,6 +112,7 @@ enum ImageReadLock {
     private static let writePermission: Int64 = 101
     private static let readPermission: Int64 = 100
     private static let noWriters: Int64 = 201
+    private static let noReaders: Int64 = 200
     // Linux's open file description locks, which the module map leaves out.
     private static let getLock: Int32 = 36
     private static let setLock: Int32 = 37
@@ -140,6 +141,27 @@ enum ImageReadLock {
             throw ReplicationError.system("asking for an image's locks", path: path, errno: errno)
         }
         guard question.l_type == Int16(F_UNLCK) else { throw ReplicationError.imageInUse(path) }
+    }
+
+    /// As `takeUnused`, and keeps every QEMU from opening the image meanwhile: for one that is written in place.
+    static func takeToWrite(_ descriptor: Int32, path: String) throws {
+        try takeUnused(descriptor, path: path)
+        for byte in [writePermission, noReaders] {
+            var request = lock(byte, type: F_RDLCK)
+            guard fcntl(descriptor, setLock, &request) == 0 else {
+                throw ReplicationError.system("locking an image", path: path, errno: errno)
+            }
+        }
+    }
+
+    /// Gives all locks of this descriptor back at once.
+    ///
+    /// Closing it alone leaves them for as long as a process that is being started has a copy of it.
+    static func release(_ descriptor: Int32) {
+        for byte in [readPermission, writePermission, noReaders, noWriters] {
+            var request = lock(byte, type: F_UNLCK)
+            _ = fcntl(descriptor, setLock, &request)
+        }
     }
 
     private static func lock(_ byte: Int64, type: Int32) -> flock {

@@ -97,6 +97,10 @@ package struct LayerRecord: Codable, Sendable, Equatable {
     package var number: Int
     package var disks: [PointDisk]
     package var over: String?
+    /// The content has gone into the base: the files are empty overlays.
+    ///
+    /// Nil for others, and in a manifest of an older version.
+    package var isFolded: Bool?
 }
 
 /// One disk's part of a point.

@@ -13,6 +13,12 @@ package actor PointStore {
     /// The record of what exists.
     package internal(set) var manifest: Manifest
     weak var draft: PointDraft?
+    /// What merging and folding have written since the store was opened, in bytes.
+    package internal(set) var rewrittenBytes: UInt64 = 0
+    /// Nothing is left of a merge that a stop, or a failure since, has cut short.
+    var mergesAreWhole = false
+    /// Layers that merging keeps a chain to; fewer in tests.
+    var longestChain = MergePlan.longestChain
     private var isOpen = true
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }

@@ -3,6 +3,7 @@ package enum StoreStep: String, Sendable {
     case imagesFinished, mapWritten, domainWritten, imageRenamed
     case manifestWritten, manifestRenamed
     case mergeWritten, mergeRenamed, mergeRecorded
+    case foldPart, foldWritten, foldRenamed, foldRecorded
     case bootWritten, bootRenamed
     case fileRemoved
 }

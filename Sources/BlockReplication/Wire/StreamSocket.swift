@@ -21,6 +21,7 @@ final class StreamSocket: Sendable {
     let descriptor: Int32
     let interrupt: Interrupt
     private let limits: Mutex<Limits>
+    private let blocked = Atomic<Int64>(0)
 
     /// Takes over a connected socket and closes it at its own end.
     init(descriptor: Int32, interrupt: Interrupt, idleLimitSeconds: Double = StreamSocket.idleLimitSeconds) {
@@ -60,7 +61,7 @@ final class StreamSocket: Sendable {
                 failure = errno
                 return nil
             }
-            guard try socket.wait(for: Int16(POLLOUT), seconds: timeoutSeconds) else {
+            guard try socket.wait(for: Int16(POLLOUT), seconds: timeoutSeconds) != 0 else {
                 failure = ETIMEDOUT
                 return nil
             }
@@ -104,12 +105,21 @@ final class StreamSocket: Sendable {
             guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
             let (idle, deadline) = limits.withLock { ($0.idle, $0.deadline) }
             let left = deadline.map { ($0 - .now) / .seconds(1) } ?? idle
-            guard try wait(for: Int16(POLLIN), seconds: min(idle, left)) else { throw Self.silent }
+            guard try wait(for: Int16(POLLIN), seconds: min(idle, left)) != 0 else { throw Self.silent }
         }
     }
 
+    /// Seconds that sending has waited for the peer or the network to take in more.
+    var blockedSeconds: Double { Double(blocked.load(ordering: .relaxed)) * 1e-9 }
+
     /// Sends a header and its payload with one call where the socket takes them.
-    func send(_ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) throws {
+    ///
+    /// A peer that is `listening` to both directions calls `hear` when something has come and nothing can be sent: so two
+    /// peers that both send never wait for each other.
+    func send(
+        _ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, listening: Bool = false,
+        hear: () throws -> Void = {}
+    ) throws {
         var done = 0
         let total = header.count + payload.count
         while done < total {
@@ -143,7 +153,12 @@ final class StreamSocket: Sendable {
             }
             if errno == EINTR { continue }
             guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
-            try waitForRoom()
+            let start = ContinuousClock.now
+            defer {
+                let waited = (ContinuousClock.now - start) / .nanoseconds(1)
+                blocked.wrappingAdd(Int64(waited), ordering: .relaxed)
+            }
+            try waitForRoom(listening, hear)
         }
     }
 
@@ -166,15 +181,15 @@ final class StreamSocket: Sendable {
     /// Ends the connection for both directions; a thread that waits on it wakes.
     func shutDown() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
-    /// Waits for the socket; false when the time is over.
+    /// Waits for the socket and returns what it is ready for; 0 when the time is over.
     ///
     /// Throws the interrupt's reason.
-    private func wait(for events: Int16, seconds: Double) throws -> Bool {
+    private func wait(for events: Int16, seconds: Double) throws -> Int16 {
         let limit = ContinuousClock.now + .seconds(seconds)
         while true {
             try interrupt.check()
             let left = limit - ContinuousClock.now
-            guard left > .zero else { return false }
+            guard left > .zero else { return 0 }
             var entries = (
                 pollfd(fd: descriptor, events: events, revents: 0),
                 pollfd(fd: interrupt.descriptor, events: Int16(POLLIN), revents: 0)
@@ -183,15 +198,15 @@ final class StreamSocket: Sendable {
             let ready = withUnsafeMutablePointer(to: &entries) {
                 $0.withMemoryRebound(to: pollfd.self, capacity: 2) { poll($0, 2, milliseconds) }
             }
-            if ready > 0, entries.0.revents != 0 { return true }
+            if ready > 0, entries.0.revents != 0 { return entries.0.revents }
         }
     }
 
     /// Waits until the peer takes in more.
     ///
-    /// What it sends meanwhile stays unread, and shows that it lives: without it the limit of silence holds, with it the
-    /// longer one for writing.
-    private func waitForRoom() throws {
+    /// What it sends meanwhile is heard or stays unread, and shows that it lives: without it the limit of silence holds,
+    /// with it the longer one for writing.
+    private func waitForRoom(_ listening: Bool, _ hear: () throws -> Void) throws {
         let (idle, write) = limits.withLock { ($0.idle, $0.write) }
         let limit = ContinuousClock.now + .seconds(write)
         var heardAt = ContinuousClock.now
@@ -199,7 +214,16 @@ final class StreamSocket: Sendable {
         while true {
             let silenceEnds = heardAt + .seconds(idle)
             let until = min(silenceEnds, limit, .now + .seconds(1))
-            if try wait(for: Int16(POLLOUT), seconds: (until - .now) / .seconds(1)) { return }
+            let events = Int16(listening ? POLLOUT | POLLIN : POLLOUT)
+            let ready = try wait(for: events, seconds: (until - .now) / .seconds(1))
+            if ready & ~Int16(POLLIN) != 0 { return }
+            if ready != 0 {
+                try hear()
+                heardAt = .now
+                unread = unreadCount
+                if ContinuousClock.now >= limit { throw Self.stuck(write) }
+                continue
+            }
             let count = unreadCount
             if count != unread {
                 unread = count

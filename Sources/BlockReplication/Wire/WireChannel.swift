@@ -39,15 +39,19 @@ final class WireChannel: Sendable {
     }
 
     /// Sends a frame and shows its 32 header bytes as sent to `sealed`, for a running checksum.
+    ///
+    /// `hear` is called, when `listening`, for what comes while the peer takes in nothing; it must not send.
     func send(
-        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, sealed: (UnsafeRawBufferPointer) -> Void
+        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, listening: Bool = false,
+        hear: () throws -> Void = {}, sealed: (UnsafeRawBufferPointer) -> Void
     ) throws {
         do {
             try output.withLock { buffer in
                 var header = header
                 header.seal(payload: payload, into: buffer.header)
                 sealed(UnsafeRawBufferPointer(buffer.header))
-                try socket.send(UnsafeRawBufferPointer(buffer.header), payload)
+                try socket.send(
+                    UnsafeRawBufferPointer(buffer.header), payload, listening: listening, hear: hear)
             }
         } catch let error as ReplicationError where error.code == .disconnected {
             // The peer may have said why before it went.
@@ -56,11 +60,11 @@ final class WireChannel: Sendable {
         }
     }
 
-    /// Throws what the peer has said in the meantime, if it is a failure; for a sender between two frames.
-    func checkPeer() throws {
+    /// Takes what the peer has said in the meantime, and throws it if it is a failure; for a sender between two frames.
+    func hear(_ body: (FrameHeader, UnsafeRawBufferPointer) throws -> Void) throws {
         while socket.hasInput() {
-            try receive { header, _ in
-                guard header.kind == .heartbeat else { throw Self.unexpected(header.kind) }
+            try receive { header, payload in
+                if header.kind != .heartbeat { try body(header, payload) }
             }
         }
     }

@@ -22,14 +22,24 @@ enum FrameKind: UInt16, Sendable {
     case failure = 10
     /// Nothing to say, but alive.
     case heartbeat = 11
+    /// Asks which hashes the 4 KiB blocks of some ranges have in the receiver's newest state; see `BlockQuestion`.
+    case blockRequest = 12
+    /// Those hashes, 16 bytes each, in the order asked for; nothing when the receiver cannot tell.
+    case blockReply = 13
+    /// Content of the disk, compressed: one zstd frame that tells its own content's size; see `Unpacker`.
+    case packed = 14
+
+    /// The most bytes of the disk that one frame may carry.
+    static let longestContent: UInt64 = 1 << 20
 
     /// The most payload that a frame of this kind may carry; zero where `length` is a range of the disk.
     var payloadLimit: UInt64 {
         switch self {
-        case .data: 1 << 20
+        case .data, .packed: Self.longestContent
         case .hello: 4096
         case .hashKey: UInt64(KeyedHasher.keySize)
-        case .hashReply: 64 << 10
+        case .hashReply, .blockReply: 64 << 10
+        case .blockRequest: UInt64(BlockQuestion.mostRanges * BlockQuestion.rangeSize)
         case .end: 32
         case .ack: 16
         case .failure: 16 << 10

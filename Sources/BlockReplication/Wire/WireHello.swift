@@ -66,6 +66,18 @@ struct WireHello: Equatable, Sendable {
     }
 }
 
+/// What a receiver can do beyond the protocol's first version: the offset of its welcome frame.
+///
+/// A receiver of an older version leaves it 0 and is asked for nothing; an older sender does not look at it.
+struct WireWelcome: OptionSet, Sendable {
+    let rawValue: UInt64
+
+    /// It has a newest state of the disk and answers questions for the hashes of blocks.
+    static let answersBlocks = WireWelcome(rawValue: 1)
+    /// It takes compressed content.
+    static let unpacks = WireWelcome(rawValue: 2)
+}
+
 /// Compares secrets in a time that does not tell where they differ.
 func equalInConstantTime(_ a: [UInt8], _ b: [UInt8]) -> Bool {
     guard a.count == b.count else { return false }

@@ -1,4 +1,3 @@
-import BlockReplication
 import Foundation
 
 /// Puts the start guard in libvirt's way: a hook script of its own in `hooks/qemu.d`, beside whatever else is there.
@@ -61,7 +60,7 @@ package struct HookInstallation: Sendable {
             echo "perilune: $1 is protected, and $program, which decides whether it may start, is not there" >&2
             exit 1
         fi
-        exec "$program" agent hook --store \(StartHook.quoted(store)) --runtime \(StartHook.quoted(runtime)) "$1" "$2"
+        exec "$program" agent hook \(StartHook.options(store: store, runtime: runtime))"$1" "$2"
 
         """
     }

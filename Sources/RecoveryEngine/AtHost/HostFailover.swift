@@ -208,14 +208,14 @@ package struct HostFailover: Sendable {
                     .invalid, "no fence is recorded for the source of \(vm)",
                     hint: "give --fence-command with the program and its arguments, or --declared-lost", object: vm)
             }
-            let verdict = await fencing.fence(target)
-            guard verdict == .proven else {
+            let outcome = await fencing.fence(target)
+            if let trouble = outcome.trouble {
                 throw EngineError(
-                    .sourceNotDown, "the fence of \(target.name) did not prove that it is down",
-                    hint: "see to it by hand, then give --declared-lost: your word is recorded",
+                    .sourceNotDown, "the fence of \(target.name) did not prove that it is down: \(trouble)",
+                    hint: "see to it by hand that the host is off, then give --declared-lost: your word is recorded",
                     rule: "source-must-be-down", object: vm)
             }
-            return verdict
+            return outcome.verdict
         }
     }
 

@@ -57,6 +57,28 @@ struct RebuiltSite {
         return lines
     }
 
+    /// Inserts the alerts that the latest manifest tells of, which knows best whom nobody wanted to be told any more.
+    ///
+    /// - Parameter records: with the time of the point that each goes with.
+    /// - Returns: a sentence for each alert that must be made again, and one that says how old the others are.
+    func restoreAlerts(_ records: [(at: Timestamp, site: SiteRecord)]) throws -> [String] {
+        guard let latest = records.filter({ $0.site.alerts != nil }).max(by: { $0.at < $1.at })?.site.alerts else {
+            return ["alerts were in the vault alone: say again who is told (vault:alert)"]
+        }
+        var lines: [String] = []
+        for alert in latest.sorted(by: { $0.name < $1.name }) {
+            guard alert.webhook == nil else {
+                lines.append(
+                    "alert \(alert.name) was posted to \(alert.destination); its URL was in the vault alone: say it again, "
+                        + "vault:alert { name = \"\(alert.name)\", webhook = ... }")
+                continue
+            }
+            try vault.insert(alert)
+            try vault.insert(AlertOutbox(rule: alert.id, cursor: try vault.lastEventNumber()))
+        }
+        return lines + ["alerts are as they were when the newest point was made: see perilune alert list"]
+    }
+
     private func insertMissing<Object: SiteObject>(_ objects: [Object]) throws {
         for object in objects where try vault.object(Object.self, id: object.id) == nil { try vault.insert(object) }
     }

@@ -27,7 +27,11 @@ package struct SiteRecord: Codable, Sendable, Hashable {
     package var storageMappings: [StorageMapping]?
     /// The recovery plans that the VM is in, as they were when the point was made.
     package var plans: [RecoveryPlan]?
+    /// Who was told of what happens, without what is secret in it: of a webhook, no more than whose it is.
+    package var alerts: [AlertRule]?
 
+    /// Bytes of alerts that travel with a point; past that, they are in the vault alone.
+    private static let alertLimit = 32 << 10
     /// Bytes of plans that travel with a point; past that, they are in the vault and in their files alone.
     private static let planLimit = 256 << 10
 
@@ -63,6 +67,8 @@ package struct SiteRecord: Codable, Sendable, Hashable {
         let (classes, storage) = try Self.storage(of: relationship, managers, vault)
         (storageClasses, storageMappings) = (classes, storage)
         plans = try Self.plans(of: relationship, vault)
+        let alerts = try vault.objects(AlertRule.self).map(\.value.withoutSecrets)
+        self.alerts = try JSONEncoder().encode(alerts).count <= Self.alertLimit ? alerts : nil
         let wanted = Set(
             [relationship.source, relationship.target] + clouds.flatMap { $0.allHosts(in: clusters) }
                 + clusters.flatMap(\.hosts) + classes.flatMap { $0.locations.map(\.host) })

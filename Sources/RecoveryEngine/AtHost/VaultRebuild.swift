@@ -86,12 +86,13 @@ package struct VaultRebuild: Sendable {
                 try Self.restore(group, into: vault, &report)
             }
             try RebuiltSite(vault: vault).settle()
-            report.unknown += try RebuiltSite(vault: vault).restorePlans(
-                finds.compactMap { find in
-                    SiteRecord(text: find.manifest.context).map {
-                        (find.manifest.newest?.time ?? Timestamp(milliseconds: 0), $0)
-                    }
-                })
+            let records = finds.compactMap { find in
+                SiteRecord(text: find.manifest.context).map {
+                    (at: find.manifest.newest?.time ?? Timestamp(milliseconds: 0), site: $0)
+                }
+            }
+            report.unknown += try RebuiltSite(vault: vault).restorePlans(records)
+            report.unknown += try RebuiltSite(vault: vault).restoreAlerts(records)
             if let heir = Self.heir(finds.compactMap { $0.record?.vault }, standings, mark) {
                 if let own = try vault.object(VaultIdentity.self, named: VaultIdentity.onlyName, parent: nil) {
                     try vault.delete(own)
@@ -101,8 +102,7 @@ package struct VaultRebuild: Sendable {
             report.unknown.append("jobs, runs, events and test VMs were in the vault alone: they are lost")
             report.unknown.append(
                 "recovery plans are as they were when a point of one of their VMs was last made, and what was never part of "
-                    + "one is lost: compare them with their files; alerts were in the vault alone: say again who is told"
-            )
+                    + "one is lost: compare them with their files")
             try vault.append(
                 Event(
                     at: now, severity: .warning, object: nil,

@@ -97,10 +97,12 @@ package struct SiteInspection: Sendable {
     /// Facts of the vault, for `VaultChecks.judge`.
     package func vaultFacts(place: VaultPlace?, standardLibrary: String?) async throws -> VaultFacts {
         let record = try await InspectionRecord.read(engine.vault)
-        return VaultFacts(
+        var facts = VaultFacts(
             place: place, hosts: record.hosts.map(\.name), servers: record.servers.count,
             standardLibrary: standardLibrary, replicated: record.relationships.count,
             replicator: try await engine.replicatorStanding(), now: engine.dependencies.clock.now)
+        facts.superseded = try await engine.vault.identity()?.refusal(place?.path).map { ($0.message, $0.hint) }
+        return facts
     }
 
     // MARK: Endpoints

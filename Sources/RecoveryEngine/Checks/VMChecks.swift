@@ -88,8 +88,12 @@ enum VMChecks {
             guard let relationship = facts.relationship else { return .skipped("the VM is not replicated") }
             return facts.writableDisks.judged { disks in
                 let (now, recorded) = (Set(disks.map(\.target)), Set(relationship.disks.map(\.target)))
-                let words = [("added", now.subtracting(recorded)), ("taken away", recorded.subtracting(now))]
-                    .filter { !$0.1.isEmpty }.map { "\($0.0): \(listed($0.1.sorted()))" }
+                let leftOut = Set(relationship.excludedDisks ?? [])
+                let words = [
+                    ("added", now.subtracting(recorded).subtracting(leftOut)),
+                    ("taken away", recorded.subtracting(now)),
+                ]
+                .filter { !$0.1.isEmpty }.map { "\($0.0): \(listed($0.1.sorted()))" }
                 return words.isEmpty ? .ok(listed(now.sorted())) : .fail(words.joined(separator: "; "))
             }
         },

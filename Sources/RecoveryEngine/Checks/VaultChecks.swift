@@ -7,6 +7,8 @@ package struct VaultFacts: Sendable {
     package var place: VaultPlace?
     /// Why it could not be opened, and what to do; nil when it is open.
     package var openFailure: (message: String, hint: String?)?
+    /// Why nothing is done in the name of this copy; nil when it is the vault.
+    package var superseded: (message: String, hint: String?)?
     /// Names of the hosts in it.
     package var hosts: [String]
     package var servers: Int
@@ -46,6 +48,14 @@ package enum VaultChecks {
         ) { facts in
             if let failure = facts.openFailure { return .fail(failure.message, fix: failure.hint) }
             return .ok(facts.place?.path ?? "in memory")
+        },
+        Check(
+            "vault-in-force", .vault, "No other copy of the vault was promoted in its place.", source: "DESIGN 4",
+            fix: "Work with the promoted copy (--vault, PERILUNE_VAULT)."
+        ) { facts in
+            if facts.openFailure != nil { return .skipped("it is not open") }
+            return facts.superseded.map { .fail($0.message, fix: $0.hint) }
+                ?? .ok("hosts obey it, or none has been asked yet")
         },
         Check(
             "vault-permissions", .vault, "Only its owner may read and write the vault.", source: "DESIGN 4",
@@ -92,6 +102,7 @@ package enum VaultChecks {
             fix: "Start it as a service of this machine: perilune replicate --vault PATH"
         ) { facts in
             guard let replicator = facts.replicator else { return .skipped("the vault is not open") }
+            if facts.superseded != nil { return .skipped("another copy is the vault") }
             let words = replicator.words(now: facts.now)
             if replicator.isRunning { return .ok(words) }
             if facts.replicated == 0 { return .ok("no VM is replicated yet; \(words)") }

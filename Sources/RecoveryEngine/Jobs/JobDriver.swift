@@ -235,7 +235,7 @@ actor JobDriver {
         let stage = (job.stages.first { $0.state != .done } ?? job.stages.last).flatMap { StageName(rawValue: $0.name) }
         let mustGoOn =
             stage.map {
-                // The failover that an undo has ended cannot be given back.
+                // An older version ended a failover for good.
                 StagePlan.isFinal(
                     $0, in: job.operation, claimed: job.facts["epoch"] != nil || job.facts["endedFailover"] != nil)
             } ?? false
@@ -267,14 +267,15 @@ actor JobDriver {
         }
         // Asked before the world is put back: whoever has the job now decides what becomes of the VM.
         try await lease.require()
-        await giveUp()
-        // To put the world back takes its time, and may say something of its own.
-        let ended = self.now
+        if let left = await giveUp() { told.message += "; \(left)" }
         let keeps = keepsFirstCopy && [.protect, .startFirstCopy].contains(operation)
-        let state = TransitionTable.afterFailure(of: operation, from: job.origin, keepingFirstCopy: keeps)
-        let dependencies = dependencies
         if keeps { told.hint = [told.hint, Self.goesOn(relationship)].compactMap { $0 }.joined(separator: ". ") }
         let what = told
+        // To put the world back takes its time, and may say something of its own.
+        let ended = self.now
+        let state = TransitionTable.afterFailure(of: operation, from: job.origin, keepingFirstCopy: keeps)
+        let dependencies = dependencies
+        let next = job.endedJob == nil ? nil : dependencies.identifiers.next()
         try await record { job, relationship, vault in
             try Self.accounting(relationship, vault, dependencies).noteFailure(of: operation, what)
             job.state = .failed
@@ -286,6 +287,16 @@ actor JobDriver {
             if keeps { Self.putOff(&relationship, what, ended) }
             relationship.activeJob = nil
             relationship.lastError = what.message
+            if let next, let other = try job.endedJob.flatMap({ try vault.object(Job.self, id: $0)?.value }) {
+                try vault.insert(other.waitingAgain(as: next, after: job, relationship))
+                relationship.activeJob = next
+                try vault.append(
+                    Event(
+                        at: ended, severity: .critical, object: relationship.id,
+                        text:
+                            "\(other.operation.rawValue) of \(name), which \(operation.rawValue) had ended, waits again",
+                        code: "job-waits", topic: .job, recommendation: Self.wayOn(other.operation)))
+            }
             if operation.copies, let finding = relationship.note(what, at: ended) {
                 try vault.append(
                     Event(
@@ -301,10 +312,27 @@ actor JobDriver {
                     causes: what.causes, recommendation: what.hint))
         }
         await lease.drop()
-        if let own = error as? EngineError { throw own }
+        let waiting = try await waitingAgain(next)
+        let own = error as? EngineError
+        if let own, own.message == what.message, waiting == nil { throw own }
+        let again = waiting.map { "; \($0.rawValue), which it had ended, waits again" } ?? ""
         throw EngineError(
-            .failed, "\(operation.rawValue) of \(name) failed at \(stage?.rawValue ?? "its start"): \(what.message)",
-            hint: what.hint, object: name, cause: error)
+            own?.kind ?? .failed,
+            "\(operation.rawValue) of \(name) failed at \(stage?.rawValue ?? "its start"): \(what.message)\(again)",
+            hint: waiting.map { [what.hint, Self.wayOn($0)].compactMap { $0 }.joined(separator: "; ") } ?? what.hint,
+            rule: own?.rule, object: name, cause: error)
+    }
+
+    /// The operation of the job that waits again because this one has failed; nil when there is none.
+    private func waitingAgain(_ id: String?) async throws -> SiteModel.Operation? {
+        guard let id else { return nil }
+        return try await dependencies.vault.read { try $0.object(Job.self, id: id)?.value.operation }
+    }
+
+    private static func wayOn(_ waiting: SiteModel.Operation) -> String {
+        waiting == .undo
+            ? "undo it again, with target = \"fence\" or \"declared lost\" where the target does not answer; or fail it over again"
+            : "\(waiting.rawValue) goes on when its target answers; or undo it again"
     }
 
     static func describe(_ error: any Error) -> JobFailure {

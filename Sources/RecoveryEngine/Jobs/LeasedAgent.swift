@@ -55,9 +55,9 @@ struct LeasedAgent: Agent {
         try await wrapped.points(relationship: relationship)
     }
 
-    func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+    func keepPoints(relationship: String, keeping: [String], pinned: [String]) async throws -> [PointSummary] {
         try await lease.require()
-        return try await wrapped.keepPoints(relationship: relationship, newest: newest, pinned: pinned)
+        return try await wrapped.keepPoints(relationship: relationship, keeping: keeping, pinned: pinned)
     }
 
     func dropPoints(relationship: String, allBut generation: String) async throws {

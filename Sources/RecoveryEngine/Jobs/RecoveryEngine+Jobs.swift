@@ -22,7 +22,7 @@ extension RecoveryEngine {
                     .unknown, "\(relationship.name) is no longer in the vault",
                     hint: "its pair or server was removed meanwhile; protect it anew", object: relationship.name)
             }
-            var (leftover, endsFailover): (String?, Bool) = (nil, false)
+            var (leftover, ended): (String?, Job?) = (nil, nil)
             if let active = current.value.activeJob, var other = try vault.object(Job.self, id: active),
                 other.value.state.isOpen
             {
@@ -38,7 +38,7 @@ extension RecoveryEngine {
                     kind: "cancelled", message: "ended by \(operation.rawValue)", hint: "see: perilune status")
                 try vault.update(other)
                 leftover = other.value.facts["generation"]
-                endsFailover = operation == .undo
+                ended = other.value
             }
             let during: ReplicationState
             let firstCopy = current.value.firstCopy?.method ?? .now
@@ -55,7 +55,7 @@ extension RecoveryEngine {
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
                 origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
             job.facts["leftover"] = leftover
-            job.facts["endedFailover"] = endsFailover ? "true" : nil
+            if let ended { job.noteEnded(ended, current.value) }
             // Kept with the job: the record of the first copy goes when that is whole.
             if operation == .protect { job.facts["firstCopy"] = firstCopy.rawValue }
             job.hold = hold

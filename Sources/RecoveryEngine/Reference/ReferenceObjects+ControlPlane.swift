@@ -28,7 +28,7 @@ extension ReferenceObjects {
                     "The same by construction: disks go from agent to agent, and no service is there."),
                 ReferencePart(
                     "deleted only when it is empty",
-                    "Left out: a vault is a file. What hangs on it is taken down first by `unprotect` and `server:unregister`."
+                    "`perilune vault delete`, a command alone: the vault holds the journal of every script that could ask for it. Rule `vault-not-empty`."
                 ),
                 ReferencePart(
                     "subscription, resource group, region",

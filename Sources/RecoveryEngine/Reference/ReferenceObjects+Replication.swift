@@ -22,7 +22,7 @@ extension ReferenceObjects {
                 ReferencePart(
                     "recovery points beyond the newest", lua: ["policy.recovery_points"],
                     model: ["Policy.recoveryPoints", "Policy.recoveryPointLimits"],
-                    "\(span(Policy.recoveryPointLimits)); default \(policy.recoveryPoints). Kept are the newest ones made; hourly spacing is not there yet."
+                    "\(span(Policy.recoveryPointLimits)); default \(policy.recoveryPoints). Kept are the newest point and one of each hour (`Retention`); while there are fewer hours, the newest others besides."
                 ),
                 ReferencePart(
                     "application-consistent frequency", lua: ["policy.app_consistent"],
@@ -180,7 +180,8 @@ extension ReferenceObjects {
                     "`initial`, `crash`, `planned`; `application` is not made yet."),
                 ReferencePart(
                     "hourly, up to 24 beyond the newest", lua: ["item:points"], model: ["RecoveryPoint.number"],
-                    "Up to 24 beyond the newest, of any cycle; not hourly yet."),
+                    "Up to 24 beyond the newest, the first of each hour of the clock. Until there are so many hours, the newest others fill the room."
+                ),
                 ReferencePart(
                     "undo logs: the newest fast, older ones slower", model: ["RecoveryPoint.previous"],
                     "Overlays forward from a base: any point boots at once, from an overlay of its own."),

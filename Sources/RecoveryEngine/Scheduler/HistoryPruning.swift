@@ -87,7 +87,7 @@ extension RecoveryEngine {
 
 /// What of the past something else in the vault still needs.
 struct NamedHistory: Sendable {
-    /// Ids of jobs that a run of a plan names.
+    /// Ids of jobs that a run of a plan names, or that wait again should an open job fail.
     var jobs: Set<String> = []
     /// Ids of runs, of scripts and of plans, that are under way.
     var runs: Set<String> = []
@@ -99,6 +99,7 @@ struct NamedHistory: Sendable {
     init(_ vault: any VaultReader, now: Timestamp, limits: HistoryLimits) throws {
         jobs = Set(try vault.objects(PlanStep.self).compactMap(\.value.job))
         for job in try vault.openJobs().map(\.value) {
+            if let ended = job.endedJob { jobs.insert(ended) }
             openSince[job.relationship] = min(job.startedAt, openSince[job.relationship] ?? job.startedAt)
         }
         for run in try vault.objects(Run.self).map(\.value) where run.endedAt == nil {

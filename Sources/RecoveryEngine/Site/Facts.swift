@@ -5,12 +5,16 @@ import VaultStore
 
 /// What the rules need to know of the world before an operation begins.
 extension RecoveryEngine {
+    /// What is known of a VM and its hosts.
+    ///
+    /// With `looking` nothing is about to be done: a copy of the vault that was promoted then does not tell the hosts that it is
+    /// the vault, for they would refuse the one that they work with.
     func facts(
-        for relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:]
+        for relationship: Relationship, item: ProtectedItem?, arguments: [String: String] = [:], looking: Bool = false
     ) async throws -> SiteFacts {
         var facts = try await recordedFacts(for: relationship, item: item, arguments: arguments)
-        async let source = look(at: relationship.source, for: relationship.vmUUID)
-        async let target = look(at: relationship.target, for: relationship.vmUUID)
+        async let source = look(at: relationship.source, for: relationship.vmUUID, looking)
+        async let target = look(at: relationship.target, for: relationship.vmUUID, looking)
         let seen = try await (source: source, target: target)
         facts.sourceReachable = seen.source.reachable
         facts.targetReachable = seen.target.reachable
@@ -90,8 +94,8 @@ extension RecoveryEngine {
         var freeBytes: UInt64?
     }
 
-    private func look(at host: String, for vm: String) async throws -> Sight {
-        async let free = freeBytes(at: host)
+    private func look(at host: String, for vm: String, _ looking: Bool) async throws -> Sight {
+        async let free = freeBytes(at: host, looking)
         guard let hypervisor = try await hosts.reachableHypervisor(host) else {
             _ = try await free
             return Sight(reachable: false)
@@ -106,9 +110,12 @@ extension RecoveryEngine {
     }
 
     /// Free space of the host's store; nil when its agent does not answer.
-    private func freeBytes(at host: String) async throws -> UInt64? {
+    private func freeBytes(at host: String, _ looking: Bool) async throws -> UInt64? {
         // The agent is told which copy of the vault asks: one that was superseded goes no further than this.
-        guard let agent = try await hosts.reachableAgent(host) else { return nil }
+        let onlyLooks = looking ? try await vault.identity()?.promotion != nil : false
+        guard let agent = onlyLooks ? try await hosts.agent(host) : try await hosts.reachableAgent(host) else {
+            return nil
+        }
         do {
             return try await agent.status().freeBytes
         } catch is ReplicationError {

@@ -51,7 +51,7 @@ package struct HostDirectory: Sendable {
     /// Tells the agent which copy of the vault asks; one that has been superseded learns of it here, and stands back.
     private func present(to agent: any Agent) async throws {
         guard let identity = try await vault.identity() else { return }
-        try await obeyed(as: identity) { try await agent.attend(identity.standing) }
+        try await vault.obeyed(as: identity) { try await agent.attend(identity.standing) }
     }
 
     /// Writes a record of ownership at a host, in this vault's name: a host that obeys another copy of it takes none.
@@ -59,16 +59,18 @@ package struct HostDirectory: Sendable {
         guard let identity = try await vault.identity() else { return try await agent.recordOwnership(record) }
         var named = record
         named.vault = identity.standing
-        try await obeyed(as: identity) { [named] in try await agent.recordOwnership(named) }
+        try await vault.obeyed(as: identity) { [named] in try await agent.recordOwnership(named) }
     }
+}
 
+extension Vault {
     /// Runs what an agent refuses to a copy of the vault that another was promoted over: then this one stands back.
-    private func obeyed(as identity: VaultIdentity, _ body: () async throws -> Void) async throws {
+    func obeyed(as identity: VaultIdentity, _ body: () async throws -> Void) async throws {
         do {
             try await body()
         } catch let error as ReplicationError {
             guard let (epoch, promotion) = error.obeyed else { throw error }
-            throw try await vault.standBack(identity, for: epoch, as: promotion)
+            throw try await standBack(identity, for: epoch, as: promotion)
         }
     }
 }

@@ -36,10 +36,10 @@ extension FirstCopyRecord {
         if let seconds = options.startAfter {
             guard method == .scheduled else {
                 throw FieldViolation(
-                    "start_after", given: "\(seconds) s", allowed: "only with first_copy = \"scheduled\"")
+                    "start_after", given: Words.seconds(seconds), allowed: "only with first_copy = \"scheduled\"")
             }
             guard (0...Self.longestDelay).contains(seconds) else {
-                throw FieldViolation("start_after", given: "\(seconds) s", allowed: "0 to 7 days")
+                throw FieldViolation("start_after", given: Words.seconds(seconds), allowed: "0 to 7 days")
             }
             startAt = now.advanced(bySeconds: seconds)
         } else if method == .scheduled {

@@ -13,6 +13,8 @@ extension RecoveryEngine {
                 }.map { "VM \($0.value.name)" }
                 + vault.objects(StorageClass.self).filter { $0.value.locations.contains { $0.host == host.id } }
                 .map { "storage class \($0.value.name)" }
+                + vault.objects(VaultIdentity.self).filter { $0.value.secondPlace == .host(host.id) }
+                .map { _ in "the vault, whose second place it is (perilune vault ship --to)" }
         }
     }
 
@@ -101,8 +103,8 @@ extension RecoveryEngine {
         }
     }
 
-    /// Refuses unless the vault holds nothing that somebody may still need: then its file may be deleted.
-    package func checkVaultIsEmpty() async throws {
+    /// Refuses unless the vault holds nothing that somebody may still need: then it may be deleted (`VaultDeletion`).
+    static func checkIsEmpty(_ vault: any Vault) async throws {
         let (name, left) = try await vault.read { vault in
             (
                 try vault.objects(VaultRecord.self).first?.value.name ?? VaultRecord.defaultName,

@@ -43,7 +43,7 @@ extension RecoveryEngine {
             if let delay {
                 guard delay.isFinite, (0...Self.longestResyncDelay).contains(delay) else {
                     throw EngineError(
-                        .invalid, "a resync of \(name) in \(delay) s: it can be put off by 0 s to 7 days",
+                        .invalid, "a resync of \(name) in \(Words.seconds(delay)): it can be put off by 0 s to 7 days",
                         hint: "give a time within 7 days, or begin it now", object: name)
                 }
                 if case .refused(let rule) = TransitionTable.transition(from: stored.value.state, .resync) {

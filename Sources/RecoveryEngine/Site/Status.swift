@@ -51,7 +51,7 @@ extension RecoveryEngine {
         }
         func host(_ id: String) -> Host? { hosts.first { $0.id == id } }
         let item = try await item(of: relationship)
-        let facts = try await facts(for: relationship, item: item)
+        let facts = try await facts(for: relationship, item: item, looking: true)
         let running = facts.runningAt ?? []
         let ownerAnswers =
             relationship.owner == relationship.source ? facts.sourceReachable : facts.targetReachable

@@ -118,7 +118,9 @@ extension JobDriver {
 
     /// Leaves the world as it was before a job that may be given up: best effort, since what stays behind is found
     /// and thrown away by the next job on this VM.
-    func giveUp() async {
+    ///
+    /// - Returns: what of it matters to who reads that the job has failed; nil when nothing does.
+    func giveUp() async -> String? {
         if job.operation == .plannedFailover || job.operation == .unplannedFailover, fact("ran") != nil {
             // Its guest was shut down for nothing: it runs on at the source.
             do {
@@ -137,6 +139,7 @@ extension JobDriver {
         }
         if job.operation == .testFailover { try? await removeTest() }
         if job.operation == .protect, job.origin == .unprotected, !keepsFirstCopy { try? await leaveUnprotected() }
+        return job.operation == .undo ? await restartAtTarget() : nil
     }
 
     private func checkSourceOwns() async throws {

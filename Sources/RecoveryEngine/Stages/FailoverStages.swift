@@ -17,22 +17,37 @@ extension JobDriver {
     /// Makes sure that the source no longer runs the VM, and remembers how that is known.
     func fenceSource() async throws {
         if fact("verdict") != nil { return }
-        let verdict = try await sourceVerdict()
+        let fenced = try await fencedSource()
+        let verdict = if let fenced { fenced } else { try await sourceVerdict() }
         verdictIsFresh = true
         guard verdict != .unknown else {
             throw EngineError(
                 .sourceNotDown, "it is not known whether the source of \(relationship.name) still runs",
-                hint: "give source = \"fence\" to have it ended, or source = \"declared lost\" if you know that it is",
+                hint: "have it ended (source = \"fence\", --fence); or, if you know that it is down, say so "
+                    + "(source = \"declared lost\", --declared-lost)",
                 rule: "source-must-be-down", object: relationship.name)
         }
         try await setFact("verdict", verdict.rawValue)
     }
 
-    private func sourceVerdict() async throws -> SourceVerdict {
-        if argument("source") == "fence" {
-            let host = try await hosts.host(relationship.source)
-            if host.hasFence { return await dependencies.fencing.fence(host) }
+    /// Ends the source's host by its fence; nil where that was not asked for, or it has none.
+    private func fencedSource() async throws -> SourceVerdict? {
+        guard argument("source") == "fence" else { return nil }
+        let host = try await hosts.host(relationship.source)
+        guard host.hasFence else { return nil }
+        let outcome = await dependencies.fencing.fence(host)
+        verdictIsFresh = true
+        if let trouble = outcome.trouble {
+            throw EngineError(
+                .sourceNotDown, "the fence of \(host.name) did not prove that it is down: \(trouble)",
+                hint: "mend the fence and repeat; or see to it by hand that the host is off, and say so "
+                    + "(source = \"declared lost\", --declared-lost)",
+                rule: "source-must-be-down", object: relationship.name)
         }
+        return outcome.verdict
+    }
+
+    private func sourceVerdict() async throws -> SourceVerdict {
         let otherwise: SourceVerdict = argument("source") == "declared lost" ? .declared : .unknown
         guard let hypervisor = try await hosts.reachableHypervisor(relationship.source) else { return otherwise }
         do {

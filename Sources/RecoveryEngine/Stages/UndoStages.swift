@@ -22,6 +22,14 @@ extension JobDriver {
         guard fact("targetVerdict") == nil, let word = argument("target").flatMap(DownWord.init(rawValue:)) else {
             return
         }
+        // A host is not ended for a VM that could not be started anywhere else then.
+        guard try await canTakeOver(relationship.source) else {
+            throw EngineError(
+                .unreachable,
+                "\(try await hosts.host(relationship.source).name), where \(relationship.name) is to start again, or its agent "
+                    + "does not answer; nothing was done to the target",
+                hint: "bring it back and repeat", object: relationship.name)
+        }
         let verdict = try await targetVerdict(word)
         guard verdict != .unknown else {
             throw EngineError(
@@ -35,17 +43,61 @@ extension JobDriver {
     private func targetVerdict(_ word: DownWord) async throws -> SourceVerdict {
         if word == .fence {
             let host = try await hosts.host(relationship.target)
-            if host.hasFence { return await dependencies.fencing.fence(host) }
+            if host.hasFence {
+                if relationship.ranAtOwner != false { try await noteEnding() }
+                let outcome = await dependencies.fencing.fence(host)
+                guard let trouble = outcome.trouble else { return outcome.verdict }
+                throw EngineError(
+                    .targetNotDown, "the fence of \(host.name) did not prove that it is down: \(trouble)",
+                    hint: "mend the fence and repeat; or see to it by hand that the host is off, and say so "
+                        + "(target = \"declared lost\", --declared-lost)",
+                    rule: RuleBook.targetMustBeDown.id, object: relationship.name)
+            }
         }
         let otherwise: SourceVerdict = word == .declaredLost ? .declared : .unknown
         guard let hypervisor = try await hosts.reachableHypervisor(relationship.target) else { return otherwise }
         do {
             if try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive == true {
+                try await noteEnding()
                 try await hypervisor.destroy(uuid: relationship.vmUUID)
             }
             return .proven
         } catch let error as HypervisorError {
             return try await verdict(of: hypervisor, at: relationship.target, after: error, otherwise)
+        }
+    }
+
+    /// Remembers, before it is done, that a VM is ended which its target still owns.
+    private func noteEnding() async throws {
+        if relationship.owner == relationship.target { try await setFact("endedAtTarget", "true") }
+    }
+
+    /// The VM runs on at its target: it was ended there for an undo that has failed before the ownership went back.
+    ///
+    /// Where that cannot be done now the target's host is owed the start, and `SiteWatch` makes it when the host answers.
+    ///
+    /// - Returns: what has become of the VM; nil where it was not ended.
+    func restartAtTarget() async -> String? {
+        guard fact("endedAtTarget") != nil, fact("targetVerdict") == SourceVerdict.proven.rawValue,
+            job.endedJob == nil, relationship.owner == relationship.target
+        else { return nil }
+        do {
+            try await checkOwnership(of: relationship.target)
+            try await hosts.hypervisor(relationship.target).start(uuid: relationship.vmUUID, paused: false)
+            return "the VM was ended at its target for it, and has been started there again"
+        } catch {
+            let (now, name) = (now, relationship.name)
+            let left =
+                "the VM was ended at its target for it, and is off at both sides: it is started at the target when that "
+                + "answers (perilune replicate); or bring the source back and undo again"
+            try? await record { _, relationship, vault in
+                relationship.startOwedAt = relationship.epoch
+                try vault.append(
+                    Event(
+                        at: now, severity: .critical, object: relationship.id, text: "undo of \(name) failed; \(left)",
+                        code: "off-at-both-sides", topic: .vm))
+            }
+            return left
         }
     }
 
@@ -66,7 +118,7 @@ extension JobDriver {
     /// At a target that is given up it is left where it is, for whoever comes there next.
     func withdraw() async throws {
         guard job.operation == .undo else { return try await withdrawCopy(of: relationship.epoch) }
-        guard try await !targetAnswers() else {
+        guard try await !answers(relationship.target) else {
             // One that an older version left has no record of the copy: it is of the epoch before.
             let claimed = fact("epoch").flatMap(Int.init) ?? relationship.epoch
             return try await withdrawCopy(of: relationship.leftCopy?.epoch ?? claimed - 1)
@@ -91,9 +143,22 @@ extension JobDriver {
         }
     }
 
-    private func targetAnswers() async throws -> Bool {
-        guard try await hosts.reachableHypervisor(relationship.target) != nil else { return false }
-        return try await hosts.reachableAgent(relationship.target) != nil
+    /// Whether a host does what it is asked: one that only says that it is there could not take the VM.
+    private func canTakeOver(_ host: String) async throws -> Bool {
+        guard let hypervisor = try await hosts.reachableHypervisor(host),
+            let agent = try await hosts.reachableAgent(host)
+        else { return false }
+        do {
+            _ = try await agent.ownership(relationship: relationship.id)
+            return try await hypervisor.domain(uuid: relationship.vmUUID) != nil
+        } catch let error where error is HypervisorError || error is ReplicationError {
+            return false
+        }
+    }
+
+    private func answers(_ host: String) async throws -> Bool {
+        guard try await hosts.reachableHypervisor(host) != nil else { return false }
+        return try await hosts.reachableAgent(host) != nil
     }
 
     /// Ends the copy at the target that ran under that ownership, and throws its disks' overlay away.

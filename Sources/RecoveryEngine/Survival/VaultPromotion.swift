@@ -1,4 +1,4 @@
-import BlockReplication
+package import BlockReplication
 package import SiteModel
 import VaultStore
 
@@ -29,12 +29,18 @@ package struct VaultPromotion: Sendable {
     ///
     /// One that is the vault already stays as it is; hosts are told again. Throws `superseded` when a host obeys another copy:
     /// promoted once more after that, this one takes its place, for then whoever asks knows of the other.
-    package func promote() async throws -> Outcome {
+    ///
+    /// - Parameter kept: the copy's place in a host's store, if it lies in one: taken before the copy was opened, and let go
+    ///   of here, once the store knows what its agent would be told.
+    package func promote(_ kept: consuming KeptCopy? = nil) async throws -> Outcome {
         let (vault, now) = (dependencies.vault, dependencies.clock.now)
         let mark = PromotionMark(id: dependencies.identifiers.next(), place: place, at: now)
         let identity = try await vault.changeIdentity(orNew: dependencies.identifiers.next()) { identity in
             if identity.promotion?.place == mark.place, identity.supersededBy == nil { return }
             identity.promote(as: mark)
+        }
+        if let kept = consume kept {
+            try await vault.obeyed(as: identity) { try kept.attend(identity.standing) }
         }
         let isNew = identity.promotion == mark
         if isNew {

@@ -8,6 +8,8 @@ package import VaultStore
 /// Every process that runs operations ships, and one at a time does it. A place where a promoted copy lies is never written
 /// over: then this vault is the one that must stand back.
 package actor VaultShipper {
+    /// What shipping leaves beside a vault, by the ends of the names.
+    static let traces = [".shipping", ".shipped", ".outgoing"]
     /// Seconds between two shipments, so that with the time that one takes the copy is never more than 5 s behind.
     package static let interval = 3.0
 
@@ -64,6 +66,7 @@ package actor VaultShipper {
     }
 
     private func ship(to path: String, _ identity: VaultIdentity, _ isNews: Bool) async throws {
+        try Self.requireOtherFile(path, than: vault)
         if let there = try SQLiteVault.identity(ofCopyAt: path) {
             guard there.id == identity.id else {
                 throw EngineError(
@@ -77,6 +80,16 @@ package actor VaultShipper {
             return try await vault.copy(to: path)
         }
         if isNews { try await vault.copy(to: path) }
+    }
+
+    /// A vault is no second place of its own.
+    ///
+    /// A name that stands for its file is found out here, however it is written; a copy made by hand is another file.
+    package static func requireOtherFile(_ path: String, than vault: SQLiteVault) throws {
+        guard let there = FileMark(path), there == FileMark(vault.path) else { return }
+        throw EngineError(
+            .refused, "\(path) is the vault itself, not a second place",
+            hint: "name a file on a disk of another site, or host:NAME: perilune vault ship --to")
     }
 
     private func ship(toHost id: String, _ identity: VaultIdentity, _ isNews: Bool) async throws {

@@ -11,6 +11,7 @@ enum NextMethods {
         fields: [
             ResultDeclaration("operation", .text, "as rules and status name it"),
             ResultDeclaration("why", .text, "what it is good for now"),
+            ResultDeclaration("needs", .list(.text), "options that it must be given: without them it is refused"),
         ])
 
     static let record = RecordDeclaration(
@@ -24,10 +25,18 @@ enum NextMethods {
 
     private static func can(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
-            "can", "Says whether an operation may begin now, and if not which rule forbids it. Nothing is changed.",
+            "can",
+            "Says whether an operation would begin now, given these options, and if not which rule forbids it. Nothing is "
+                + "changed.",
             positional: [
                 .required(
                     "operation", .choice(Operation.allCases.map(\.rawValue)), "as rules and status name it")
+            ],
+            named: [
+                .optional(
+                    "target", .choice(["fence", "declared lost"]),
+                    "of an undo: how it becomes certain that the side that does not answer is down",
+                    otherwise: "that side must answer (target-must-be-down)")
             ],
             results: [
                 ResultDeclaration("allowed", .boolean, "whether it may"),
@@ -36,10 +45,19 @@ enum NextMethods {
             effect: .reads, example: "local allowed, why = \(type):can(\"reverse\")",
             .waiting { call in
                 let asked = call.arguments.text("operation")
-                let refusal = try await steps(call).refused.first { $0.operation.rawValue == asked }
+                let refusal = try await refusal(of: asked, call)
                 guard let refusal else { return [true] }
                 return [false, Records.value(refusal)]
             })
+    }
+
+    private static func refusal(of asked: String, _ call: Call) async throws -> Refusal? {
+        guard let operation = Operation(rawValue: asked), try await isReplicated(call) else {
+            return try await steps(call).refused.first { $0.operation.rawValue == asked }
+        }
+        return try await call.session.engine.refusal(
+            of: operation, on: call.session.relationship(of: call.receiver),
+            arguments: Operations.engineArguments(call, from: ["target"]))
     }
 
     private static func next(_ type: String) -> FunctionDeclaration {
@@ -52,7 +70,10 @@ enum NextMethods {
                 let next = try await steps(call)
                 let steps = next.steps.map { step in
                     LuaValue.table(
-                        LuaTable(["operation": LuaValue(step.operation.rawValue), "why": LuaValue(step.why)]))
+                        LuaTable([
+                            "operation": LuaValue(step.operation.rawValue), "why": LuaValue(step.why),
+                            "needs": .list(step.needs.map { LuaValue($0) }),
+                        ]))
                 }
                 return [
                     .table(
@@ -65,10 +86,15 @@ enum NextMethods {
             })
     }
 
+    private static func isReplicated(_ call: Call) async throws -> Bool {
+        guard call.receiver.type == "vm" else { return true }
+        return try await call.session.replication(ofVM: call.receiver) != nil
+    }
+
     /// The answer for what the call is about; a VM that is not replicated is answered for, too.
     private static func steps(_ call: Call) async throws -> NextSteps {
         let (session, receiver) = (call.session, call.receiver)
-        guard receiver.type == "vm", try await session.replication(ofVM: receiver) == nil else {
+        if try await isReplicated(call) {
             return try await session.engine.next(on: session.relationship(of: receiver))
         }
         let place = Handle.place(ofVM: receiver)

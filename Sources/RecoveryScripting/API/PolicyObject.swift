@@ -18,7 +18,7 @@ enum PolicyObject {
     static let copyFrequency = field("copy_frequency", .integer, "time between cycles", .seconds) {
         LuaValue($0.copyFrequencySeconds)
     }
-    static let recoveryPoints = field("recovery_points", .integer, "points kept besides the newest", .count) {
+    static let recoveryPoints = field("recovery_points", .integer, "points kept besides the newest, one an hour", .count) {
         LuaValue($0.recoveryPoints)
     }
     static let appConsistent = field(

@@ -13,7 +13,7 @@ enum PolicyOptions {
                 "copy_frequency", .duration, "time between cycles: 30s, 5min or 15min",
                 otherwise: "stays as it is; 5min for a new policy"),
             .optional(
-                "recovery_points", .integer, "points kept besides the newest, 0 to 24",
+                "recovery_points", .integer, "points kept besides the newest, one an hour, 0 to 24",
                 otherwise: "stays as it is; 0 for a new policy",
                 unit: .count),
             .optional(

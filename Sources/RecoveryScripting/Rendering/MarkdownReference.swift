@@ -26,10 +26,13 @@ package enum MarkdownReference {
             if !type.fields.isEmpty {
                 parts.append(fields(type.fields.map { ($0.name, $0.type.word(in: $0.unit), $0.doc, $0.isOptional) }))
             }
-            parts += own(type).map(section)
-            if type.methods.count > own(type).count {
-                parts.append(
-                    "The operations and questions listed under `item` are methods of `\(type.name)` as well.")
+            let own = own(type)
+            parts += own.map(section)
+            let names = Set(own.map(\.declaration.name))
+            let shared = type.methods.map(\.name).filter { !names.contains($0) }
+            if !shared.isEmpty {
+                let words = shared.sorted().map { "`\($0)`" }.joined(separator: ", ")
+                parts.append("Of the methods of `item` it has, as they are there: \(words).")
             }
         }
         parts.append("## Tables")
@@ -41,12 +44,17 @@ package enum MarkdownReference {
         return parts.joined(separator: "\n\n") + "\n"
     }
 
-    /// A type's methods, without those that it shares with `item`.
+    /// A type's methods, without those that are the same as `item` has.
     private static func own(_ type: TypeDeclaration) -> [DeclaredFunction] {
         let all = functions(with: "\(type.name):")
         guard type.name != "item" else { return all }
-        let shared = Set(ItemObject.type.methods.map(\.name))
-        return all.filter { !shared.contains($0.declaration.name) }
+        let shared = Set(functions(with: "item:").map(face(of:)))
+        return all.filter { !shared.contains(face(of: $0)) }
+    }
+
+    /// What a function is to its caller; of two types' functions of one face one page is enough.
+    private static func face(of declared: DeclaredFunction) -> [String] {
+        [declared.declaration.name, declared.declaration.doc] + declared.declaration.signatures(as: "")
     }
 
     private static func functions(with prefix: String) -> [DeclaredFunction] {

@@ -1,5 +1,6 @@
 package import BlockReplication
 internal import Hypervisors
+internal import RecoveryEngine
 internal import SiteModel
 
 /// What an agent knows of its host: the records of ownership, what guests are told, and how the host is.

@@ -98,15 +98,11 @@ extension SimulatedAgent {
         }
     }
 
-    package func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+    package func keepPoints(relationship: String, keeping: [String], pinned: [String]) async throws -> [PointSummary] {
         try await actOnStore("keep-points", relationship) { store, state, _ in
-            guard newest >= 1 else {
-                throw ReplicationError(
-                    .invalidArgument, "at least one recovery point is kept", hint: "give a count of 1 or more")
-            }
-            let last = store.points.suffix(newest).map(\.generation)
-            for index in store.layers.indices
-            where !last.contains(store.layers[index].generation) && !pinned.contains(store.layers[index].generation) {
+            let retired = try PointsToRetire.of(
+                store.points.map(\.generation), keeping: keeping, pinned: pinned)
+            for index in store.layers.indices where retired.contains(store.layers[index].generation) {
                 store.layers[index].isPoint = false
             }
             state.merge(&store, pinned: pinned, at: host)

@@ -1,6 +1,6 @@
 package import BlockReplication
 package import Hypervisors
-import RecoveryEngine
+package import RecoveryEngine
 package import SiteModel
 
 /// Opens the hosts of a world by their URI.
@@ -49,11 +49,11 @@ package struct SimulatedFencing: Fencing {
         self.life = life
     }
 
-    package func fence(_ host: SiteModel.Host) async -> SourceVerdict {
+    package func fence(_ host: SiteModel.Host) async -> FenceOutcome {
         let name = host.uri.hasPrefix("simulated:///") ? String(host.uri.dropFirst(13)) : host.name
         let seconds = world.look { $0.hosts[name]?.speeds.fence ?? 0 }
         await world.clock.pass(seconds: seconds)
-        if life?.isOver == true { return .unknown }
+        if life?.isOver == true { return .unknown("the engine is dead") }
         return world.change { state in
             let behaviour = state.hosts[name]?.fence ?? .fails
             switch behaviour {
@@ -62,7 +62,7 @@ package struct SimulatedFencing: Fencing {
             case .fails: break
             }
             state.note(world.clock.now, name, "fence", name, behaviour == .fails ? "unknown" : "proven")
-            return behaviour == .fails ? .unknown : .proven
+            return behaviour == .fails ? .unknown("the simulated fence fails") : .proven
         }
     }
 }

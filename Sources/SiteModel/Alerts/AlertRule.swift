@@ -36,6 +36,15 @@ extension AlertRule {
         if let mail { return mail.to.joined(separator: ", ") }
         return String((webhook ?? "").drop { $0 != "/" }.dropFirst(2).prefix { !"/?#".contains($0) })
     }
+
+    /// The rule as others may keep it: a webhook's URL often holds a token, and of it no more than scheme, host and port stay.
+    ///
+    /// A mail rule has no secret in it: its password is in a file of the vault's machine.
+    package var withoutSecrets: AlertRule {
+        var open = self
+        open.webhook = webhook.map { "\($0.prefix { $0 != ":" })://\(destination)" }
+        return open
+    }
 }
 
 /// What an alert is about.
@@ -120,7 +129,9 @@ extension AlertRule: Checkable {
         if let webhook, !Self.isWebAddress(webhook) {
             // Not shown: such addresses often hold a token.
             found.append(
-                FieldViolation("webhook", given: "no such URL", allowed: "a URL that begins with http:// or https://"))
+                FieldViolation(
+                    "webhook", given: "no such URL",
+                    allowed: "a URL that begins with http:// or https:// and has no user or password in it"))
         }
         if topics.isEmpty {
             found.append(

@@ -58,7 +58,7 @@ extension Policy: Checkable {
         guard let hours = applicationConsistentHours else { return nil }
         func violation(_ allowed: String, _ sentence: String) -> PolicyViolation {
             PolicyViolation(
-                field: "application_consistent", given: "\(hours) h", allowed: allowed, sentence: sentence)
+                field: "app_consistent", given: "\(hours) h", allowed: allowed, sentence: sentence)
         }
         if !Policy.applicationConsistentLimits.contains(hours) {
             return violation(

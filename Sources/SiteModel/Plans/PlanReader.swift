@@ -98,7 +98,8 @@ package struct PlanReader {
         guard let word = named.first, named.count == 1 else {
             let count = named.isEmpty ? "says nothing to do" : "says \(named.joined(separator: " and "))"
             throw PlanProblem(
-                path, "\(count); an action has exactly one of \(Self.works.joined(separator: ", "))",
+                path,
+                "\(count); an action has exactly one of \(Self.works.filter { $0 != "inline" }.joined(separator: ", "))",
                 hint: "as { manual = \"...\" }, { wait = \"30s\" } or { command = { \"/bin/true\" } }")
         }
         let work = try self.work(word, table, at: path)

@@ -71,7 +71,7 @@ package enum Guards {
 
     /// Whether a failover under way can get no further: the VM is its target's by now, and the target is gone.
     private static func failoverIsLost(_ relationship: Relationship, _ facts: SiteFacts) -> Bool {
-        relationship.owner == relationship.target && facts.targetReachable == false && facts.targetIsGivenUp != false
+        relationship.owner == relationship.target && facts.targetReachable == false
     }
 
     private static func setup(_ operation: Operation, _ item: ProtectedItem?, _ facts: SiteFacts) -> Rule? {
@@ -120,7 +120,7 @@ package enum Guards {
         case .undo where facts.sourceReachable == false:
             RuleBook.bothSitesNeeded
         case .undo:
-            facts.targetReachable == false && facts.targetIsGivenUp == false ? RuleBook.targetMustBeDown : nil
+            facts.targetReachable == false && !facts.targetIsGivenUp ? RuleBook.targetMustBeDown : nil
         case .testFailover, .cleanUpTest, .unplannedFailover, .changePoint, .commit:
             facts.targetReachable == false ? RuleBook.targetNeeded : nil
         case .cancelFirstCopy, .pause, .pauseResync, .cancelResync, .unprotect:

@@ -4,10 +4,13 @@ package struct NextSteps: Hashable, Sendable {
     package struct Step: Hashable, Sendable {
         package let operation: Operation
         package let why: String
+        /// Options that it must be given: without them it is refused.
+        package let needs: [String]
 
-        package init(_ operation: Operation, _ why: String) {
+        package init(_ operation: Operation, _ why: String, needs: [String] = []) {
             self.operation = operation
             self.why = why
+            self.needs = needs
         }
     }
 
@@ -29,7 +32,12 @@ extension Guards {
     package static func next(
         for relationship: Relationship, item: ProtectedItem?, facts: SiteFacts
     ) -> NextSteps {
-        let verdicts = verdicts(for: relationship, item: item, facts: facts)
+        var verdicts = verdicts(for: relationship, item: item, facts: facts)
+        let undo = verdicts.firstIndex { $0.operation == .undo && $0.refusal?.rule == RuleBook.targetMustBeDown }
+        var given = facts
+        given.targetIsGivenUp = true
+        // Refused only for want of a word, it is the way on.
+        if let undo { verdicts[undo].refusal = check(.undo, on: relationship, item: item, facts: given) }
         let allowed = Set(verdicts.filter { $0.refusal == nil }.map(\.operation))
         var steps = Advice.steps(in: relationship.state).filter { allowed.contains($0.operation) }
         // Where the source does not answer, what leads on is a failover: it comes before all that could only wait.
@@ -49,7 +57,7 @@ extension Guards {
                 NextSteps.Step(
                     .undo,
                     "the target does not answer: if it is lost, this starts the VM at the source again; say how that is "
-                        + "certain, target = \"fence\" or \"declared lost\""), at: 0)
+                        + "certain, target = \"fence\" or \"declared lost\"", needs: ["target"]), at: 0)
         }
         let refused = verdicts.compactMap(\.refusal)
         var summary = summary(relationship, facts, isLost: isLost)
@@ -75,6 +83,16 @@ extension Guards {
         }
         if relationship.owner == relationship.target, facts.targetReachable == false {
             words.append("The host that owns it does not answer.")
+        }
+        if let management = facts.management, !facts.isManagementVM, management.running != true {
+            words.append(
+                "The management server's own VM is not seen running: start it, or fail it over first where its host is lost."
+            )
+        }
+        if let copy = relationship.formerCopy, copy.state == .suspended, facts.runningAt?.contains(copy.host) == true {
+            words.append(
+                "A former copy is suspended at the other side: save what it holds if you need it and end it there; then the "
+                    + "way back is open.")
         }
         if let running = facts.activeOperation {
             words.append(

@@ -14,7 +14,9 @@ extension RuleBook {
             "The management server's own VM must be seen running before any operation on the VMs it manages, except those "
             + "that end a test or a copy; unprotecting a VM is one while its owner answers.",
         source: "site-recovery 2.4 rule 31",
-        hint: "Fail over the management server's VM first, check that it runs, then repeat this operation.")
+        hint:
+            "Start the management server's VM, or fail it over where its host is lost; check that it runs, then repeat this "
+            + "operation.")
 
     package static let managementServerHomeFirst = Rule(
         id: "management-server-home-first",
@@ -74,7 +76,8 @@ extension RuleBook {
         sentence: "A failover can be undone only when the source and its disks are known to be whole.",
         source: "site-recovery 2.3, row Commit pending",
         hint:
-            "Bring the source back and let it be checked; or commit, and go back later by reverse and planned failover."
+            "Bring the source back, and end a copy that runs or is suspended there; or commit, and go back later by reverse "
+            + "and planned failover."
     )
 
     package static let oneWritableCopy = Rule(

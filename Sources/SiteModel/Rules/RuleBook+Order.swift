@@ -44,7 +44,9 @@ extension RuleBook {
         id: "operation-in-progress",
         sentence: "One operation at a time works on a VM.",
         source: "site-recovery 2.4 rule 30",
-        hint: "Wait for the running job to end; status names it. A job whose process died is taken up again by itself.")
+        hint:
+            "Wait for the running job to end; status names it. A job whose process died is taken up by perilune replicate, or "
+            + "by the same operation given again.")
 
     package static let neverCancelAFailover = Rule(
         id: "never-cancel-a-failover",

@@ -111,5 +111,5 @@ extension RuleBook {
         id: "vault-not-empty",
         sentence: "A vault is deleted only when it has no server, no host and no replicated VM.",
         source: "site-recovery 1.1",
-        hint: "Unregister its servers and remove its hosts first.")
+        hint: "Unregister its servers and remove its hosts first, then give perilune vault delete again.")
 }

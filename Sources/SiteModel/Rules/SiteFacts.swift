@@ -19,8 +19,8 @@ package struct SiteFacts: Hashable, Sendable {
     package var targetReachable: Bool?
     /// How it is known that the source is down; nil before anyone has tried to find out.
     package var sourceVerdict: SourceVerdict?
-    /// The operation says how it becomes certain that the target is down; nil when nobody has said yet what it will say.
-    package var targetIsGivenUp: Bool?
+    /// The operation says how it becomes certain that the target is down.
+    package var targetIsGivenUp = false
     /// The source's VM definition and disks are whole and unchanged since the failover.
     package var sourceIntact: Bool?
     /// The source's store has room to receive the way back.

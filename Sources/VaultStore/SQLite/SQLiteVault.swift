@@ -1,4 +1,6 @@
+internal import Foundation
 internal import GRDB
+internal import Glibc
 
 /// The vault on disk: one SQLite database in WAL mode, which any number of processes on its machine may have open.
 ///
@@ -9,11 +11,14 @@ package final class SQLiteVault: Vault {
     /// Held shared while the vault is open, so that nobody migrates it meanwhile.
     private let lock: VaultLock
     package let path: String
+    /// The file that was opened: SQLite would write on to one that has no name any more, and all of it would be lost.
+    private let mark: FileMark?
 
     init(path: String, pool: DatabasePool, lock: VaultLock) {
         self.path = path
         self.pool = pool
         self.lock = lock
+        mark = FileMark(path)
     }
 
     /// Opens the vault at `path`; when there is none and `create` is true, makes one, whole or not at all.
@@ -27,6 +32,7 @@ package final class SQLiteVault: Vault {
     package func read<Result: Sendable>(
         _ body: @escaping @Sendable (any VaultReader) throws -> Result
     ) async throws -> Result {
+        try requireInPlace()
         let (pool, path) = (pool, path)
         return try await uncancelled {
             do {
@@ -41,6 +47,7 @@ package final class SQLiteVault: Vault {
     package func write<Result: Sendable>(
         _ body: @escaping @Sendable (any VaultWriter) throws -> Result
     ) async throws -> Result {
+        try requireInPlace()
         let (pool, path) = (pool, path)
         return try await uncancelled {
             do {
@@ -49,6 +56,10 @@ package final class SQLiteVault: Vault {
                 throw SQLiteVault.translated(error, path)
             }
         }
+    }
+
+    private func requireInPlace() throws(VaultError) {
+        guard FileMark(path) == mark else { throw .vanished(path) }
     }
 
     /// Reads every page and index of the vault; the sentences say what is wrong with it, none when it is whole.
@@ -84,6 +95,29 @@ package final class SQLiteVault: Vault {
         // A reader elsewhere keeps the log from being emptied: no harm, the log is part of the vault.
         _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         try pool.close()
+        lock.release()
+    }
+
+    /// Removes the vault's file with its logs and its lock, with no other process at it, once `check` lets it go.
+    ///
+    /// The vault cannot be used after that. Throws `locked` while another process has it open; then, and when `check` throws, it
+    /// is as it was.
+    package func remove(check: () async throws -> Void) async throws {
+        try lock.take(.alone, patience: 0)
+        do {
+            try await check()
+        } catch {
+            try lock.take(.shared, patience: 3)
+            throw error
+        }
+        // A log that outlived its database would be read into the next one of that name.
+        try await pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+        try pool.close()
+        for log in ["-wal", "-shm", "-journal"] { unlink(path + log) }
+        guard unlink(path) == 0 || errno == ENOENT else { throw VaultFile.failure("remove \(path)", errno) }
+        try VaultFile.syncFolder((path as NSString).deletingLastPathComponent)
+        // The lock last: until then nobody makes another vault in its place.
+        for beside in [".new", ".lock"] { unlink(path + beside) }
         lock.release()
     }
 

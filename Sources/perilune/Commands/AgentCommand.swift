@@ -39,9 +39,12 @@ struct AgentCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await Failure.reporting {
+                let (libvirtRoot, places) = (libvirtRoot, places)
                 try await runAgent(
                     site: site, controlSocket: socket, listen: listen, store: places.store, runtime: places.runtime,
-                    libvirtRoot: libvirtRoot)
+                    startHook: {
+                        StartHook.facts(libvirtRoot: libvirtRoot, store: places.store, runtime: places.runtime)
+                    })
             }
         }
     }

@@ -59,7 +59,7 @@ private struct DoctorVisit {
         let library = try StandardLibrary.locate(program: OwnProgram.path())
         let inspection: SiteInspection
         do {
-            inspection = SiteInspection(engine: try options.engine(display: JobDisplay(quiet: true)))
+            inspection = SiteInspection(engine: try options.engine(inspects: true, display: JobDisplay(quiet: true)))
         } catch {
             let words = Failure.words(for: error)
             return InspectionReport(

@@ -19,7 +19,7 @@ struct HealthCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Failure.reporting {
-            let engine = try options.engine(display: JobDisplay(quiet: true))
+            let engine = try options.engine(inspects: true, display: JobDisplay(quiet: true))
             var health = try await engine.health()
             if let vm {
                 guard let item = health.items.first(where: { $0.name == vm }) else {

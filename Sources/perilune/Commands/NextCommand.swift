@@ -15,14 +15,15 @@ struct NextCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Failure.reporting {
-            let engine = try options.engine(display: JobDisplay(quiet: true))
+            let engine = try options.engine(inspects: true, display: JobDisplay(quiet: true))
             let all = try await engine.vault.read { try $0.objects(Relationship.self).map(\.value) }
             guard let relationship = all.first(where: { $0.name == vm }) else {
                 let names = all.map(\.name)
                 let nearest = Nearest.suggestion(for: vm, among: names)
                 throw EngineError(
                     .unknown, "no replicated VM is called '\(vm)'",
-                    hint: nearest.map { "did you mean '\($0)'?" } ?? "there are: \(names.joined(separator: ", "))")
+                    hint: nearest.map { "did you mean '\($0)'?" }
+                        ?? Listed.hint("there are", names, none: "no VM is replicated yet: protect one first"))
             }
             let row = try await engine.status(of: relationship)
             if options.json { return Terminal.say(try JSON.text(Answer(row))) }
@@ -37,6 +38,8 @@ struct NextCommand: AsyncParsableCommand {
         struct Step: Encodable {
             var operation: String
             var why: String
+            /// Options that it must be given: without them it is refused.
+            var needs: [String]
         }
         var vm: String
         var state: String
@@ -51,7 +54,7 @@ struct NextCommand: AsyncParsableCommand {
             state = row.relationship.state.rawValue
             summary = row.next.summary
             takeUp = JobText.takeUp(row)
-            next = row.next.steps.map { Step(operation: $0.operation.rawValue, why: $0.why) }
+            next = row.next.steps.map { Step(operation: $0.operation.rawValue, why: $0.why, needs: $0.needs) }
             refused = row.next.refused.map(RefusedJSON.init)
         }
     }

@@ -67,7 +67,6 @@ struct ReplicateCommand: AsyncParsableCommand {
             duties: duties, gauge: gauge
         ) { report.tell($0) }
         do {
-            for recovered in try await engine.recoverOpenJobs() { Terminal.say(Recovery.line(recovered)) }
             try await withThrowingDiscardingTaskGroup { group in
                 group.addTask { try await replicator.run() }
                 group.addTask { try await SiteWatch(engine: engine) { report.tell($0) }.run() }
@@ -106,14 +105,5 @@ struct ReplicateCommand: AsyncParsableCommand {
         let named = words.prefix(namedMost).joined(separator: ", ")
         let more = words.count > namedMost ? " and \(words.count - namedMost) more" : ""
         return "replicating \(count): \(named)\(more) (Ctrl-C stops)"
-    }
-}
-
-enum Recovery {
-    /// What became of a job that a dead engine left behind.
-    static func line(_ recovered: RecoveredJob) -> String {
-        let job = recovered.job
-        return "taken up \(job.operation.rawValue) (job \(job.id.prefix(8))): "
-            + (recovered.failure.map { $0.message } ?? job.state.rawValue)
     }
 }

@@ -23,9 +23,14 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Failure.reporting {
-            guard let text = try? String(contentsOfFile: script, encoding: .utf8) else {
+            guard let bytes = FileManager.default.contents(atPath: script) else {
                 throw EngineError(
                     .invalid, "the script '\(script)' cannot be read", hint: "check the path and its rights")
+            }
+            guard let text = String(validating: bytes, as: UTF8.self) else {
+                throw EngineError(
+                    .invalid, "the script '\(script)' holds bytes that are no text in UTF-8",
+                    hint: "save it as UTF-8; compiled Lua is not run")
             }
             let folder = URL(filePath: script).deletingLastPathComponent().path
             let display = JobDisplay(quiet: quiet || options.json)

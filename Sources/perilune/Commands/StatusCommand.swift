@@ -22,7 +22,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Failure.reporting {
-            let engine = try options.engine(display: JobDisplay(quiet: true))
+            let engine = try options.engine(inspects: true, display: JobDisplay(quiet: true))
             var rows = try await engine.status()
             let health = try await engine.health()
             let replicator = try await engine.replicatorStanding()
@@ -33,7 +33,8 @@ struct StatusCommand: AsyncParsableCommand {
                     let nearest = Nearest.suggestion(for: vm, among: names)
                     throw EngineError(
                         .unknown, "no replicated VM is called '\(vm)'",
-                        hint: nearest.map { "did you mean '\($0)'?" } ?? "there are: \(names.joined(separator: ", "))")
+                        hint: nearest.map { "did you mean '\($0)'?" }
+                            ?? Listed.hint("there are", names, none: "no VM is replicated yet: protect one first"))
                 }
             }
             let now = engine.dependencies.clock.now

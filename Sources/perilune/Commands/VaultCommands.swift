@@ -8,8 +8,8 @@ import VaultStore
 /// The vault itself.
 struct VaultCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "vault", abstract: "Creates a vault and shows what it holds.",
-        subcommands: [Create.self, Show.self, Ship.self, Promote.self, Rebuild.self])
+        commandName: "vault", abstract: "Creates a vault, shows what it holds, keeps it, and deletes it.",
+        subcommands: [Create.self, Show.self, Ship.self, Promote.self, Rebuild.self, Delete.self])
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Creates an empty vault.")
@@ -45,6 +45,11 @@ struct VaultCommand: AsyncParsableCommand {
                 let dependencies = VaultOptions.dependencies(vault)
                 if let to {
                     let place = try await place(to, in: vault)
+                    if let former = try await vault.identity()?.secondPlace, former != place {
+                        Terminal.say(
+                            "the copy at \(try await VaultPlaceText.name(of: former, in: vault)) stays, and is shipped no more"
+                        )
+                    }
                     try await vault.changeIdentity(orNew: dependencies.identifiers.next()) { $0.secondPlace = place }
                 }
                 try await VaultShipper(
@@ -61,6 +66,7 @@ struct VaultCommand: AsyncParsableCommand {
                 guard text.hasPrefix("/") else {
                     throw ValidationError("--to \(text): give an absolute path, host:NAME or none")
                 }
+                try VaultShipper.requireOtherFile(text, than: vault)
                 return .file(text)
             }
             let name = String(text.dropFirst("host:".count))
@@ -68,7 +74,8 @@ struct VaultCommand: AsyncParsableCommand {
             guard let host = hosts.first(where: { $0.name == name }) else {
                 throw EngineError(
                     .unknown, "the vault has no host '\(name)'",
-                    hint: "it has: \(hosts.map(\.name).joined(separator: ", "))")
+                    hint: Listed.hint(
+                        "it has", hosts.map(\.name), none: "it has no host yet: a script registers hosts (vault:host)"))
             }
             return .host(host.id)
         }
@@ -83,10 +90,12 @@ struct VaultCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await Failure.reporting {
+                // Before it is opened: a copy in a host's store must not be replaced by a newer one meanwhile.
+                let kept = try KeptCopy.take(path)
                 let vault = try SQLiteVault.open(path: path, create: false)
                 let outcome = try await VaultPromotion(
                     VaultOptions.dependencies(vault), place: VaultOptions.place(of: path)
-                ).promote()
+                ).promote(kept)
                 if let at = outcome.already {
                     Terminal.say(
                         "\(path) was promoted already, at \(at.utcText): it is the vault, epoch \(outcome.epoch), "
@@ -104,7 +113,7 @@ struct VaultCommand: AsyncParsableCommand {
                     Terminal.say("  \(outcome.openJobs) open jobs were left; perilune replicate takes them up")
                 }
                 Terminal.say(
-                    "next: export PERILUNE_VAULT=\(path); perilune replicate (takes over what "
+                    "next: export PERILUNE_VAULT=\(URL(filePath: path).path()); perilune replicate (takes over what "
                         + "hosts did meanwhile); perilune vault ship --to PLACE; perilune status")
             }
         }
@@ -134,11 +143,33 @@ struct VaultCommand: AsyncParsableCommand {
                     from: finds, standings: stores.flatMap(VaultStanding.known(inStore:)), into: vault)
                 report.unknown = troubles + report.unknown
                 Terminal.say(
-                    "\(options.path): \(report.restored.count) VMs (\(report.restored.joined(separator: ", "))), "
+                    "\(options.path): \(report.restored.count == 1 ? "1 VM" : "\(report.restored.count) VMs") (\(report.restored.joined(separator: ", "))), "
                         + "\(report.points) points, hosts \(report.hosts.joined(separator: ", "))")
                 Terminal.say("not known:")
                 for line in report.unknown { Terminal.say("  \(line)") }
-                Terminal.say("next: perilune status, then perilune replicate")
+                Terminal.say(
+                    "next: export PERILUNE_VAULT=\(URL(filePath: options.path).path()); perilune status, which looks only; then "
+                        + "perilune replicate: hosts obey this vault from then on, and no other copy of it")
+            }
+        }
+    }
+
+    struct Delete: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Deletes a vault that is empty, with its history and its copy at the second place.",
+            discussion: """
+                A vault with a server, a host or a replicated VM is not deleted: unprotect the VMs, unregister the servers \
+                and remove the hosts first. No other process may have it open.
+                """)
+
+        @OptionGroup var options: VaultOptions
+
+        func run() async throws {
+            try await Failure.reporting {
+                let vault = try SQLiteVault.open(path: options.path, create: false)
+                let outcome = try await VaultDeletion(vault).delete()
+                Terminal.say("deleted the vault \(options.path)")
+                if let copy = outcome.copy { Terminal.say("  and its copy \(copy)") }
             }
         }
     }
@@ -258,18 +289,23 @@ enum VaultPlaceText {
             return "ALERT: this vault was superseded by a promoted copy (epoch \(epoch)\(place)); it is written no more"
         }
         guard let place = identity.secondPlace else { return nil }
-        let name: String
-        switch place {
-        case .file(let path): name = path
-        case .host(let id):
-            let host = try await vault.read { try $0.object(SiteModel.Host.self, id: id)?.value.name }
-            name = "host \(host ?? id)"
-        }
+        let name = try await name(of: place, in: vault)
         guard let age = VaultAge.seconds(ofVault: vault.path) else {
             return "WARNING: the vault was never shipped to \(name)"
         }
         let warning = age > VaultAge.limit ? "WARNING: " : ""
         let hint = age > VaultAge.limit ? "; perilune replicate ships it while it runs" : ""
         return "\(warning)the vault's copy at \(name) is \(Text.age(age)) old\(hint)"
+    }
+
+    /// A second place as people say it.
+    static func name(of place: SecondPlace, in vault: SQLiteVault) async throws -> String {
+        switch place {
+        case .file(let path): return path
+        case .host(let id):
+            let host = try await vault.read { try $0.object(SiteModel.Host.self, id: id)?.value }
+            guard let host, let vault = try await vault.identity()?.id else { return "host \(id)" }
+            return "host \(host.name) (\(host.store)/vault/\(vault).db)"
+        }
     }
 }

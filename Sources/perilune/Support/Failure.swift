@@ -55,6 +55,9 @@ enum Failure {
         }
     }
 
+    /// Kinds of a script's error that say that a host or the vault cannot be had.
+    private static let unavailableKinds: Set<String> = ["unreachable", "disconnected", "superseded", "vanished"]
+
     static func exitCode(for error: any Error) -> Int32 {
         switch error {
         case let error as EngineError:
@@ -64,7 +67,8 @@ enum Failure {
             default: failed
             }
         case is CancellationError: interrupted
-        case let error as LuaError: error.rule != nil ? refused : failed
+        case let error as LuaError:
+            error.rule != nil ? refused : unavailableKinds.contains(error.kind.rawValue) ? unavailable : failed
         case is VaultError: unavailable
         case let error as HypervisorError: error.code == .unreachable ? unavailable : failed
         case let error as ReplicationError: error.code == .disconnected ? unavailable : failed

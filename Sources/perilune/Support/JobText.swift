@@ -53,6 +53,13 @@ enum JobText {
         return words.map { "perilune \($0)" }
     }
 
+    /// The same for a step, with the options that it must be given.
+    static func command(for step: NextSteps.Step, vm: String) -> String? {
+        command(for: step.operation, vm: vm).map { command in
+            step.operation == .undo && step.needs == ["target"] ? "\(command) --fence, or --declared-lost" : command
+        }
+    }
+
     /// The command that takes up the job that has the VM; nil where an engine drives it, or it waits for its plan.
     static func takeUp(_ row: VMStatus) -> String? {
         guard let job = row.job, row.jobStanding?.isOrphaned == true else { return nil }

@@ -81,8 +81,15 @@ struct SimulatedLab: LabPower {
         }
     }
 
-    func lose(_ site: String) async throws { world.lose(site: site) }
-    func restore(_ site: String) async throws { world.restore(site: site) }
+    func lose(_ site: String) async throws {
+        _ = try await self.site(site)
+        world.lose(site: site)
+    }
+
+    func restore(_ site: String) async throws {
+        _ = try await self.site(site)
+        world.restore(site: site)
+    }
 }
 
 extension SimulationError: PowerError {

@@ -144,7 +144,7 @@ enum StatusText {
         let name = row.relationship.name
         let steps = row.next.steps.map { step in
             "\(step.operation.rawValue): \(step.why)"
-                + (JobText.command(for: step.operation, vm: name).map { " (\($0))" } ?? "")
+                + (JobText.command(for: step, vm: name).map { " (\($0))" } ?? "")
         }
         let lines = JobText.takeUp(row).map { [$0 + ": takes up the job whose engine is dead"] } ?? []
         text +=

@@ -14,8 +14,12 @@ struct VaultOptions: ParsableArguments {
     var json = false
 
     /// Opens the vault and makes an engine over it; `create` makes a new vault where there is none.
-    func engine(create: Bool = false, display: JobDisplay) throws -> RecoveryEngine {
+    ///
+    /// A copy in whose place another was promoted is refused, but to who only `inspects` it: what was written there would
+    /// be lost.
+    func engine(create: Bool = false, inspects: Bool = false, display: JobDisplay) throws -> RecoveryEngine {
         let vault = try SQLiteVault.open(path: path, create: create)
+        if !inspects, let refusal = try SQLiteVault.identity(ofCopyAt: path)?.refusal(path) { throw refusal }
         let dependencies = Self.dependencies(vault) { job, vm in display.update(job, vm) }
         VaultShipping.begin(
             try VaultShipper(vault: vault, connections: dependencies.connections, clock: dependencies.clock))

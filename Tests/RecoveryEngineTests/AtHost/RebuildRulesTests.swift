@@ -195,7 +195,7 @@ struct RebuildRulesTests {
         let (vault, report, _) = try await rebuild(rig, [late, early])
         #expect(try await vault.read { try $0.objects(RecoveryPlan.self).map(\.value) } == [latest])
         #expect(report.unknown.contains { $0.hasPrefix("plan shop names mail") })
-        #expect(report.unknown.contains { $0.contains("alerts were in the vault alone") })
+        #expect(report.unknown.contains { $0.contains("alerts are as they were") })
     }
 
     @Test("A plan that is too long to travel with every point is left out, and the point is made all the same")

@@ -68,6 +68,13 @@ extension JudgingTests {
         .init("does not open: hosts are not judged", "hosts-registered", .skipped, "not open") {
             $0.openFailure = ("damaged", nil)
         },
+        .init("another copy was promoted", "vault-in-force", .fail, "use the promoted one") {
+            $0.superseded = ("another copy was promoted", "use the promoted one")
+        },
+        .init("another copy was promoted: nobody replicates from this one", "replicator-runs", .skipped, "another copy")
+        {
+            $0.superseded = ("another copy was promoted", nil)
+        },
         .init("others may write", "vault-permissions", .fail, "0666") { $0.place?.mode = 0o666 },
         .init("others may read", "vault-permissions", .warn, "0644") { $0.place?.mode = 0o644 },
         .init("folder of everybody", "vault-permissions", .fail, "0777") { $0.place?.folderMode = 0o777 },

@@ -81,6 +81,14 @@ extension JudgingTests {
                         + "<disk type='file' device='disk'><driver type='qcow2'/><source file='/d/vdb'/><target dev='vdb'/></disk>"
                 ))
         },
+        .init("disk left out on purpose", "disks-as-recorded", .ok, "vda and vdb") {
+            $0.relationship?.excludedDisks = ["vdb"]
+            try $0.define(
+                disk(
+                    "<disk type='file' device='disk'><driver type='qcow2'/><source file='/d/vda'/><target dev='vda'/></disk>"
+                        + "<disk type='file' device='disk'><driver type='qcow2'/><source file='/d/vdb'/><target dev='vdb'/></disk>"
+                ))
+        },
         .init("disk taken away", "disks-as-recorded", .fail, "taken away: vda") { try $0.define(disk("")) },
         .init("UEFI", "firmware-state", .fail, "UEFI") {
             try $0.define(VMFacts.healthyXML(os: "<os firmware='efi'><type>hvm</type></os>"))

@@ -127,14 +127,15 @@ extension FakeAgent {
         try look { $0.stores[relationship]?.points.map(\.summary) ?? [] }
     }
 
-    func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+    func keepPoints(relationship: String, keeping: [String], pinned: [String]) async throws -> [PointSummary] {
         try await act("keep-points", relationship) { store, _ in
-            let last = store.points.suffix(newest).map(\.summary.generation)
+            let retired = try PointsToRetire.of(
+                store.points.map(\.summary.generation), keeping: keeping, pinned: pinned)
             var kept: [FakePoint] = []
             var merged: [String: Set<Int>] = [:]
             for var point in store.points {
                 point.extents.merge(merged) { $0.union($1) }
-                if last.contains(point.summary.generation) || pinned.contains(point.summary.generation) {
+                if !retired.contains(point.summary.generation) {
                     kept.append(point)
                     merged = [:]
                 } else {

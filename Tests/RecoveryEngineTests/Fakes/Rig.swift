@@ -136,9 +136,9 @@ struct FakeFencing: Fencing {
     let world: FakeWorld
     let fuse: Fuse
 
-    func fence(_ host: SiteModel.Host) async -> SourceVerdict {
-        let verdict: SourceVerdict? = try? await fuse.effect("fence") {
-            guard !world.state.withLock({ $0.fenceIsBroken }) else { return .unknown }
+    func fence(_ host: SiteModel.Host) async -> FenceOutcome {
+        let outcome: FenceOutcome? = try? await fuse.effect("fence") {
+            guard !world.state.withLock({ $0.fenceIsBroken }) else { return .unknown("the fence is broken") }
             if world.state.withLock({ $0.fenceEndsGuestsOnly }) {
                 world.endGuests(host.id)
             } else {
@@ -146,7 +146,7 @@ struct FakeFencing: Fencing {
             }
             return .proven
         }
-        return verdict ?? .unknown
+        return outcome ?? .unknown("the engine is dead")
     }
 }
 

@@ -151,7 +151,7 @@ struct FailoverRuleTests {
         _ = try? await rig.run(operation, by: rig.engine("fails", fuse: fuse))
         #expect(fuse.wentOff)
         #expect(try await rig.relationship().owner == "b")
-        #expect(try await engineError { try await rig.run(.undo) }.rule == "never-cancel-a-failover")
+        #expect(try await engineError { try await rig.run(.undo) }.rule == "target-must-be-down")
         try await rig.run(.undo, "orders", ["target": "declared lost"])
         let after = try await rig.relationship()
         #expect(after.state == .protected && after.owner == "a" && after.activeJob == nil)

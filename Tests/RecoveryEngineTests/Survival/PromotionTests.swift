@@ -1,7 +1,9 @@
 import BlockReplication
+import Foundation
 import Hypervisors
 import SiteModel
 import Synchronization
+import TestSupport
 import Testing
 import VaultStore
 
@@ -66,6 +68,22 @@ struct PromotionTests {
         let error = try #require(await #expect(throws: VaultError.self) { try await body() })
         #expect(error.code == .superseded)
         return error
+    }
+
+    @Test("Who only looks through a promoted copy takes no host from the vault that it works with; who acts does")
+    func looking() async throws {
+        let (rig, one, two) = try await copies()
+        let mark = PromotionMark(id: "p", place: "alpha:/one", at: Timestamp(milliseconds: 0))
+        try await one.changeIdentity(orNew: "") { $0.promote(as: mark) }
+        let (promoted, former) = (rig.engine(over: one), rig.engine(over: two))
+        let relationship = try await rig.relationship()
+        for row in try await promoted.status() { #expect(row.next.steps.isEmpty == false) }
+        _ = try await promoted.next(on: relationship)
+        _ = try await promoted.verdicts(on: relationship)
+        _ = try await former.perform(.sync, on: relationship.id)
+        // Both copies are of the same vault, and the points at the hosts are what they are.
+        try await promoted.check(.pause, on: relationship)
+        _ = try await superseded { _ = try await former.perform(.sync, on: relationship.id) }
     }
 
     @Test("The second of two copies that were promoted apart is refused by who knows the first, and says where that is")
@@ -166,6 +184,100 @@ struct PromotionTests {
         #expect(outcome.epoch == 3 && outcome.told == ["a", "b"])
         #expect(try await copy.identity()?.heirTo == [try #require(try await one.identity()?.promotion?.id)])
         _ = try await superseded { try await SiteWatch(engine: rig.engine(over: one)) { _ in }.look() }
+    }
+
+    // MARK: A copy in the store of a host whose agent is silent
+
+    /// A vault whose copy lies in a host's store, where its agent has put it; nobody answers.
+    private struct Kept {
+        let rig: Rig
+        let vault: SQLiteVault
+        let store: String
+        let path: String
+
+        init(_ scratch: Scratch) async throws {
+            rig = try await Rig(vms: [])
+            for host in Rig.hosts { rig.world.cutOff(host) }
+            vault = try SQLiteVault.open(path: scratch("old.db"), create: true)
+            let hosts = try await rig.vault.read { try $0.objects(SiteModel.Host.self).map(\.value) }
+            try await vault.write { vault in for host in hosts { try vault.insert(host) } }
+            store = scratch("store")
+            path = "\(store)/vault/\(try #require(try await vault.identity()?.id)).db"
+            try await ship()
+        }
+
+        /// What the old vault's engines do as soon as an agent answers.
+        func ship() async throws {
+            let draft = store + ".draft"
+            try await vault.copy(toDraft: draft)
+            let part = VaultPart(
+                vault: try #require(try await vault.identity()).standing, offset: 0,
+                data: try Data(contentsOf: URL(filePath: draft)), isLast: true)
+            try await AgentService(site: "b", store: store, address: "127.0.0.1:1").keepVault(part)
+        }
+
+        /// `perilune vault promote`.
+        func promote() async throws -> VaultPromotion.Outcome {
+            let kept = try KeptCopy.take(path)
+            let copy = try SQLiteVault.open(path: path)
+            defer { try? copy.close() }
+            return try await VaultPromotion(rig.engine(over: copy).dependencies, place: "beta:\(path)").promote(kept)
+        }
+    }
+
+    @Test("Promoted while its agent is silent, the store knows all the same, and refuses what the old vault ships next")
+    func silentAgent() async throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let kept = try await Kept(scratch)
+        let outcome = try await kept.promote()
+        #expect(outcome.epoch == 2 && outcome.told == [] && outcome.silent == ["a", "b"])
+        let promoted = try #require(try SQLiteVault.identity(ofCopyAt: kept.path))
+        #expect(promoted.promotion?.place == "beta:\(kept.path)")
+
+        let error = try #require(await #expect(throws: ReplicationError.self) { try await kept.ship() })
+        #expect(error.code == .staleEpoch && error.obeyed?.promotion == promoted.promotion)
+        #expect(try SQLiteVault.identity(ofCopyAt: kept.path) == promoted)
+        #expect(VaultStanding.known(inStore: kept.store) == [promoted.standing])
+        // Given again it changes nothing, and nothing is locked.
+        #expect(try await kept.promote().already != nil)
+        try await AgentService(site: "b", store: kept.store, address: "127.0.0.1:1").attend(promoted.standing)
+    }
+
+    @Test("A store that obeys another copy refuses the promotion of its own, and follows it when it is given once more")
+    func storeObeysAnother() async throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let kept = try await Kept(scratch)
+        let mark = PromotionMark(id: "other", place: "alpha:/one", at: kept.rig.clock.now)
+        let agent = try AgentService(site: "b", store: kept.store, address: "127.0.0.1:1")
+        let id = try #require(try await kept.vault.identity()?.id)
+        try await agent.attend(VaultStanding(id: id, epoch: 2, promotion: mark))
+        let error = try await superseded { _ = try await kept.promote() }
+        #expect(error.message.contains("alpha:/one"))
+        let outcome = try await kept.promote()
+        #expect(outcome.epoch == 3 && outcome.already == nil)
+        #expect(VaultStanding.known(inStore: kept.store).map(\.epoch) == [3])
+    }
+
+    @Test(
+        "While a copy is made the vault, its agent puts no newer one in its place; any other file has no agent to keep out"
+    )
+    func takenCopy() async throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let kept = try await Kept(scratch)
+        let taken = try KeptCopy.take(kept.path)
+        // Closed to others: what is asked for would wait for it.
+        let lock = open("\(kept.store)/vault/.lock", O_RDWR | O_CLOEXEC)
+        defer { close(lock) }
+        #expect(flock(lock, LOCK_EX | LOCK_NB) != 0)
+        _ = consume taken
+        try await kept.ship()
+        for other in [kept.vault.path, "\(kept.store)/vault/nobody.db", "\(kept.store)/vault/a b.db"] {
+            let none = try KeptCopy.take(other) == nil
+            #expect(none, "\(other)")
+        }
     }
 
     @Test("Jobs that the lost vault left open are counted, and the promoted one drives them on")

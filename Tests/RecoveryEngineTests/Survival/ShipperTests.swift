@@ -88,6 +88,21 @@ struct ShipperTests {
         }
     }
 
+    @Test(
+        "The vault is no second place of its own, under whatever name",
+        arguments: ["vault.db", "link.db", "./vault.db"])
+    func itself(_ name: String) async throws {
+        try await withVault({ .file(($0 as NSString).deletingLastPathComponent + "/x/\(name)") }) {
+            _, vault, shipper, second in
+            let folder = (second as NSString).deletingLastPathComponent
+            try FileManager.default.createSymbolicLink(atPath: "\(folder)/x", withDestinationPath: folder)
+            try FileManager.default.createSymbolicLink(atPath: "\(folder)/link.db", withDestinationPath: vault.path)
+            let error = try await engineError { try await shipper.ship() }
+            #expect(error.kind == .refused && error.message.contains("is the vault itself"))
+            try await note("still taken", in: vault)
+        }
+    }
+
     /// Whether it was promoted from this one, or both were promoted from a third.
     @Test(
         "A copy that was promoted where it was shipped to stays, and this vault stands back", arguments: [false, true])
@@ -160,10 +175,12 @@ struct ShipperTests {
     @Test("Of several processes one ships; the others do not wait for it")
     func oneAtATime() async throws {
         try await withVault({ .file($0) }) { _, vault, shipper, second in
-            let lock = open(vault.path + ".shipping", O_RDWR | O_CREAT, 0o600)
+            let lock = open(vault.path + ".shipping", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
             try #require(flock(lock, LOCK_EX | LOCK_NB) == 0)
             try await shipper.ship()
             #expect(!FileManager.default.fileExists(atPath: second))
+            // Closing alone leaves it locked while a program that is just being started holds a copy of the descriptor.
+            flock(lock, LOCK_UN)
             close(lock)
             try await shipper.ship()
             #expect(FileManager.default.fileExists(atPath: second))

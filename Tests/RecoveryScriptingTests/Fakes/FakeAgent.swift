@@ -94,9 +94,11 @@ struct FakeAgent: Agent {
         try site { $0.points[relationship, default: []].map(summary) }
     }
 
-    func keepPoints(relationship: String, newest: Int, pinned: [String]) async throws -> [PointSummary] {
+    func keepPoints(relationship: String, keeping: [String], pinned: [String]) async throws -> [PointSummary] {
         try site { site in
-            let kept = Array(site.points[relationship, default: []].suffix(newest))
+            let points = site.points[relationship, default: []]
+            let retired = try PointsToRetire.of(points.map(\.generation), keeping: keeping, pinned: pinned)
+            let kept = points.filter { !retired.contains($0.generation) }
             site.points[relationship] = kept
             return kept.map(summary)
         }

@@ -18,7 +18,7 @@ struct FakeConnections: Connections {
 struct FakeFencing: Fencing {
     let world: FakeWorld
 
-    func fence(_ host: Host) async -> SourceVerdict {
+    func fence(_ host: Host) async -> FenceOutcome {
         world.lose(host.site)
         return .proven
     }

@@ -161,10 +161,10 @@ extension Play {
             let lost = former.filter { point in
                 !points.contains { $0.id == point.id } && !memory.gone.contains(point.id)
             }
-            let kept = points.suffix(site.recoveryPoints + 1)
-            // A point that a test stands on is kept beyond that number.
-            for point in lost
-            where kept.count <= site.recoveryPoints || kept.first.map({ point.number > $0.number }) ?? true {
+            // What is left explains it: a point goes only where the policy prefers others, older or newer.
+            let all = former + points.filter { point in !former.contains { $0.id == point.id } }
+            let kept = Retention.kept(all, extra: site.recoveryPoints)
+            for point in lost where kept.contains(where: { $0.id == point.id }) {
                 throw Broken(
                     "point \(point.number) of \(name) is lost; it has \(points.map(\.number)), and its policy keeps "
                         + "\(site.recoveryPoints) besides the newest")

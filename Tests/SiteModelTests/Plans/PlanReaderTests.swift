@@ -72,11 +72,11 @@ struct PlanReaderTests {
             field: "groups[1].depends_on", says: "must be left out of a failover group: its place in the run is fixed"),
         Case(
             what: "an action without work", value: action(["name": .text("x")]), field: "groups[1].after[1]",
-            says: "says nothing to do; an action has exactly one of call, check, command, inline, manual, wait"),
+            says: "says nothing to do; an action has exactly one of call, check, command, manual, wait"),
         Case(
             what: "an action with two works", value: action(["wait": .number(1), "manual": .text("x")]),
             field: "groups[1].after[1]",
-            says: "says manual and wait; an action has exactly one of call, check, command, inline, manual, wait"),
+            says: "says manual and wait; an action has exactly one of call, check, command, manual, wait"),
         Case(
             what: "a call without function", value: action(["call": .text("dns")]), field: "groups[1].after[1].call",
             says: "must be \"module.function\", got \"dns\""),

@@ -1,3 +1,4 @@
+package import BlockReplication
 import Foundation
 
 /// Where the hook lies by which libvirt asks this host's records before it starts a VM, and whether it asks them.
@@ -10,13 +11,22 @@ package enum StartHook {
 
     package static func path(in libvirtRoot: String) -> String { "\(libvirtRoot)/hooks/qemu.d/\(name)" }
 
+    /// The options by which the hook is told whose records it asks.
+    ///
+    /// They end with a space, so that a folder is never taken for one that begins with its name.
+    static func options(store: String, runtime: String) -> String {
+        "\(option("store", store))\(option("runtime", runtime))"
+    }
+
+    private static func option(_ name: String, _ value: String) -> String { "--\(name) \(quoted(value)) " }
+
     /// A word of a shell script that stands for exactly this text.
-    package static func quoted(_ word: String) -> String {
+    static func quoted(_ word: String) -> String {
         "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
     }
 
     /// Looks at the hook as a host's agent: it must be there, and ask about the store that the agent keeps.
-    static func facts(libvirtRoot: String, store: String, runtime: String) -> StartHookFacts {
+    package static func facts(libvirtRoot: String, store: String, runtime: String) -> StartHookFacts {
         let path = path(in: libvirtRoot)
         return StartHookFacts(path: path, runtime: runtime, problem: problem(path, store, runtime))
     }
@@ -31,8 +41,8 @@ package enum StartHook {
         }
         defer { try? file.close() }
         let script = String(decoding: (try? file.read(upToCount: sizeLimit)) ?? Data(), as: UTF8.self)
-        guard script.contains("--store \(quoted(store)) ") else { return "it asks another store than \(store)" }
-        guard script.contains("--runtime \(quoted(runtime)) ") else {
+        guard script.contains(option("store", store)) else { return "it asks another store than \(store)" }
+        guard script.contains(option("runtime", runtime)) else {
             return "it looks for confirmations elsewhere than in \(runtime), where the agent puts them"
         }
         return nil

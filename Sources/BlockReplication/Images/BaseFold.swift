@@ -1,0 +1,66 @@
+internal import Glibc
+
+/// Writes the content of an overlay into the raw image beneath it.
+///
+/// While that is done, and until nothing is read through the overlay any more, the raw image is of use only beneath it: what is
+/// read through it is the same before, meanwhile and after. Done again after a stop anywhere, it ends in the same.
+enum BaseFold {
+    /// Folds `overlay` into the raw image `base`, flushes that, and returns the bytes of data and zeros.
+    ///
+    /// `busy` while another process has the base open; nothing is changed then. `step` is called after each piece.
+    static func fold(_ overlay: String, into base: String, step: () throws -> Void) throws -> UInt64 {
+        let overlay = try OverlayReader(opening: overlay)
+        let lock = try WriteLock(base)
+        defer { withExtendedLifetime(lock) {} }
+        let base = try ImageFile(updating: base)
+        let table = L2Buffer()
+        var bytes: UInt64 = 0
+        for index in overlay.l1.indices where overlay.l1[index] != 0 {
+            try overlay.load(index, into: table)
+            for slot in stride(from: 0, to: table.words.count, by: 2) {
+                let (place, bits) = (table.words[slot], table.words[slot + 1])
+                if bits == 0 { continue }
+                let start = UInt64(index) * OverlayLayout.bytesPerL2 + UInt64(slot / 2) * OverlayLayout.clusterSize
+                func range(_ first: UInt64, _ count: UInt64) -> (within: UInt64, from: UInt64, length: UInt64)? {
+                    let within = first << OverlayLayout.subclusterBits
+                    let from = start + within
+                    guard from < overlay.size else { return nil }
+                    return (within, from, min(count << OverlayLayout.subclusterBits, overlay.size - from))
+                }
+                try SubclusterRuns.forEach(in: bits & 0xFFFF_FFFF) { first, count in
+                    guard let range = range(first, count) else { return }
+                    try base.copy(
+                        from: overlay.file, at: place + range.within, to: range.from, length: range.length)
+                    bytes += range.length
+                }
+                try SubclusterRuns.forEach(in: bits >> 32) { first, count in
+                    guard let range = range(first, count) else { return }
+                    try base.punchHole(at: range.from, length: range.length)
+                    bytes += range.length
+                }
+            }
+            try step()
+        }
+        try base.sync()
+        return bytes
+    }
+}
+
+/// QEMU's own lock on an image that nobody has open, held until this goes: no QEMU opens it meanwhile.
+private final class WriteLock {
+    private let descriptor: Int32
+
+    init(_ path: String) throws {
+        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw ReplicationError.system("opening an image", path: path, errno: errno) }
+        do { try ImageReadLock.takeToWrite(descriptor, path: path) } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit {
+        ImageReadLock.release(descriptor)
+        close(descriptor)
+    }
+}

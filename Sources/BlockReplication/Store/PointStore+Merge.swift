@@ -1,0 +1,147 @@
+extension PointStore {
+    /// Merges `older` into `newer`, which stands on it, and removes `older` if nobody else needs it.
+    ///
+    /// Disk by disk a new file takes the newer one's name: from then on the newer overlay stands on what was beneath the
+    /// older one, and reads as before. Only when all disks are there does the manifest follow, and only then is the older one
+    /// removed. Found half done, it is taken up where it stopped.
+    func merge(_ older: LayerRecord, into newer: LayerRecord, removing: Bool) throws {
+        var merged: [PointDisk] = []
+        for disk in newer.disks {
+            guard let under = older.disks.first(where: { $0.target == disk.target }) else { continue }
+            var result = disk
+            if try stands(disk, on: under) { try writeMerger(of: under, into: disk) }
+            result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
+            result.checksum = nil
+            result.map = StoreNames.map(newer.generation, disk.target, serial: manifest.serial)
+            let extents = try readMap(under.map).union(try readMap(disk.map))
+            try directory.write(result.map, ExtentMapFile.encode(extents))
+            try hook(.mapWritten)
+            merged.append(result)
+        }
+        try directory.sync()
+        try commit { next in
+            next.serial += 1
+            if removing { next.layers.removeAll { $0.generation == older.generation } }
+            next.change(newer.generation) { layer in
+                layer.disks = merged
+                layer.over = older.over
+                layer.isFolded = nil
+            }
+        }
+        rewrittenBytes += merged.reduce(0) { $0 + $1.bytes }
+        try hook(.mergeRecorded)
+        try removeUnreferenced(older.disks.flatMap { [$0.file, $0.map] } + newer.disks.map(\.map))
+    }
+
+    /// Removes a layer that nothing stands on.
+    func drop(_ generation: String) throws {
+        guard let layer = manifest.layers.first(where: { $0.generation == generation }) else { return }
+        try commit { $0.layers.removeAll { $0.generation == generation } }
+        try removeUnreferenced(layer.disks.flatMap { [$0.file, $0.map] })
+    }
+
+    /// Writes what a layer holds into the raw base beneath it, and puts an empty overlay in its place.
+    ///
+    /// Between the layer and the base lies nothing, or layers that were folded. Until the empty overlay has taken the layer's
+    /// name, the base is read only beneath the layer, which covers all that is written here; found half done, it is simply done
+    /// again.
+    func fold(_ generation: String) throws {
+        let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })
+        guard let layer = layers[generation], var base = layer.over.flatMap({ layers[$0] }) else { return }
+        while let lower = base.over.flatMap({ layers[$0] }) { base = lower }
+        var folded: [PointDisk] = []
+        for disk in layer.disks {
+            guard let under = base.disks.first(where: { $0.target == disk.target }), under.format == .raw else {
+                throw ReplicationError(
+                    .damaged, "disk \(disk.target) has no raw base beneath generation \(generation)",
+                    hint: "stop the replication of this VM and start it again with a first copy",
+                    context: ["relationship": manifest.relationship])
+            }
+            rewrittenBytes += try BaseFold.fold(directory.path(disk.file), into: directory.path(under.file)) {
+                try hook(.foldPart)
+            }
+            try hook(.foldWritten)
+            try replaceByEmpty(disk, on: BackingReference(file: under.file, format: .raw))
+            var result = disk
+            result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
+            result.checksum = nil
+            folded.append(result)
+        }
+        try commit { next in
+            next.change(generation) { layer in
+                layer.disks = folded
+                layer.over = base.generation
+                layer.isFolded = true
+            }
+            next.change(base.generation) { base in
+                // It holds later generations now, so no transfer's checksum is its own.
+                for index in base.disks.indices { base.disks[index].checksum = nil }
+            }
+        }
+        try hook(.foldRecorded)
+    }
+
+    /// A merge that a stop has left undone for some of the disks: what stood on what is told by the files themselves.
+    func unfinishedMerge(_ held: Set<String>) throws -> (LayerRecord, LayerRecord)? {
+        let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })
+        for newer in allLayers where !held.contains(newer.generation) {
+            guard let older = newer.over.flatMap({ layers[$0] }), older.disks.allSatisfy({ $0.format == .qcow2 })
+            else { continue }
+            for disk in newer.disks {
+                guard let under = older.disks.first(where: { $0.target == disk.target }) else { continue }
+                if try !stands(disk, on: under) { return (older, newer) }
+            }
+        }
+        return nil
+    }
+
+    func readMap(_ name: String) throws -> ExtentMap {
+        try ExtentMapFile.decode(try directory.read(name, limit: 1 << 30), path: directory.path(name))
+    }
+
+    private func stands(_ disk: PointDisk, on under: PointDisk) throws -> Bool {
+        try Qcow2Header(reading: ImageFile(reading: directory.path(disk.file))).backing?.file == under.file
+    }
+
+    private func writeMerger(of under: PointDisk, into disk: PointDisk) throws {
+        try replace(disk) { part in
+            _ = try OverlayMerge.merge(
+                older: directory.path(under.file), newer: directory.path(disk.file), to: part)
+            try hook(.mergeWritten)
+        }
+        try hook(.mergeRenamed)
+    }
+
+    private func replaceByEmpty(_ disk: PointDisk, on backing: BackingReference) throws {
+        guard let size = manifest.disks.first(where: { $0.target == disk.target })?.size else { return }
+        try replace(disk) { part in
+            _ = try OverlayWriter(creating: part, size: size, backing: backing).finish()
+        }
+        try hook(.foldRenamed)
+    }
+
+    /// Puts the file that `write` makes in the place of a disk's.
+    private func replace(_ disk: PointDisk, _ write: (_ part: String) throws -> Void) throws {
+        let part = disk.file + StoreNames.part
+        try directory.remove(part)
+        do { try write(directory.path(part)) } catch let error as ReplicationError {
+            try? directory.remove(part)
+            throw error
+        }
+        try directory.rename(part, to: disk.file)
+        try directory.sync()
+    }
+}
+
+extension Manifest {
+    /// Changes what is recorded of a generation's data, be it a point or a layer.
+    fileprivate mutating func change(_ generation: String, _ body: (inout LayerRecord) -> Void) {
+        if let index = layers.firstIndex(where: { $0.generation == generation }) { body(&layers[index]) }
+        if let index = points.firstIndex(where: { $0.generation == generation }) {
+            var layer = points[index].layer
+            body(&layer)
+            points[index].disks = layer.disks
+            points[index].over = layer.over
+        }
+    }
+}
