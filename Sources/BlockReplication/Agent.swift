@@ -33,7 +33,14 @@ package protocol Agent: Sendable {
     func openPoint(_ request: OpenPoint) async throws -> PointTicket
     /// Makes the received point whole, for good. Repeating it for a generation that is there returns the same.
     func sealPoint(_ request: SealPoint) async throws -> PointSummary
+    /// Makes count what a leg of a first copy has brought over; the point is sealed once nothing is missing.
+    ///
+    /// An agent that gives out tickets for legs knows this call.
+    func endLeg(_ request: EndLeg) async throws
     /// Throws away what was received of a point that is not sealed. Nothing happens when there is none.
+    ///
+    /// Of a first copy in legs that is what came since the last one; the rest goes when its relationship or record of
+    /// ownership does, or when a point of another make is opened.
     func abandonPoint(relationship: String, generation: String) async throws
     /// The points that are whole at this host, oldest first.
     func points(relationship: String) async throws -> [PointSummary]

@@ -11,15 +11,21 @@ package struct OpenPoint: Codable, Hashable, Sendable {
     /// Nil: a first copy, or the first point on adopted disks.
     package var previous: String?
     package var disks: [DiskGeometry]
+    /// Asks for a first copy in legs: what earlier ones brought over is kept, and the ticket says how far they came.
+    ///
+    /// Nil for any other point. An agent that is older than legs answers with a ticket for the whole copy.
+    package var inLegs: Bool?
 
     package init(
-        relationship: String, vm: VMIdentity, generation: String, previous: String?, disks: [DiskGeometry]
+        relationship: String, vm: VMIdentity, generation: String, previous: String?, disks: [DiskGeometry],
+        inLegs: Bool? = nil
     ) {
         self.relationship = relationship
         self.vm = vm
         self.generation = generation
         self.previous = previous
         self.disks = disks
+        self.inLegs = inLegs
     }
 }
 
@@ -43,12 +49,17 @@ package struct PointTicket: Codable, Hashable, Sendable {
     package var token: String
     /// `host:port` of the receiver.
     package var address: String
+    /// The base that this leg goes on with; nil when the ticket is for a whole point.
+    package var base: GrowingBase?
 
-    package init(relationship: String, generation: String, token: String, address: String) {
+    package init(
+        relationship: String, generation: String, token: String, address: String, base: GrowingBase? = nil
+    ) {
         self.relationship = relationship
         self.generation = generation
         self.token = token
         self.address = address
+        self.base = base
     }
 }
 

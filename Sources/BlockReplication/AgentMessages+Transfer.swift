@@ -5,10 +5,13 @@ package import SiteModel
 package struct SendPoint: Codable, Hashable, Sendable {
     package var ticket: PointTicket
     package var disks: [SourceDisk]
+    /// When the leg ends; nil when no disk is sent as a leg.
+    package var limits: LegLimits?
 
-    package init(ticket: PointTicket, disks: [SourceDisk]) {
+    package init(ticket: PointTicket, disks: [SourceDisk], limits: LegLimits? = nil) {
         self.ticket = ticket
         self.disks = disks
+        self.limits = limits
     }
 }
 
@@ -18,6 +21,8 @@ package struct SourceDisk: Codable, Hashable, Sendable {
     package var size: UInt64
     package var from: Origin
     package var extents: Selection
+    /// Where a leg of a first copy goes on; an agent that is older than legs sends `extents` instead.
+    package var leg: LegStart?
 
     package enum Origin: Codable, Hashable, Sendable {
         /// The pull backup of a running VM: the export of that name on a local Unix socket.
@@ -37,11 +42,12 @@ package struct SourceDisk: Codable, Hashable, Sendable {
         case differing
     }
 
-    package init(target: String, size: UInt64, from: Origin, extents: Selection) {
+    package init(target: String, size: UInt64, from: Origin, extents: Selection, leg: LegStart? = nil) {
         self.target = target
         self.size = size
         self.from = from
         self.extents = extents
+        self.leg = leg
     }
 }
 
@@ -54,11 +60,16 @@ package struct TransferSummary: Codable, Hashable, Sendable {
     package var seconds: Double
     /// XXH3-128 over the frames of each disk in order of sending, checked by the receiver.
     package var checksums: [String: String]
+    /// How far a leg came; nil when all was sent.
+    package var leg: LegSummary?
 
-    package init(bytes: UInt64, scanned: UInt64, seconds: Double, checksums: [String: String]) {
+    package init(
+        bytes: UInt64, scanned: UInt64, seconds: Double, checksums: [String: String], leg: LegSummary? = nil
+    ) {
         self.bytes = bytes
         self.scanned = scanned
         self.seconds = seconds
         self.checksums = checksums
+        self.leg = leg
     }
 }

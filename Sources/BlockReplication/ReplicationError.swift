@@ -20,6 +20,8 @@ package struct ReplicationError: Error, Sendable, CustomStringConvertible {
         case staleEpoch
         /// The file system, or the quota on it, is full.
         case noSpace
+        /// The source's scratch space runs out: a backup that goes on would fail the guest's own writes.
+        case noScratch
         /// The operating system refused a read, write or other call.
         case io
         /// A helper program (qemu-img, qemu-nbd, ...) could not be started or failed.

@@ -63,6 +63,46 @@ struct PointMaker {
                 domainXML: await site.source.inactiveXML(uuid: site.vm.uuid), checksums: checksums))
     }
 
+    /// Opens a leg of a first copy; its generation is also its checkpoint's name.
+    func openLeg(_ generation: String) async throws -> (ticket: PointTicket, base: GrowingBase) {
+        let ticket = try await site.receiver.openPoint(
+            OpenPoint(
+                relationship: relationship, vm: site.vm, generation: generation, previous: nil,
+                disks: disks.map { DiskGeometry(target: $0.target, size: $0.size) }, inLegs: true))
+        guard let base = ticket.base else { throw ContractBroken(what: "a leg was opened, and has no base") }
+        return (ticket, base)
+    }
+
+    /// Sends an instant of the running VM as a leg; one with no time moves each frontier a little.
+    func sendLeg(_ ticket: PointTicket, _ base: GrowingBase, seconds: Double) async throws -> TransferSummary {
+        let socket = "\(site.sourceStore)/sockets/contract.sock"
+        try await site.backup(since: base.checkpoint, checkpoint: ticket.generation)
+        let result: Result<TransferSummary, any Error>
+        do {
+            result = .success(
+                try await site.sender.sendPoint(
+                    SendPoint(
+                        ticket: ticket,
+                        disks: base.disks.map { disk in
+                            SourceDisk(
+                                target: disk.target, size: disk.size,
+                                from: .export(socket: socket, name: disk.target), extents: .everything,
+                                leg: LegStart(frontier: disk.frontier, isTracked: base.checkpoint != nil))
+                        }, limits: LegLimits(seconds: seconds))
+                ) { _ in })
+        } catch { result = .failure(error) }
+        try await site.source.endBackup(uuid: site.vm.uuid)
+        return try result.get()
+    }
+
+    func endLeg(_ generation: String, _ summary: TransferSummary, checksums: [String: String]? = nil) async throws {
+        try await site.receiver.endLeg(
+            EndLeg(
+                relationship: relationship, generation: generation, checksums: checksums ?? summary.checksums,
+                frontiers: summary.leg?.frontiers ?? [:], marks: summary.leg?.marks ?? [:], bytes: summary.bytes,
+                checkpoint: generation))
+    }
+
     /// One whole point; its generation is also its checkpoint's name.
     @discardableResult
     func point(after previous: String?) async throws -> String {

@@ -12,7 +12,7 @@ package struct DriverContract: Sendable, CustomStringConvertible {
     }
 
     package static let cases: [DriverContract] =
-        definitionCases + powerCases + checkpointCases + agentCases + pointCases + imageCases
+        definitionCases + powerCases + checkpointCases + agentCases + pointCases + legCases + imageCases
 
     /// Tries the case and leaves the site as it was; throws what is not as it must be.
     package func tryOut(on site: any ContractSite) async throws {

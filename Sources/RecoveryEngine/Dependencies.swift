@@ -28,6 +28,8 @@ package struct EngineDependencies: Sendable {
     package var localOffset: @Sendable (Timestamp) -> Int
     /// So many bytes that nobody can guess.
     package var randomBytes: @Sendable (Int) -> [UInt8]
+    /// Seconds that a leg of a first copy takes, as a rule.
+    package var legSeconds = 60.0
 
     package init(
         vault: any Vault, connections: any Connections, fencing: any Fencing, clock: any EngineClock,

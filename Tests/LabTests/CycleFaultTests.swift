@@ -80,7 +80,7 @@ struct CycleFaultTests {
         let uuid = try await site.relationship(guest).vmUUID
         let cycle = Task { try await site.perform(.sync, on: guest) }
         try await until("the backup of a cycle began") { try await hypervisor.backupIsActive(uuid: uuid) }
-        kill(try qemuProcess(of: guest, site), SIGKILL)
+        kill(try site.qemuProcess(of: guest), SIGKILL)
         let outcome = await cycle.result
         try await until("libvirt sees that QEMU is gone") {
             try await hypervisor.domain(uuid: uuid)?.power.isActive == false
@@ -96,7 +96,7 @@ struct CycleFaultTests {
         #expect(booted.intact)
         let job = try await site.perform(.sync, on: guest)
         #expect(job.state == .succeeded, "the bitmap is lost, so both sides are compared")
-        try await expectReplicaWhole(site, guest)
+        try await site.expectReplicaWhole(guest)
     }
 
     /// Rule: an engine killed in a cycle leaves a job that the next engine drives to its end.
@@ -116,24 +116,7 @@ struct CycleFaultTests {
         #expect(recovered.map(\.job.state) == [.succeeded])
         #expect(try await site.points(guest).count >= min(before.count, 5))
         #expect(try await site.relationship(guest).activeJob == nil)
-        try await expectReplicaWhole(site, guest)
-    }
-
-    /// Boots the newest point beside production as a test, and asks the guest itself.
-    private func expectReplicaWhole(_ site: RecoveryLab, _ guest: LabGuest) async throws {
-        let records = try await site.lab.report(from: guest.address, at: .a).records
-        _ = try await site.perform(.sync, on: guest)
-        _ = try await site.perform(.testFailover, on: guest, ["network": "test-net"])
-        let tested = try await site.answer(of: guest, at: .b, network: "test-net")
-        #expect(tested.intact, "\(tested.error)")
-        #expect(tested.bootRecords >= records, "the point holds all that was written before its cycle began")
-        _ = try await site.perform(.cleanUpTest, on: guest)
-        #expect(try await site.power(guest, at: .a) == .running)
-    }
-
-    private func qemuProcess(of guest: LabGuest, _ site: RecoveryLab) throws -> pid_t {
-        let text = try site.run(at: .a, ["cat", "/run/libvirt/qemu/\(guest.name).pid"])
-        return try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), "\(text)")
+        try await site.expectReplicaWhole(guest)
     }
 }
 

@@ -118,6 +118,23 @@ struct RecoveryLab: Sendable {
         try output(of: lab.entry(to: site) + words)
     }
 
+    /// Boots the newest point beside production as a test, and asks the guest itself.
+    func expectReplicaWhole(_ guest: LabGuest) async throws {
+        let records = try await lab.report(from: guest.address, at: .a).records
+        _ = try await perform(.sync, on: guest)
+        _ = try await perform(.testFailover, on: guest, ["network": "test-net"])
+        let tested = try await answer(of: guest, at: .b, network: "test-net")
+        #expect(tested.intact, "\(tested.error)")
+        #expect(tested.bootRecords >= records, "the point holds all that was written before its cycle began")
+        _ = try await perform(.cleanUpTest, on: guest)
+        #expect(try await power(guest, at: .a) == .running)
+    }
+
+    func qemuProcess(of guest: LabGuest) throws -> pid_t {
+        let text = try run(at: .a, ["cat", "/run/libvirt/qemu/\(guest.name).pid"])
+        return try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), "\(text)")
+    }
+
     /// Content of one disk as raw bytes' SHA-256, read inside its site.
     func digest(of image: DiskImage, at site: SiteName) throws -> String {
         let raw = "\(lab.configuration.root)/\(site.rawValue)/digest.raw"

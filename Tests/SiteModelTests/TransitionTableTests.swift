@@ -154,6 +154,15 @@ struct TransitionTableTests {
         #expect(TransitionTable.afterFailure(of: operation, from: origin) == left)
     }
 
+    @Test func aFirstCopyOfWhichAPartIsThereIsOutstandingWhenItFails() {
+        for (operation, origin) in [
+            (Operation.protect, ReplicationState.unprotected), (.startFirstCopy, .firstCopyPending),
+        ] {
+            let left = TransitionTable.afterFailure(of: operation, from: origin, keepingFirstCopy: true)
+            #expect(left == .firstCopyPending)
+        }
+    }
+
     @Test("No state is a dead end: success or failure of what runs, or an allowed operation, leads on from each")
     func noDeadEnd() {
         var reached: Set<ReplicationState> = [.unprotected]

@@ -66,6 +66,7 @@ enum AgentCalls {
     static let keepVault = AgentCall<VaultPart, Nothing>("keepVault")
     static let openPoint = AgentCall<OpenPoint, PointTicket>("openPoint")
     static let sealPoint = AgentCall<SealPoint, PointSummary>("sealPoint")
+    static let endLeg = AgentCall<EndLeg, Nothing>("endLeg")
     static let abandonPoint = AgentCall<GenerationReference, Nothing>("abandonPoint")
     static let points = AgentCall<String, [PointSummary]>("points")
     static let keepPoints = AgentCall<Keep, [PointSummary]>("keepGenerations", deadlineSeconds: nil)

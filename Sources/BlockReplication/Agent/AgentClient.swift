@@ -50,6 +50,8 @@ package final class AgentClient: Agent {
         try await link.ask(AgentCalls.sealPoint, request)
     }
 
+    package func endLeg(_ request: EndLeg) async throws { _ = try await link.ask(AgentCalls.endLeg, request) }
+
     package func abandonPoint(relationship: String, generation: String) async throws {
         _ = try await link.ask(
             AgentCalls.abandonPoint, GenerationReference(relationship: relationship, generation: generation))

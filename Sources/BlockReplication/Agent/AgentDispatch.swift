@@ -45,6 +45,10 @@ struct AgentDispatch: Sendable {
         }
         on(AgentCalls.openPoint) { body, _ in try await agent.openPoint(body) }
         on(AgentCalls.sealPoint) { body, _ in try await agent.sealPoint(body) }
+        on(AgentCalls.endLeg) { body, _ in
+            try await agent.endLeg(body)
+            return Nothing()
+        }
         on(AgentCalls.abandonPoint) { body, _ in
             try await agent.abandonPoint(relationship: body.relationship, generation: body.generation)
             return Nothing()

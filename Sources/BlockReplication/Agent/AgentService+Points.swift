@@ -18,6 +18,7 @@ extension AgentService {
                     .invalidArgument, "relationship \(request.relationship) holds points of another VM",
                     hint: "forget the relationship at this host before the name is used for another VM")
             }
+            if let leg = try await openLeg(request, in: store) { return leg }
             let newest = try await newestImages(store)
             let draft = try await store.beginPoint(
                 generation: request.generation, parent: request.previous,
@@ -62,11 +63,13 @@ extension AgentService {
             }
             // Before the point is whole: whoever finds it finds what goes with it.
             if let context = request.context { try await store.keep(context: context) }
+            let legs = await store.manifest.growing?.legs ?? 1
             let record: RecoveryPointRecord
             do {
                 record = try await point.draft.seal(
                     domainXML: request.domainXML, kind: request.cause, time: request.at,
-                    number: request.number, checksums: received)
+                    // Of several legs no checksum speaks for the whole disk.
+                    number: request.number, checksums: legs > 1 ? [:] : received)
             } catch {
                 // A draft that failed to seal can only be thrown away.
                 incoming.remove(point)

@@ -17,10 +17,15 @@ extension AgentService {
             while (try? await Task.sleep(for: .seconds(seconds))) != nil { meter.reportNow() }
         }
         defer { ticker.cancel() }
+        let watch = request.limits.map { LegWatch($0, store: store) }
         let held = try await HeldDisks.open(request.disks)
-        let checksums: [String: String]
+        let guarding = watch.map { watch in
+            Task { await watch.stopWhenScratchRunsOut(held.disks.map(\.interrupt)) }
+        }
+        defer { guarding?.cancel() }
+        let sent: [String: DiskSender.Sent]
         do {
-            checksums = try await send(held, request.ticket, meter)
+            sent = try await send(held, request.ticket, meter, watch)
         } catch {
             await held.close()
             throw error
@@ -29,21 +34,27 @@ extension AgentService {
         meter.reportNow()
         let totals = meter.totals
         return TransferSummary(
-            bytes: totals.sent, scanned: totals.scanned, seconds: meter.seconds, checksums: checksums)
+            bytes: totals.sent, scanned: totals.scanned, seconds: meter.seconds,
+            checksums: sent.mapValues(\.checksum.hexadecimal),
+            leg: watch.map { watch in
+                LegSummary(
+                    frontiers: sent.compactMapValues(\.frontier),
+                    marks: held.disks.reduce(into: [:]) { $0[$1.disk.target] = $1.mark }, renewed: watch.renewed)
+            })
     }
 
-    /// Sends the disks, some at a time; returns the checksum of each.
+    /// Sends the disks, some at a time; returns what came of each.
     private func send(
-        _ held: HeldDisks, _ ticket: PointTicket, _ meter: TransferMeter
-    ) async throws -> [String: String] {
-        try await withThrowingTaskGroup(of: (String, Hash128).self) { group in
-            var checksums: [String: String] = [:]
+        _ held: HeldDisks, _ ticket: PointTicket, _ meter: TransferMeter, _ watch: LegWatch?
+    ) async throws -> [String: DiskSender.Sent] {
+        try await withThrowingTaskGroup(of: (String, DiskSender.Sent).self) { group in
+            var all: [String: DiskSender.Sent] = [:]
             var waiting = held.disks[...]
             func startNext() {
                 guard let entry = waiting.popFirst() else { return }
                 let sender = DiskSender(
                     ticket: ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds,
-                    comparesBlocks: limits.comparesBlocks, packing: limits.packing)
+                    watch: watch, comparesBlocks: limits.comparesBlocks, packing: limits.packing)
                 group.addTask {
                     try await onThread("agent-send-\(entry.disk.target)", interrupt: entry.interrupt) {
                         (entry.disk.target, try sender.run())
@@ -52,11 +63,11 @@ extension AgentService {
             }
             for _ in 0..<Self.disksAtOnce { startNext() }
             // The first failure cancels the rest, and is the one that is thrown.
-            while let (target, checksum) = try await group.next() {
-                checksums[target] = checksum.hexadecimal
+            while let (target, sent) = try await group.next() {
+                all[target] = sent
                 startNext()
             }
-            return checksums
+            return all
         }
     }
 

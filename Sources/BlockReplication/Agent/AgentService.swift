@@ -100,6 +100,7 @@ package final class AgentService: Agent {
 
     package func forgetOwnership(relationship: String) async throws {
         try await gate.pass(relationship) {
+            try await dropGrowing(relationship)
             // First, for who finds the one without the other: points that nobody may start a VM from, and a record that is over.
             if let store = try await stores.existing(relationship) {
                 try await store.release(at: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)))

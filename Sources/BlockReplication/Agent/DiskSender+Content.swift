@@ -1,6 +1,8 @@
 extension DiskSender {
-    /// Sends the extents, a second thread reading ahead; returns when all has left.
-    func send(_ extents: ExtentMap, of source: any ExtentSource, _ content: ContentStream) throws {
+    /// Sends the extents, a second thread reading ahead; returns the bytes of content when all has left.
+    @discardableResult
+    func send(_ extents: ExtentMap, of source: any ExtentSource, _ content: ContentStream) throws -> UInt64 {
+        var bytes: UInt64 = 0
         meter.expect(extents.dataByteCount)
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
         interrupt.onTrigger { [weak pool] in pool?.wake() }
@@ -23,6 +25,7 @@ extension DiskSender {
                 defer { pool.giveBack(item.buffer) }
                 try content.hear()
                 let sent = try content.send(item)
+                bytes += sent
                 try content.askAhead()
                 meter.moved(UInt64(item.count), sent: sent)
             }
@@ -30,5 +33,6 @@ extension DiskSender {
         if case .failure(let error) = sending { interrupt.trigger(error) }
         try? reader.join()
         try sending.get()
+        return bytes
     }
 }

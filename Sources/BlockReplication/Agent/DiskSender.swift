@@ -9,6 +9,8 @@ struct DiskSender: Sendable {
     let held: HeldDisks.Disk
     let meter: TransferMeter
     let writeLimitSeconds: Double
+    /// When the disk's leg ends; nil when all is sent.
+    var watch: LegWatch?
     /// Whether blocks that the target has already are left out.
     var comparesBlocks = true
     var packing = AgentLimits.Packing.whenQuicker
@@ -16,10 +18,16 @@ struct DiskSender: Sendable {
     var disk: SourceDisk { held.disk }
     var interrupt: Interrupt { held.interrupt }
 
-    /// Sends the disk; returns the running checksum when the receiver has all of it on stable storage.
+    /// What was sent: the running checksum, and how far a leg came.
+    struct Sent: Sendable {
+        var checksum: Hash128
+        var frontier: UInt64?
+    }
+
+    /// Sends the disk; returns what was sent when the receiver has all of it on stable storage.
     ///
     /// The source stays open: who opened it closes it.
-    func run() throws -> Hash128 {
+    func run() throws -> Sent {
         let source = held.source
         let socket = try StreamSocket.connect(
             to: try SocketAddress(ticket.address), interrupt: interrupt, timeoutSeconds: 10)
@@ -28,26 +36,40 @@ struct DiskSender: Sendable {
         let peer = PeerState()
         do {
             let welcome = try greet(channel, peer)
-            let asks = welcome.contains(.answersBlocks) && comparesBlocks
-            let selected = try disk.selected(from: source)
-            // A key of this transfer alone: who writes the disk cannot know it.
-            let key = randomBytes(KeyedHasher.keySize)
-            let hasher = KeyedHasher(key: key)
-            if selected == nil || (asks && selected?.dataByteCount != 0) {
-                try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
+            let packing = welcome.contains(.unpacks) ? packing : .never
+            let sent: Sent
+            if let leg = disk.leg, let watch {
+                // Most of it is new to the target, so blocks are not asked about.
+                let content = ContentStream(channel, peer, hasher: nil, packing: packing)
+                sent = try sendLeg(leg, watch, of: source, channel, peer, content)
+            } else {
+                let asks = welcome.contains(.answersBlocks) && comparesBlocks
+                sent = Sent(checksum: try sendSelected(of: source, channel, peer, asks, packing))
             }
-            let extents = try selected ?? compare(source, channel, peer, hasher)
-            let content = ContentStream(
-                channel, peer, hasher: asks ? hasher : nil, packing: welcome.contains(.unpacks) ? packing : .never)
-            try send(extents, of: source, content)
-            let checksum = try content.finish()
             channel.end()
-            return checksum
+            return sent
         } catch {
             // What the peer told us it knows; what went wrong here it must hear, to throw away what it has.
             if peer.hasFailed { channel.end() } else { channel.fail(with: error) }
             throw error
         }
+    }
+
+    private func sendSelected(
+        of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState, _ asks: Bool,
+        _ packing: AgentLimits.Packing
+    ) throws -> Hash128 {
+        let selected = try disk.selected(from: source)
+        // A key of this transfer alone: who writes the disk cannot know it.
+        let key = randomBytes(KeyedHasher.keySize)
+        let hasher = KeyedHasher(key: key)
+        if selected == nil || (asks && selected?.dataByteCount != 0) {
+            try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
+        }
+        let extents = try selected ?? compare(source, upTo: disk.size, channel, peer, hasher)
+        let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing)
+        try send(extents, of: source, content)
+        return try content.finish()
     }
 
     /// Shows the ticket, and returns what the receiver can do.
@@ -69,12 +91,15 @@ struct DiskSender: Sendable {
     }
 
     /// What differs from the peer's newest state, as data and zero extents in whole blocks.
-    private func compare(
-        _ source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState, _ hasher: KeyedHasher
+    ///
+    /// Only what lies below `limit`, the end of a block or of the disk, is looked at.
+    func compare(
+        _ source: any ExtentSource, upTo limit: UInt64, _ channel: WireChannel, _ peer: PeerState,
+        _ hasher: KeyedHasher
     ) throws -> ExtentMap {
-        meter.expect(disk.size)
-        let ranges = stride(from: 0, to: disk.size, by: Int(BlockHashes.range)).map {
-            ByteRange(offset: $0, length: min(BlockHashes.range, disk.size - $0))
+        meter.expect(limit)
+        let ranges = stride(from: 0, to: limit, by: Int(BlockHashes.range)).map {
+            ByteRange(offset: $0, length: min(BlockHashes.range, limit - $0))
         }
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
         interrupt.onTrigger { [weak pool] in pool?.wake() }
@@ -96,7 +121,7 @@ struct DiskSender: Sendable {
                         let offset = range.offset + UInt64(block) * BlockHashes.block
                         differing.append(
                             Extent(
-                                offset: offset, length: min(BlockHashes.block, disk.size - offset),
+                                offset: offset, length: min(BlockHashes.block, limit - offset),
                                 isZero: hash == .zero))
                     }
                 }

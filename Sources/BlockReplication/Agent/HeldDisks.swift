@@ -7,6 +7,8 @@ struct HeldDisks: Sendable {
         let disk: SourceDisk
         let source: any ExtentSource
         let interrupt: Interrupt
+        /// Mark of the file, when a leg reads it at rest.
+        let mark: String?
     }
 
     let disks: [Disk]
@@ -20,7 +22,10 @@ struct HeldDisks: Sendable {
                     do {
                         return .success(
                             try await onThread("agent-open-\(disk.target)", interrupt: interrupt) {
-                                Disk(disk: disk, source: try disk.open(interrupt), interrupt: interrupt)
+                                let source = try disk.open(interrupt)
+                                // Taken while the image's lock is held: it cannot change before the disk is read.
+                                return Disk(
+                                    disk: disk, source: source, interrupt: interrupt, mark: try disk.fileMark())
                             })
                     } catch { return .failure(error) }
                 }

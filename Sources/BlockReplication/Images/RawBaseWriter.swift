@@ -6,12 +6,34 @@ package final class RawBaseWriter: PointImageWriter {
     package let size: UInt64
     package var path: String { file.path }
     private let isUsable = Mutex(true)
+    /// What lies below stays when the writer gives up.
+    private let kept: Mutex<UInt64>
 
     /// Creates the file at its full size, all of it a hole.
     package init(creating path: String, size: UInt64) throws {
         try BlockGrid.checkDisk(size: size)
         file = try ImageFile(creating: path)
         self.size = size
+        kept = Mutex(0)
+        try file.truncate(to: size)
+    }
+
+    /// Goes on with a file that was begun earlier: what lies below `frontier` stays, the rest becomes a hole.
+    ///
+    /// Somebody may have written there and not got to the end: nothing is known of it.
+    package init(continuing path: String, size: UInt64, frontier: UInt64) throws {
+        try BlockGrid.checkDisk(size: size)
+        file = try ImageFile(updating: path)
+        self.size = size
+        kept = Mutex(frontier)
+        try dropBeyond(frontier)
+    }
+
+    /// From now on, what lies below `frontier` stays when the writer gives up.
+    package func keep(below frontier: UInt64) { kept.withLock { $0 = frontier } }
+
+    private func dropBeyond(_ frontier: UInt64) throws {
+        try file.truncate(to: frontier)
         try file.truncate(to: size)
     }
 
@@ -35,7 +57,8 @@ package final class RawBaseWriter: PointImageWriter {
 
     package func abandon() {
         isUsable.withLock { $0 = false }
-        try? file.truncate(to: 0)
+        let frontier = kept.withLock { $0 }
+        if frontier == 0 { try? file.truncate(to: 0) } else { try? dropBeyond(frontier) }
     }
 
     private func guarded(_ body: () throws -> Void) throws {

@@ -7,7 +7,9 @@ extension SourceDisk {
             source = try NBDSource(socket: socket, export: name, interrupt: interrupt)
         case .image(let image):
             var bitmap: String?
-            if case .changed(let named, _) = extents {
+            if let leg {
+                bitmap = leg.frontier > 0 && leg.isTracked ? leg.bitmap : nil
+            } else if case .changed(let named, _) = extents {
                 guard let named else {
                     throw ReplicationError(
                         .invalidArgument, "no bitmap is named for the stopped disk \(target)",

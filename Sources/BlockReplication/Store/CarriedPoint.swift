@@ -78,6 +78,7 @@ extension PointStore {
                 hint: "resync instead, or unprotect the VM and protect it again",
                 context: ["relationship": manifest.relationship])
         }
+        try dropGrowing()
         do {
             for name in carried.files {
                 try directory.remove(name + StoreNames.part)

@@ -36,6 +36,8 @@ package struct Manifest: Codable, Sendable, Equatable {
     ///
     /// Nil in a manifest of an older version.
     package var context: String?
+    /// A first copy that is made in legs and is no point yet; nil when none is.
+    package var growing: GrowingBase?
     /// When protection ended with these points kept: from then on they show a VM that has gone on elsewhere, or without them.
     ///
     /// Nil while they are points of a VM that is protected. A new point, or the adoption of disks, begins anew.

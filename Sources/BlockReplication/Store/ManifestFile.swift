@@ -44,6 +44,11 @@ enum ManifestFile {
                 try checkFile(disk.base.path)
             }
         }
+        for disk in manifest.growing?.disks ?? [] {
+            try StoreNames.checkTarget(disk.target)
+            try BlockGrid.checkDisk(size: disk.size)
+            guard disk.frontier <= disk.size else { throw wrong("a first copy has come further than its disk goes") }
+        }
         let layers = manifest.layers + manifest.points.map(\.layer)
         let generations = Set(layers.map(\.generation))
         guard generations.count == layers.count else { throw wrong("a generation stands in it twice") }

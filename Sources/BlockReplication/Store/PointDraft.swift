@@ -24,6 +24,8 @@ package final class PointDraft: Sendable {
         let file: String
         let format: ImageFormat
         let writer: any PointImageWriter
+        /// The writer of a base that is made in legs; nil for an image that is made in one go.
+        var base: RawBaseWriter?
     }
 
     package let generation: String
@@ -55,7 +57,10 @@ package final class PointDraft: Sendable {
             self, domainXML: domainXML, kind: kind, time: time, number: number, checksums: checksums)
     }
 
-    /// Throws away what was written; the points before are as they were.
+    /// Whether it is a leg of a first copy, on which a further one may go on.
+    var isLeg: Bool { disks.contains { $0.base != nil } }
+
+    /// Throws away what was written; the points before, and the legs before, are as they were.
     package func abandon() async throws {
         try await store.abandon(self)
     }
@@ -72,6 +77,7 @@ extension PointStore {
     ) throws -> RecoveryPointRecord {
         // A caller that did not see the answer to its first call asks again.
         if let sealed = manifest.point(draft.generation) { return sealed }
+        try checkWhole(draft)
         guard self.draft === draft else {
             throw ReplicationError(
                 .invalidArgument, "the draft of \(draft.generation) was abandoned", hint: "begin the cycle again")
@@ -120,6 +126,7 @@ extension PointStore {
                 }
             }
             next.points.append(record)
+            next.growing = nil
             next.releasedAt = nil
             next.superseded = []
             next.nextNumber = record.number + 1
@@ -136,6 +143,7 @@ extension PointStore {
         // A sealed point's files are no longer the draft's.
         guard manifest.point(draft.generation) == nil else { return }
         for disk in draft.disks { disk.writer.abandon() }
+        if draft.isLeg { return }
         let files = draft.disks.flatMap { [$0.file + StoreNames.part, $0.file] }
         try removeUnreferenced(files + [StoreNames.domain(draft.generation)])
     }

@@ -46,6 +46,7 @@ extension PointStore {
             $0.retainedMaps = []
             $0.superseded = []
             $0.disks = []
+            $0.growing = nil
         }
         _ = try collectGarbage()
         try directory.remove(StoreNames.manifest)
@@ -77,6 +78,7 @@ extension PointStore {
         names.formUnion(manifest.retainedMaps.flatMap { $0.maps.values })
         names.formUnion(manifest.boots.flatMap { $0.disks.map(\.file) })
         names.formUnion(manifest.superseded)
+        names.formUnion(growingFiles)
         return names
     }
 

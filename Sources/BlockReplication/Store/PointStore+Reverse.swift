@@ -31,6 +31,7 @@ extension PointStore {
         let earlier = manifestFiles
         try commit { next in
             next.disks = stored
+            next.growing = nil
             next.baseEpoch = epoch
             next.baseGeneration = generation
             next.points = []
@@ -51,6 +52,7 @@ extension PointStore {
         let earlier = manifestFiles
         try commit { next in
             next.disks = stored
+            next.growing = nil
             next.baseEpoch = next.epoch
             next.baseGeneration = nil
             next.points = []

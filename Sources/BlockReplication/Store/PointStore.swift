@@ -133,6 +133,7 @@ package actor PointStore {
         }
         try checkParent(parent)
         try checkPlans(plans)
+        try dropGrowing()
         let disks = try plans.map { plan in
             try makeDraftDisk(plan, generation: generation)
         }
@@ -151,7 +152,7 @@ package actor PointStore {
             context: ["relationship": manifest.relationship])
     }
 
-    private func checkPlans(_ plans: [DiskPlan]) throws {
+    func checkPlans(_ plans: [DiskPlan]) throws {
         guard !plans.isEmpty, Set(plans.map(\.target)).count == plans.count else {
             throw ReplicationError(
                 .invalidArgument, "a point has at least one disk and each disk once", hint: "correct the list of disks")

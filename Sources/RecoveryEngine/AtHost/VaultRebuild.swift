@@ -173,6 +173,7 @@ package struct VaultRebuild: Sendable {
         var relationship = site.relationship
         let manifest = best.manifest
         (relationship.test, relationship.lastError, relationship.formerCopy) = (nil, nil, nil)
+        relationship.growing = nil
         relationship.state = .protected
         relationship.newestGeneration = manifest.newest?.generation
         relationship.lastPointNumber = max(relationship.lastPointNumber, manifest.nextNumber - 1)

@@ -281,10 +281,12 @@ actor JobDriver {
         // Asked before the world is put back: whoever has the job now decides what becomes of the VM.
         try await lease.require()
         if let left = await giveUp() { told.message += "; \(left)" }
+        let keeps = keepsFirstCopy && [.protect, .startFirstCopy].contains(operation)
+        if keeps { told.hint = [told.hint, Self.goesOn(relationship)].compactMap { $0 }.joined(separator: ". ") }
         let what = told
         // To put the world back takes its time, and may say something of its own.
         let ended = self.now
-        let state = TransitionTable.afterFailure(of: operation, from: job.origin)
+        let state = TransitionTable.afterFailure(of: operation, from: job.origin, keepingFirstCopy: keeps)
         let dependencies = dependencies
         let next = job.endedJob == nil ? nil : dependencies.identifiers.next()
         try await record { job, relationship, vault in
@@ -295,6 +297,7 @@ actor JobDriver {
             job.endedAt = ended
             // What a test has left and could not be cleaned up is still a test: it is cleaned up by the next.
             relationship.state = operation == .testFailover && relationship.test != nil ? .testing : state
+            if keeps { Self.putOff(&relationship, what, ended) }
             relationship.activeJob = nil
             relationship.lastError = what.message
             if let next, let other = try job.endedJob.flatMap({ try vault.object(Job.self, id: $0)?.value }) {

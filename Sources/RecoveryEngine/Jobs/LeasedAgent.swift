@@ -41,6 +41,11 @@ struct LeasedAgent: Agent {
         return try await wrapped.sealPoint(request)
     }
 
+    func endLeg(_ request: EndLeg) async throws {
+        try await lease.require()
+        try await wrapped.endLeg(request)
+    }
+
     func abandonPoint(relationship: String, generation: String) async throws {
         try await lease.require()
         try await wrapped.abandonPoint(relationship: relationship, generation: generation)

@@ -24,7 +24,7 @@ extension JobDriver {
         }
         if relationship.keptReplica == true {
             try await hosts.agent(relationship.target).forget(relationship: relationship.id)
-            try await record { _, relationship, _ in relationship.keptReplica = nil }
+            try await record { _, relationship, _ in (relationship.keptReplica, relationship.growing) = (nil, nil) }
         }
         if relationship.untoldOwner != nil { try await record { _, relationship, _ in relationship.untoldOwner = nil } }
         if domain.autostart {
@@ -62,6 +62,7 @@ extension JobDriver {
             try await hosts.hypervisor(relationship.source).endBackup(uuid: relationship.vmUUID)
         }
         try await settleLineage(at: target)
+        if isFirstCopy { return try await copyInLegs(to: target) }
         let generation = dependencies.identifiers.next()
         try await setFact("generation", generation)
         do {
@@ -77,7 +78,7 @@ extension JobDriver {
     }
 
     /// Whether change maps are left aside and both sides are compared.
-    private var comparing: Bool { fact("comparing") != nil }
+    var comparing: Bool { fact("comparing") != nil }
 
     /// Makes sure that the source is still down; a guest that ran meanwhile wrote, so what was sealed is not its last point.
     private func shutDownAgain() async throws {
@@ -91,29 +92,47 @@ extension JobDriver {
     func copyPoint(
         generation: String, to target: any Agent, open: (OpenPoint) async throws -> PointTicket
     ) async throws -> PointSummary {
+        guard let point = try await copyPart(generation: generation, to: target, open: open) else {
+            throw EngineError(
+                .failed, "the agent at the target made a leg of what was to be a whole point",
+                hint: "run the same version of perilune in the engine and at the hosts", object: relationship.name)
+        }
+        return point
+    }
+
+    /// Makes one point at `target`, or brings over a leg of a first copy: then nil, while something is missing.
+    func copyPart(
+        generation: String, to target: any Agent, leg: LegPlan? = nil,
+        open: (OpenPoint) async throws -> PointTicket
+    ) async throws -> PointSummary? {
         let hypervisor = try await hosts.hypervisor(relationship.source)
         guard let domain = try await hypervisor.domain(uuid: relationship.vmUUID) else {
             throw try await goneFromSource()
         }
         try checkShape(of: domain)
         // A map belongs to the file that was recorded; of another one nobody knows what it lacks.
-        try await noteImages(at: relationship.source) { $0.checkpoint = nil }
+        try await noteImages(at: relationship.source) {
+            $0.checkpoint = nil
+            $0.growing?.checkpoints = []
+        }
         let domainXML = try await hypervisor.inactiveXML(uuid: domain.uuid)
         let ticket = try await open(
             OpenPoint(
                 relationship: relationship.id, vm: VMIdentity(name: relationship.name, uuid: relationship.vmUUID),
                 generation: generation, previous: relationship.newestGeneration,
-                disks: relationship.disks.map { DiskGeometry(target: $0.target, size: $0.size) }))
+                disks: relationship.disks.map { DiskGeometry(target: $0.target, size: $0.size) },
+                inLegs: leg.map { _ in true }))
         let (at, summary, checkpoint) =
             domain.power.isActive
-            ? try await sendRunning(hypervisor, ticket) : try await sendStopped(ticket)
+            ? try await sendRunning(hypervisor, ticket, leg) : try await sendStopped(ticket, leg)
         // Before the point is whole, so that whoever finds it whole knows the checkpoint that goes with it.
         try await record { job, _, _ in
             job.facts["checkpoint"] = checkpoint
-            job.facts["bytes"] = String(summary.bytes)
+            job.facts["bytes"] = String(summary.bytes + (ticket.base?.bytes ?? 0))
             job.facts["scanned"] = String(summary.scanned)
             job.facts["seconds"] = String(summary.seconds)
         }
+        if let base = ticket.base, try await !endLeg(base, ticket, summary, checkpoint, at: target) { return nil }
         let relationship = relationship
         let context = try await dependencies.vault.read { try SiteRecord(of: relationship, in: $0).text() }
         return try await target.sealPoint(
@@ -126,14 +145,14 @@ extension JobDriver {
 
     /// The instant of a running VM: a checkpoint and a pull backup begun in one call, read, and ended as soon as it is read.
     private func sendRunning(
-        _ hypervisor: any Hypervisor, _ ticket: PointTicket
+        _ hypervisor: any Hypervisor, _ ticket: PointTicket, _ leg: LegPlan?
     ) async throws -> (Timestamp, TransferSummary, String?) {
         let sender = try await hosts.agent(relationship.source)
         let store = try await hosts.host(relationship.source).store
         try await checkScratch(at: sender)
         let uuid = relationship.vmUUID
         let checkpoint = CheckpointName.of(generation: ticket.generation)
-        var since = comparing ? nil : try await usableCheckpoint(hypervisor)
+        var since = comparing ? nil : try await usableCheckpoint(hypervisor, ticket.base)
         // Before the instant, not after it: a point never claims to be younger than it is.
         var at = now
         func begin(since: String?) async throws {
@@ -159,10 +178,13 @@ extension JobDriver {
             SourceDisk(
                 target: disk.target, size: disk.size,
                 from: .export(socket: "\(store)/sockets/\(ticket.generation.prefix(8)).sock", name: disk.target),
-                extents: selection(for: disk.target, bitmap: since.map { _ in nil }, also: also))
+                extents: selection(for: disk.target, bitmap: since.map { _ in nil }, also: also),
+                leg: ticket.base?[disk.target].map { LegStart(frontier: $0.frontier, isTracked: since != nil) })
         }
+        let request = SendPoint(
+            ticket: ticket, disks: disks, limits: ticket.base.flatMap { _ in leg.map { limits(of: $0) } })
         do {
-            let summary = try await sendWatchingScratch(SendPoint(ticket: ticket, disks: disks), by: sender)
+            let summary = try await sendWatchingScratch(request, by: sender)
             try await hypervisor.endBackup(uuid: uuid)
             return (at, summary, checkpoint)
         } catch {
@@ -172,8 +194,11 @@ extension JobDriver {
     }
 
     /// A stopped VM is at rest: its files are read as they are, changes from the bitmap that QEMU wrote at its clean end.
-    private func sendStopped(_ ticket: PointTicket) async throws -> (Timestamp, TransferSummary, String?) {
+    private func sendStopped(
+        _ ticket: PointTicket, _ leg: LegPlan?
+    ) async throws -> (Timestamp, TransferSummary, String?) {
         let sender = try await hosts.agent(relationship.source)
+        let known = ticket.base.map { trustedCheckpoint(of: $0) } ?? relationship.checkpoint
         let also = try await joinedChanges()
         var disks: [SourceDisk] = []
         for disk in relationship.disks {
@@ -182,7 +207,7 @@ extension JobDriver {
                     .failed, "no file is known for disk \(disk.target) of \(relationship.name) at its source")
             }
             var bitmap: String?
-            if !comparing, let checkpoint = relationship.checkpoint,
+            if !comparing, let checkpoint = known,
                 try await sender.changedExtents(image: image, bitmap: checkpoint) != nil
             {
                 bitmap = checkpoint
@@ -190,11 +215,19 @@ extension JobDriver {
             disks.append(
                 SourceDisk(
                     target: disk.target, size: disk.size, from: .image(image),
-                    extents: selection(for: disk.target, bitmap: bitmap.map { .some($0) }, also: also)))
+                    extents: selection(for: disk.target, bitmap: bitmap.map { .some($0) }, also: also),
+                    leg: ticket.base?[disk.target].map {
+                        LegStart(
+                            frontier: $0.frontier, isTracked: bitmap != nil, bitmap: bitmap,
+                            mark: comparing ? nil : $0.mark)
+                    }))
         }
         let at = now
-        let summary = try await send(SendPoint(ticket: ticket, disks: disks), by: sender)
-        return (at, summary, relationship.checkpoint)
+        let summary = try await send(
+            SendPoint(
+                ticket: ticket, disks: disks,
+                limits: ticket.base.flatMap { _ in leg.map { LegLimits(seconds: $0.seconds) } }), by: sender)
+        return (at, summary, known)
     }
 
     /// What of a disk travels.
@@ -216,8 +249,14 @@ extension JobDriver {
 
     func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
         let executor = dependencies.executor
+        // What earlier legs have brought over is a part of what is shown.
+        let before = request.ticket.base?.bytes ?? 0
         return try await sender.sendPoint(request) { progress in
-            Task(executorPreference: executor) { await self.show(progress) }
+            var progress = progress
+            progress.done += before
+            progress.total += before
+            let shown = progress
+            Task(executorPreference: executor) { await self.show(shown) }
         }
     }
 
@@ -227,8 +266,8 @@ extension JobDriver {
     }
 
     /// The checkpoint that covers all changes since the newest point, if libvirt still has it.
-    private func usableCheckpoint(_ hypervisor: any Hypervisor) async throws -> String? {
-        guard let known = relationship.checkpoint else { return nil }
+    private func usableCheckpoint(_ hypervisor: any Hypervisor, _ base: GrowingBase?) async throws -> String? {
+        guard let known = base.map({ trustedCheckpoint(of: $0) }) ?? relationship.checkpoint else { return nil }
         return try await hypervisor.checkpoints(uuid: relationship.vmUUID).contains(known) ? known : nil
     }
 
@@ -260,7 +299,7 @@ extension JobDriver {
             // A stopped VM's bitmap goes on from where it was; a running one's new checkpoint takes over.
             relationship.checkpoint = job.facts["checkpoint"]
             relationship.failover = nil
-            relationship.firstCopy = nil
+            (relationship.firstCopy, relationship.growing) = (nil, nil)
             job.facts["point"] = String(point.number)
             job.facts["at"] = String(point.at.milliseconds)
             try vault.append(

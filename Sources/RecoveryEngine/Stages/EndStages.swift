@@ -50,7 +50,7 @@ extension JobDriver {
                         text: "the carried first copy of \(relationship.name) is good for nothing any more: remove "
                             + exported.folder, code: "export-orphaned", topic: .vm))
             }
-            relationship.firstCopy = nil
+            (relationship.firstCopy, relationship.growing) = (nil, nil)
             // What could not be removed is in the way of other points: a new first copy begins by removing it.
             relationship.keptReplica = keeps || forgetful == nil ? true : nil
             relationship.newestGeneration = nil
@@ -98,6 +98,7 @@ extension JobDriver {
         try? await hosts.reachableAgent(relationship.target)?.forgetOwnership(relationship: relationship.id)
         try await record { _, relationship, _ in
             relationship.untoldOwner = isTold ? nil : owner
+            relationship.growing = nil
             if isTold { relationship.autostart = nil }
         }
     }
@@ -137,7 +138,7 @@ extension JobDriver {
             }
         }
         if job.operation == .testFailover { try? await removeTest() }
-        if job.operation == .protect, job.origin == .unprotected { try? await leaveUnprotected() }
+        if job.operation == .protect, job.origin == .unprotected, !keepsFirstCopy { try? await leaveUnprotected() }
         return job.operation == .undo ? await restartAtTarget() : nil
     }
 

@@ -67,7 +67,8 @@ extension JobDriver {
     /// Every point is checked by its store against its own manifest, and none is ever changed, so a divergence of the newest
     /// says nothing against an older one. Where no point is left, the copy begins anew.
     private func reconcile(with points: [PointSummary], at target: any Agent) async throws {
-        if points.isEmpty {
+        // Of a first copy that this job has begun, what came stays.
+        if points.isEmpty, !keepsFirstCopy {
             try await target.forget(relationship: relationship.id)
             try await recordOwnershipAtHosts([relationship.target], required: true)
         }

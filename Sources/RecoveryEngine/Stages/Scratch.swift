@@ -25,7 +25,8 @@ extension JobDriver {
 
     /// Sends, and gives the cycle up when three quarters of the reserve are used: the backup ends, the map is kept.
     func sendWatchingScratch(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
-        let least = ScratchReserve.bytes(for: relationship.disks) / 4
+        // A leg is ended by its sender, which looks more often; this is for a sender that does not.
+        let least = ScratchReserve.bytes(for: relationship.disks) / (request.limits == nil ? 4 : 8)
         let (clock, name) = (dependencies.clock, relationship.name)
         return try await withThrowingTaskGroup(of: TransferSummary?.self) { group in
             group.addTask { try await self.send(request, by: sender) }

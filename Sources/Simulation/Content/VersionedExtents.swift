@@ -135,6 +135,19 @@ package struct VersionedExtents: Hashable, Sendable {
         return result
     }
 
+    /// Where the first `bytes` bytes of the runs end, on a grid; nil when they are all.
+    package func end(ofFirst bytes: UInt64, grid: UInt64) -> UInt64? {
+        var left = bytes
+        for run in runs {
+            if run.length > left {
+                let end = (run.offset + left + grid - 1) / grid * grid
+                return runs.last.map { end >= $0.end } == true ? nil : end
+            }
+            left -= run.length
+        }
+        return nil
+    }
+
     /// What must be written over `other` so that it reads as this does, within a range: zeros where only the other has data.
     package func difference(from other: VersionedExtents, _ offset: UInt64, _ end: UInt64) -> VersionedExtents {
         var result = VersionedExtents()

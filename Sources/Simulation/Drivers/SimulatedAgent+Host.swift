@@ -18,6 +18,7 @@ extension SimulatedAgent {
 
     package func forgetOwnership(relationship: String) async throws {
         try await act("forget-ownership", relationship) { state, _ in
+            state.dropGrowing(relationship, at: host)
             state.hosts[host]?.ownership[relationship] = nil
             state.hosts[host]?.confirmed.remove(relationship)
         }

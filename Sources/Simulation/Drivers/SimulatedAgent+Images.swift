@@ -57,6 +57,7 @@ extension SimulatedAgent {
     package func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws {
         try await act("adopt-disks", relationship) { state, _ in
             state.dropDraft(relationship, at: host)
+            state.dropGrowing(relationship, at: host)
             var store = state.hosts[host]?.stores[relationship] ?? SimulatedStore(vm: vm)
             let record = state.hosts[host]?.ownership[relationship]
             let epoch = max(record?.epoch ?? 0, store.epoch)

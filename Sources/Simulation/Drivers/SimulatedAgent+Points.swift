@@ -43,7 +43,7 @@ extension SimulatedAgent {
             state.hosts[host]?.stores[request.relationship] = store
             return PointTicket(
                 relationship: request.relationship, generation: request.generation, token: token,
-                address: state.hosts[host]?.address ?? host)
+                address: state.hosts[host]?.address ?? host, base: state.growingBase(for: request, at: host))
         }
     }
 
@@ -81,6 +81,11 @@ extension SimulatedAgent {
                 throw ReplicationError(
                     .checksumMismatch, "what was received is not what the sender says it sent",
                     hint: "open the point and send it again")
+            }
+            guard state.hosts[host]?.stores[request.relationship]?.growing?.isWhole ?? true else {
+                throw ReplicationError(
+                    .invalidArgument, "the first copy is not whole: a part of its disks is missing",
+                    hint: "end the leg, and send further ones until nothing is missing")
             }
             return state.seal(draft, request, at: host)
         }
@@ -182,7 +187,7 @@ extension WorldState {
         store.nextNumber = number + 1
         let summary = PointSummary(
             generation: request.generation, previous: draft.request.previous, number: number, cause: request.cause,
-            at: request.at, bytes: draft.bytes)
+            at: request.at, bytes: store.growing?.bytes ?? draft.bytes)
         var layer = SimulatedStore.Layer(summary: summary, files: [:], extents: [:], xml: request.domainXML)
         for disk in draft.request.disks {
             guard let received = draft.received[disk.target] else { continue }
@@ -192,6 +197,11 @@ extension WorldState {
             var file = SimulatedFile(
                 size: disk.size, format: below == nil ? "raw" : "qcow2", backing: below, extents: received.extents)
             file.mark = received.mark
+            if store.growing != nil {
+                let part = growingPlace(request.relationship, disk.target, at: host)
+                file.extents = hosts[host]?.files[part]?.extents ?? file.extents
+                hosts[host]?.remove(part)
+            }
             hosts[host]?.put(file, at: path)
             layer.files[disk.target] = path
             layer.extents[disk.target] = received.granules
@@ -202,6 +212,7 @@ extension WorldState {
             }
         }
         truth[request.generation] = nil
+        store.growing = nil
         store.disks = draft.request.disks
         store.layers.append(layer)
         if store.epoch < request.epoch { (store.epoch, store.owner) = (request.epoch, request.owner) }

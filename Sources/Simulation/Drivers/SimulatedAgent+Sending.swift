@@ -10,12 +10,36 @@ private struct Load: Sendable {
     var mark: WriteMark
     var scanned: UInt64
     var truth: LayeredContent
-    var checksum: String
+    /// What lies beyond a leg's frontier, as far as the leg goes, and where that is; nil when all travels.
+    var onward: VersionedExtents?
+    var frontier: UInt64?
+    /// Mark of a file at rest that a leg reads.
+    var fileMark: String?
+
+    var byteCount: UInt64 { delta.byteCount + (onward?.byteCount ?? 0) }
+
+    /// Leaves out what does not fit into this share of the way beyond the frontier; a piece always does.
+    mutating func cut(to share: Double, size: UInt64) {
+        guard let all = onward else { return }
+        let bytes = max(UInt64(Double(all.byteCount) * share), min(all.byteCount, Bitmap.granule))
+        guard let end = all.end(ofFirst: bytes, grid: Bitmap.granule), end < size else { return frontier = size }
+        (onward, frontier) = (all.slice(0, end), end)
+    }
+
+    func checksum(_ ticket: PointTicket) -> String {
+        var hash = SplitMix.seed(ticket.generation, UInt64(delta.runs.count))
+        for run in delta.runs + (onward?.runs ?? []) {
+            hash = (hash ^ run.offset ^ run.stamp.version) &* 0x100_0000_01B3
+        }
+        return String(hash, radix: 16)
+    }
 }
 
 extension SimulatedAgent {
     /// The longest a transfer goes on without a look at what has happened meanwhile, in seconds.
     private static var slice: Double { 1 }
+    /// The same for a leg, which ends when its time or its scratch space does.
+    private static var legSlice: Double { 0.25 }
 
     package func sendPoint(
         _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
@@ -26,7 +50,7 @@ extension SimulatedAgent {
             throw ReplicationError(
                 .invalidArgument, "a point has at least one disk and each disk once", hint: "correct the list of disks")
         }
-        let (target, loads) = try await act("send-point", ticket.relationship) { state, now in
+        var (target, loads) = try await act("send-point", ticket.relationship) { state, now in
             let target = try state.receiver(of: ticket)
             try state.checkPath(from: host, to: target)
             let loads = try request.disks.map { try state.load($0, for: ticket, from: host, to: target, now) }
@@ -37,24 +61,34 @@ extension SimulatedAgent {
             state.beginTransfer(host, target)
             return (target, loads)
         }
-        defer { world.change { $0.endTransfer(host, target) } }
-        let total = loads.reduce(0) { $0 + $1.delta.byteCount }
+        let receiver = target
+        defer { world.change { $0.endTransfer(host, receiver) } }
+        var total = loads.reduce(0) { $0 + $1.byteCount }
+        let renewed = loads.reduce(0) { $0 + $1.delta.byteCount }
         let scanned = loads.reduce(0) { $0 + $1.scanned }
         do {
-            try await carry(request, to: target, bytes: total, scanned: scanned, progress)
+            let share = try await carry(
+                request, to: target, bytes: total, scanned: scanned, renewed: renewed, progress)
+            if request.limits != nil {
+                let beyond = Double(total - renewed)
+                let onward = beyond > 0 ? max(0, (share * Double(total) - Double(renewed)) / beyond) : 1
+                for index in loads.indices { loads[index].cut(to: onward, size: request.disks[index].size) }
+                total = loads.reduce(0) { $0 + $1.byteCount }
+            }
+            let sent = loads
             // The agents finish what they have begun, whether or not anybody waits for it.
             var agents = self
             agents.life = nil
             try await agents.act("send-point-end", ticket.relationship) { state, now in
                 for disk in request.disks { try state.checkSource(disk, at: host) }
-                try state.checkPath(from: host, to: target)
-                try state.deliver(loads, for: ticket, at: target)
+                try state.checkPath(from: host, to: receiver)
+                try state.deliver(sent, for: ticket, at: receiver)
             }
         } catch {
             // A ticket is good for one transfer.
             world.change { state in
-                guard state.hosts[target]?.stores[ticket.relationship]?.draft?.token == ticket.token else { return }
-                state.dropDraft(ticket.relationship, at: target)
+                guard state.hosts[receiver]?.stores[ticket.relationship]?.draft?.token == ticket.token else { return }
+                state.dropDraft(ticket.relationship, at: receiver)
             }
             throw error
         }
@@ -62,29 +96,41 @@ extension SimulatedAgent {
         progress(TransferProgress(done: total, total: total, bytesPerSecond: 0))
         return TransferSummary(
             bytes: total, scanned: scanned, seconds: world.clock.now.seconds(since: began),
-            checksums: Dictionary(uniqueKeysWithValues: loads.map { ($0.target, $0.checksum) }))
+            checksums: Dictionary(uniqueKeysWithValues: loads.map { ($0.target, $0.checksum(ticket)) }),
+            leg: request.limits.map { _ in
+                LegSummary(
+                    frontiers: loads.reduce(into: [:]) { $0[$1.target] = $1.frontier },
+                    marks: loads.reduce(into: [:]) { $0[$1.target] = $1.fileMark }, renewed: renewed)
+            })
     }
 
-    /// Lets the time of the transfer pass, piece by piece at the speed that each piece finds.
+    /// Lets the time of the transfer pass, piece by piece at the speed that each piece finds; returns the share that was sent.
     private func carry(
-        _ request: SendPoint, to target: String, bytes: UInt64, scanned: UInt64,
+        _ request: SendPoint, to target: String, bytes: UInt64, scanned: UInt64, renewed: UInt64,
         _ progress: @escaping @Sendable (TransferProgress) -> Void
-    ) async throws {
+    ) async throws -> Double {
         var left = 1.0
+        let began = world.clock.now
+        let slice = request.limits == nil ? Self.slice : Self.legSlice
         try await pause(world.look { $0.latency(from: host, to: target) })
         while left > 0 {
             let seconds = world.look { $0.duration(bytes: bytes, scanned: scanned, from: host, to: target) }
-            let piece = min(Self.slice, seconds * left)
+            let piece = min(slice, seconds * left)
             try await pause(piece)
-            left = seconds * left <= Self.slice ? 0 : left - piece / seconds
-            guard left > 0 else { return }
-            try world.change { state in
+            left = seconds * left <= slice ? 0 : left - piece / seconds
+            guard left > 0 else { return 1 }
+            let now = world.clock.now
+            let isOver = try world.change { state in
                 for disk in request.disks { try state.checkSource(disk, at: host) }
                 try state.checkPath(from: host, to: target)
+                return try request.limits.map { try state.isOver($0, request, since: began, at: host, now) } ?? false
             }
+            // What changed below the frontier always travels, and something beyond it.
+            if isOver, (1 - left) * Double(bytes) > Double(renewed) { return 1 - left }
             let done = UInt64(Double(bytes) * (1 - left))
             progress(TransferProgress(done: done, total: bytes, bytesPerSecond: Double(bytes) / max(seconds, 1e-6)))
         }
+        return 1
     }
 
     private func pause(_ seconds: Double) async throws {
@@ -200,11 +246,16 @@ extension WorldState {
             }
         }
         let below =
-            hosts[target]?.stores[ticket.relationship]?.top(of: disk.target)
+            (disk.leg == nil
+            ? hosts[target]?.stores[ticket.relationship]?.top(of: disk.target)
+            : growingPlace(ticket.relationship, disk.target, at: target))
             .flatMap { hosts[target]?.content($0) } ?? LayeredContent(layers: [])
         var load = Load(
-            target: disk.target, delta: VersionedExtents(), granules: [], mark: mark, scanned: 0, truth: content,
-            checksum: "")
+            target: disk.target, delta: VersionedExtents(), granules: [], mark: mark, scanned: 0, truth: content)
+        if let leg = disk.leg {
+            try take(leg, of: disk, from: host, over: below, into: &load)
+            return load
+        }
         let ranges: [ByteRange]
         switch disk.extents {
         case .everything: ranges = content.flattened.ranges
@@ -227,7 +278,6 @@ extension WorldState {
             load.scanned += end - range.offset
             load.delta.overlay(piece)
         }
-        var hash = SplitMix.seed(ticket.generation, UInt64(load.delta.runs.count))
         // Nobody asks what is newer than the time before a first copy: a map of all of it would be large, and idle.
         let keepsMap = !below.layers.isEmpty
         for run in load.delta.runs {
@@ -235,10 +285,63 @@ extension WorldState {
                 load.granules.formUnion(
                     Int(run.offset / Bitmap.granule)...Int((run.end - 1) / Bitmap.granule))
             }
-            hash = (hash ^ run.offset ^ run.stamp.version) &* 0x100_0000_01B3
         }
-        load.checksum = String(hash, radix: 16)
         return load
+    }
+
+    /// What a leg of a first copy sends: what changed below the frontier, and all that lies beyond.
+    private func take(
+        _ leg: LegStart, of disk: SourceDisk, from host: String, over below: LayeredContent, into load: inout Load
+    ) throws {
+        var changed: Set<Int>?
+        switch disk.from {
+        case .export(let socket, let name):
+            if leg.isTracked {
+                changed = hosts[host]?.backups.values.first { $0.request.socket == socket }?.changed[name]
+            }
+        case .image(let image):
+            let file = hosts[host]?.files[image.path]
+            load.fileMark = file.map { "\($0.mark.writes) \($0.mark.last?.version ?? 0) \($0.backing ?? "")" }
+            if let mark = leg.mark, mark == load.fileMark {
+                changed = []
+            } else if leg.isTracked, let bitmap = leg.bitmap {
+                changed = file?.changes(since: bitmap)
+            }
+        }
+        if leg.isTracked, changed == nil {
+            throw ReplicationError(
+                .noUsableBitmap, "no usable bitmap for disk \(disk.target)", hint: "compare both sides instead")
+        }
+        let ranges =
+            changed.map { SimulatedFile.ranges($0, size: disk.size) } ?? [ByteRange(offset: 0, length: leg.frontier)]
+        for range in ranges where range.offset < leg.frontier {
+            let end = min(range.offset + range.length, leg.frontier)
+            load.delta.overlay(
+                load.truth.slice(range.offset, end).difference(
+                    from: below.slice(range.offset, end), range.offset, end))
+            load.scanned += end - range.offset
+        }
+        let onward = load.truth.flattened.slice(leg.frontier, disk.size)
+        load.scanned += onward.byteCount
+        (load.onward, load.frontier) = (onward, disk.size)
+    }
+
+    /// Whether a leg has gone far enough; throws when the scratch space of its backup is all but used up.
+    fileprivate mutating func isOver(
+        _ limits: LegLimits, _ request: SendPoint, since began: Timestamp, at host: String, _ now: Timestamp
+    ) throws -> Bool {
+        let sockets = request.disks.map { disk -> String in
+            if case .export(let socket, _) = disk.from { socket } else { "" }
+        }
+        for (uuid, backup) in hosts[host]?.backups.sorted(by: { $0.key < $1.key }) ?? []
+        where sockets.contains(backup.request.socket) { settle(uuid, at: host, now) }
+        let free = hosts[host]?.freeBytes ?? 0
+        guard free >= limits.abortBelow else {
+            throw ReplicationError(
+                .noScratch, "scratch space at \(host) ran low: the leg was ended",
+                hint: "free space there; the guest was not harmed")
+        }
+        return free < limits.endBelow || now.seconds(since: began) >= limits.seconds
     }
 
     /// All that was sent is on the target's disks.
@@ -248,15 +351,17 @@ extension WorldState {
                 .cancelled, "the point was opened anew while it was being sent",
                 hint: "let one engine at a time replicate a VM; the newer attempt goes on")
         }
-        let bytes = loads.reduce(0) { $0 + $1.delta.byteCount }
+        let bytes = loads.reduce(0) { $0 + $1.byteCount }
         guard hosts[target]?.freeBytes ?? 0 >= bytes else {
             throw ReplicationError(
                 .noSpace, "no space left at \(target) for \(bytes) bytes",
                 hint: "free space on the file system of the store and start the cycle again; earlier points are intact")
         }
         for load in loads {
+            var extents = load.delta
+            if let onward = load.onward { extents.overlay(onward) }
             draft.received[load.target] = SimulatedStore.Received(
-                extents: load.delta, granules: load.granules, mark: load.mark, checksum: load.checksum)
+                extents: extents, granules: load.granules, mark: load.mark, checksum: load.checksum(ticket))
         }
         draft.isSent = true
         hosts[target]?.reserve(bytes)

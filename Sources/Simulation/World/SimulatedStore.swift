@@ -11,6 +11,8 @@ package struct SimulatedStore: Sendable {
     /// Oldest first: the points, and layers between and beneath them that are points no more.
     package var layers: [Layer] = []
     package var draft: Draft?
+    /// A first copy in legs that is no point yet; its content lies in files of their own.
+    package var growing: GrowingBase?
     /// Disks of the VM's own that the points of the present direction stand on.
     package var adopted: [String: String] = [:]
     package var adoptedAtEpoch: Int?

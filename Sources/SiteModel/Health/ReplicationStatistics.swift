@@ -108,7 +108,7 @@ extension CycleFailure.Cause {
     package static func of(_ kind: String) -> CycleFailure.Cause {
         switch kind.lowercased().filter({ $0 != "-" }) {
         case "unreachable", "disconnected", "timedout", "notauthorized", "protocolviolation": .network
-        case "nospace", "io", "damaged": .storage
+        case "nospace", "noscratch", "io", "damaged": .storage
         default: .other
         }
     }

@@ -45,3 +45,21 @@ package struct ExportedCopy: Codable, Hashable, Sendable {
         self.bytes = bytes
     }
 }
+
+/// How far a first copy in legs has come: what the target keeps of it, and what it goes on from.
+package struct FirstCopyProgress: Codable, Hashable, Sendable {
+    /// Legs that are in, and the content bytes that they sent.
+    package var legs: Int
+    package var bytes: UInt64
+    /// Checkpoints of the present files at the source: the last leg's, and one that a leg has begun with which may be in.
+    package var checkpoints: [String]
+    /// Legs in a row that sent more of what had changed meanwhile than of what was missing.
+    package var slowLegs: Int
+
+    package init(legs: Int = 0, bytes: UInt64 = 0, checkpoints: [String] = [], slowLegs: Int = 0) {
+        self.legs = legs
+        self.bytes = bytes
+        self.checkpoints = checkpoints
+        self.slowLegs = slowLegs
+    }
+}

@@ -79,6 +79,12 @@ package struct TransferProgress: Codable, Hashable, Sendable {
         self.total = total
         self.bytesPerSecond = bytesPerSecond
     }
+
+    /// Seconds until all is done at the present rate; nil while nothing moves.
+    package var secondsLeft: Double? {
+        guard bytesPerSecond > 0, total >= done else { return nil }
+        return Double(total - done) / bytesPerSecond
+    }
 }
 
 /// One execution of a Lua script.

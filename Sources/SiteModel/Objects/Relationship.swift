@@ -61,6 +61,8 @@ package struct Relationship: SiteObject {
     package var excludedDisks: [String]?
     /// How the first copy is made, until it is whole.
     package var firstCopy: FirstCopyRecord?
+    /// How far a first copy has come that is not whole yet; nil when the target keeps nothing of one.
+    package var growing: FirstCopyProgress?
     /// Protection ended and the points stayed at the target; they go when the VM is protected again.
     package var keptReplica: Bool?
     /// The VM's NICs as its last failover away from home left them; nil before the first.

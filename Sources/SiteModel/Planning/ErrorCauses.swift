@@ -45,6 +45,10 @@ package enum ErrorCauses {
         "cancelled": ["another operation that needed the VM ended this one"],
         "nbd": ["QEMU ended while its disk was read", "the export was closed by another program"],
         "toolfailed": ["qemu-img is missing or of another version at the host"],
+        "noscratch": [
+            "the guest overwrites more than the copy takes away meanwhile", "the way to the target is slow",
+            "the source's store has little room",
+        ],
         "nospace": ["the target's store is full", "the policy keeps more points than the store has room for"],
         "damaged": ["the file system was not clean", "something else wrote into the store"],
         "io": ["a disk is faulty", "the file system is full or read-only", "the folder's rights do not allow it"],

@@ -16,7 +16,9 @@ extension RuleBook {
         A scheduled or offline first copy leaves a protected VM `\(ReplicationState.firstCopyPending.rawValue)`. An \
         operation that fails leaves the state in which it began; one that had to end a copy first leaves that copy \
         outstanding (`\(TransitionTable.afterFailure(of: .unprotect, from: .firstCopy).rawValue)`, \
-        `\(TransitionTable.afterFailure(of: .unprotect, from: .resynchronizing).rawValue)`).
+        `\(TransitionTable.afterFailure(of: .unprotect, from: .resynchronizing).rawValue)`). A first copy that fails once a \
+        part of it is at the target is outstanding \
+        (`\(TransitionTable.afterFailure(of: .protect, from: .unprotected, keepingFirstCopy: true).rawValue)`).
 
         What replication finds out by itself: that it must stop until a person has looked leaves a protected VM in \
         `\(ReplicationState.error.rawValue)`; that the sides have diverged leaves it in \

@@ -54,9 +54,14 @@ package enum TransitionTable {
     /// As a rule the one it began in, because every operation writes beside what is there. An operation that first
     /// ended a copy cannot give that copy back: it leaves the copy outstanding. A failover that fails before ownership
     /// is claimed leaves its origin; after that it does not fail, it is driven on.
-    package static func afterFailure(of operation: Operation, from origin: ReplicationState) -> ReplicationState {
+    ///
+    /// A first copy of which the target keeps a part is outstanding, whatever began it: it can be gone on with.
+    package static func afterFailure(
+        of operation: Operation, from origin: ReplicationState, keepingFirstCopy: Bool = false
+    ) -> ReplicationState {
         switch origin {
         case .firstCopy: .firstCopyPending
+        case .unprotected where keepingFirstCopy: .firstCopyPending
         case .resynchronizing: .resyncRequired
         // A failover may end a reversal only when a point of the new direction is whole.
         case .reversing: .protected

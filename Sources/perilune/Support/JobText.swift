@@ -7,7 +7,7 @@ enum JobText {
         _ job: Job, _ standing: JobStanding?, vm: String, _ replicator: ReplicatorStanding, now: Timestamp
     ) -> String {
         let stage = job.stages.first { $0.state == .begun }?.name
-        let place = stage.map { ", at stage \($0)" } ?? ""
+        let place = (stage.map { ", at stage \($0)" } ?? "") + (job.progress.map { ", " + progress($0) } ?? "")
         let name = "\(vm): \(job.operation.rawValue) (job \(job.id.prefix(8)))"
         switch standing {
         case .orphaned(let heard):
@@ -19,6 +19,13 @@ enum JobText {
         case .driven(let holder): return "\(name) is under way\(place), driven by \(holder.words)"
         case nil: return "\(name) is under way\(place)"
         }
+    }
+
+    /// As in "3.2 GiB of 40 GiB, 85 MiB/s, 7 min left".
+    private static func progress(_ progress: TransferProgress) -> String {
+        let left = progress.secondsLeft.map { ", \(Text.duration($0)) left" } ?? ""
+        return "\(Text.bytes(progress.done)) of \(Text.bytes(progress.total)), "
+            + "\(Text.bytes(UInt64(progress.bytesPerSecond)))/s\(left)"
     }
 
     static func word(_ standing: JobStanding) -> String {

@@ -35,6 +35,11 @@ enum StatusJSON {
         var formerCopy: FormerCopy?
         var excludedDisks: [String]?
         var firstCopy: FirstCopyRecord?
+        /// What the target keeps of a first copy that is not whole.
+        var growing: FirstCopyProgress?
+        /// How far the open job's copy is, in bytes; and how long it takes at its present rate.
+        var progress: TransferProgress?
+        var secondsLeft: Double?
         /// Of the one VM that was asked for.
         var recoveryPoints: [RecoveryPoint]?
         /// Where it stands and how it goes on.
@@ -62,7 +67,9 @@ enum StatusJSON {
                 testAgeSeconds: row.relationship.lastTestFailoverAt.map { now.seconds(since: $0) },
                 lastTest: row.relationship.lastTest, formerCopy: row.relationship.formerCopy,
                 excludedDisks: row.relationship.excludedDisks,
-                firstCopy: row.relationship.firstCopy, recoveryPoints: points.isEmpty ? nil : points,
+                firstCopy: row.relationship.firstCopy, growing: row.relationship.growing,
+                progress: row.job?.progress, secondsLeft: row.job?.progress?.secondsLeft,
+                recoveryPoints: points.isEmpty ? nil : points,
                 summary: row.next.summary, next: row.next.steps.map(\.operation.rawValue),
                 refused: row.next.refused.map(RefusedJSON.init))
         }

@@ -66,7 +66,9 @@ enum StatusText {
             notes.append("\(name): left out of replication: \(excluded.joined(separator: ", "))")
         }
         if let plan = row.relationship.firstCopy, row.relationship.state == .firstCopyPending {
-            notes.append("\(name): \(firstCopy(plan))")
+            let growing = row.relationship.growing
+            let there = growing.map { "\(Text.bytes($0.bytes)) of it are at the target; " } ?? ""
+            notes.append("\(name): \(there)\(firstCopy(plan))")
         }
         if let error = row.relationship.lastError { notes.append("\(name): last error: \(error)") }
         return notes

@@ -98,8 +98,9 @@ final class JobDisplay: Sendable {
         let share = min(1, Double(progress.done) / Double(progress.total))
         let percent = " \(Int(share * 100)) %"
         let rate = "  \(Text.bytes(UInt64(progress.bytesPerSecond)))/s"
-        // What tells least goes first when the room is short: the bar shrinks, then the rate goes, then the bar.
-        for tail in [percent + rate, percent] {
+        let left = progress.secondsLeft.map { "  \(Text.duration($0)) left" } ?? ""
+        // What tells least goes first when the room is short: the bar shrinks, then time and rate go, then the bar.
+        for tail in [percent + rate + left, percent + rate, percent] {
             let width = min(24, room - text.count - tail.count - 1)
             guard width >= 8 else { continue }
             let filled = Int(share * Double(width))

@@ -3,15 +3,22 @@ import SiteModel
 
 extension FakeAgent {
     func openPoint(_ request: OpenPoint) async throws -> PointTicket {
-        try await act("open-point", request.relationship) { store, _ in
+        try await act("open-point", request.relationship) { store, state in
             guard request.previous == store.points.last?.summary.generation else {
                 throw ReplicationError(
                     .staleParent, "\(request.previous ?? "none") is not the newest point", hint: "ask which one is")
             }
             store.draft = FakeDraft(request: request)
             store.exportFolder = nil
-            return PointTicket(
+            var ticket = PointTicket(
                 relationship: request.relationship, generation: request.generation, token: "t", address: host)
+            if request.inLegs == true, state.legBlocks != nil, store.points.isEmpty, store.base.isEmpty {
+                let fresh = GrowingBase(disks: request.disks.map { GrowingDisk(target: $0.target, size: $0.size) })
+                let growing = store.growing ?? FakeGrowing(base: fresh)
+                store.growing = growing
+                ticket.base = growing.base
+            }
+            return ticket
         }
     }
 
@@ -26,6 +33,9 @@ extension FakeAgent {
             guard let draft = store.draft, draft.request.generation == request.generation,
                 Set(draft.content.keys) == Set(draft.request.disks.map(\.target))
             else { throw ReplicationError(.notFound, "the point is not received", hint: "send it") }
+            if let growing = store.growing, !growing.base.isWhole {
+                throw ReplicationError(.invalidArgument, "the first copy is not whole", hint: "send more legs")
+            }
             if draft.content != state.truth[request.generation] {
                 state.violate("point \(request.number) at \(host) is not what the source held at its instant")
             }
@@ -49,10 +59,30 @@ extension FakeAgent {
                     backing: previous.map { pointPath(request.relationship, $0.summary.generation, target) }
                         ?? store.basePaths[target])
             }
+            store.growing = nil
             store.points.append(
                 FakePoint(summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML))
             store.draft = nil
             return summary
+        }
+    }
+
+    func endLeg(_ request: EndLeg) async throws {
+        try await act("end-leg", request.relationship) { store, _ in
+            guard let draft = store.draft, draft.request.generation == request.generation,
+                Set(draft.content.keys) == Set(draft.request.disks.map(\.target)), var growing = store.growing
+            else { throw ReplicationError(.notFound, "the leg is not received", hint: "send it") }
+            for index in growing.base.disks.indices {
+                let target = growing.base.disks[index].target
+                growing.base.disks[index].frontier = request.frontiers[target] ?? 0
+                growing.base.disks[index].mark = request.marks[target]
+            }
+            growing.base.legs += 1
+            growing.base.bytes += request.bytes
+            growing.base.checkpoint = request.checkpoint
+            growing.content = draft.content
+            store.growing = growing
+            if !growing.base.isWhole { store.draft = nil }
         }
     }
 

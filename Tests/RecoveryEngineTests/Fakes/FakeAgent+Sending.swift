@@ -8,22 +8,35 @@ extension FakeAgent {
         _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
     ) async throws -> TransferSummary {
         try await fuse.effect("\(host).send-point") {
-            let (sources, parents, pause) = try world.change { state in
+            let (sources, parents, pause, growing, most) = try world.change { state in
                 let sources = try request.disks.map { try state.read($0, at: host) }
                 let target = try state.agentHost(request.ticket.address)
                 let parents = target.stores[request.ticket.relationship]?.newest ?? [:]
                 state.truth[request.ticket.generation] = Dictionary(
                     uniqueKeysWithValues: zip(request.disks.map(\.target), sources.map(\.blocks)))
-                return (sources, parents, state.midTransfer)
+                let growing = target.stores[request.ticket.relationship]?.growing
+                return (sources, parents, state.midTransfer, growing, state.legBlocks ?? .max)
             }
             await pause?()
             if Task.isCancelled { throw ReplicationError(.cancelled, "the transfer was ended", hint: "begin it anew") }
             for disk in request.disks { try world.change { _ = try $0.read(disk, at: host) } }
             var moved = 0
+            var leg: LegSummary?
             for (disk, source) in zip(request.disks, sources) {
-                let parent = parents[disk.target] ?? [:]
+                let parent = growing?.content[disk.target] ?? parents[disk.target] ?? [:]
                 let all = Set(source.blocks.keys).union(parent.keys)
-                let selected = source.selected ?? all.filter { source.blocks[$0] != parent[$0] }
+                var selected = source.selected ?? all.filter { source.blocks[$0] != parent[$0] }
+                if let start = disk.leg, request.ticket.base != nil {
+                    let frontier = Int(start.frontier / blockSize)
+                    let changed = source.changed ?? all.filter { source.blocks[$0] != parent[$0] }
+                    let onward = source.blocks.keys.filter { $0 >= frontier }.sorted()
+                    let next = onward.count > most ? UInt64(onward[most]) * blockSize : disk.size
+                    let renewed = changed.filter { $0 < frontier }
+                    selected = renewed.union(onward.prefix(most))
+                    leg = leg ?? LegSummary(frontiers: [:])
+                    leg?.renewed += UInt64(renewed.count) * blockSize
+                    leg?.frontiers[disk.target] = next
+                }
                 var content = parent
                 for block in selected { content[block] = source.blocks[block] }
                 moved += selected.count
@@ -33,7 +46,7 @@ extension FakeAgent {
             }
             let total = UInt64(moved) * blockSize
             progress(TransferProgress(done: total, total: total, bytesPerSecond: 1))
-            return TransferSummary(bytes: total, scanned: total, seconds: 1, checksums: [:])
+            return TransferSummary(bytes: total, scanned: total, seconds: 1, checksums: [:], leg: leg)
         }
     }
 
@@ -74,7 +87,11 @@ private func ranges(_ blocks: Set<Int>) -> [ByteRange] {
 
 extension WorldState {
     /// What a disk holds at this instant, and which of its blocks travel; nil for "those that differ".
-    fileprivate func read(_ disk: SourceDisk, at host: String) throws -> (blocks: Blocks, selected: Set<Int>?) {
+    ///
+    /// `changed` is what a leg's bitmap tells, where there is one.
+    fileprivate func read(
+        _ disk: SourceDisk, at host: String
+    ) throws -> (blocks: Blocks, selected: Set<Int>?, changed: Set<Int>?) {
         let blocks: Blocks
         var backup: FakeBackup?
         var file: FakeFile?
@@ -92,15 +109,19 @@ extension WorldState {
             }
             blocks = content(image.path, at: host) ?? [:]
         }
+        if let leg = disk.leg {
+            let changed = leg.isTracked ? leg.bitmap.map { file?.bitmaps[$0] } ?? backup?.changed[disk.target] : nil
+            return (blocks, Set(blocks.keys), changed)
+        }
         switch disk.extents {
-        case .everything: return (blocks, Set(blocks.keys))
-        case .differing: return (blocks, nil)
+        case .everything: return (blocks, Set(blocks.keys), nil)
+        case .differing: return (blocks, nil, nil)
         case .changed(let bitmap, let also):
             let changed = bitmap.map { file?.bitmaps[$0] } ?? backup?.changed[disk.target]
             guard let changed else {
                 throw ReplicationError(.noUsableBitmap, "no bitmap for \(disk.target)", hint: "compare instead")
             }
-            return (blocks, changed.union(Self.blocks(also)))
+            return (blocks, changed.union(Self.blocks(also)), nil)
         }
     }
 

@@ -79,7 +79,7 @@ struct FakeAgent: Agent {
     }
 
     func forgetOwnership(relationship: String) async throws {
-        try await act("forget-ownership", relationship) { store, _ in store.ownership = nil }
+        try await act("forget-ownership", relationship) { store, _ in (store.ownership, store.growing) = (nil, nil) }
     }
 }
 

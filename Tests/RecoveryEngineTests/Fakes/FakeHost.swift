@@ -88,6 +88,8 @@ struct FakeStore: Sendable {
     var ownership: OwnershipRecord?
     var points: [FakePoint] = []
     var draft: FakeDraft?
+    /// A first copy that is made in legs.
+    var growing: FakeGrowing?
     /// Folder that the draft is written to for carrying; nil for a point of this store.
     var exportFolder: String?
     /// Adopted disks, on which points of the reversed direction stand.
@@ -117,6 +119,12 @@ struct FakeDraft: Sendable {
     var request: OpenPoint
     var content: [String: Blocks] = [:]
     var extents: [String: Set<Int>] = [:]
+}
+
+/// A first copy that is not whole: how far it has come, and what is there of it.
+struct FakeGrowing: Sendable {
+    var base: GrowingBase
+    var content: [String: Blocks] = [:]
 }
 
 struct FakeBoot: Sendable {

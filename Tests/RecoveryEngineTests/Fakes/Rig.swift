@@ -51,6 +51,9 @@ struct Rig: Sendable {
             cloud: gold, network: "prod-a", targetCloud: silver, targetNetwork: "prod-b")
     }
 
+    /// Agents that make first copies in legs of so many blocks of each disk.
+    func makeLegs(of blocks: Int) { world.state.withLock { $0.legBlocks = blocks } }
+
     /// A further engine over the same vault and world.
     func engine(_ holder: String, fuse: Fuse = Fuse()) -> RecoveryEngine {
         RecoveryEngine(

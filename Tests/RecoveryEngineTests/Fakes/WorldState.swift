@@ -10,6 +10,8 @@ struct WorldState: Sendable {
     var truth: [String: [String: Blocks]] = [:]
     /// Blocks sent for each generation.
     var sent: [String: Int] = [:]
+    /// Blocks that a leg of a first copy takes from beyond each disk's frontier; nil when agents know of no legs.
+    var legBlocks: Int?
     /// What was so and must never be.
     var violations: [String] = []
     /// Called in the middle of every transfer.

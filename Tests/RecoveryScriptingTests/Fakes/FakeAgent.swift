@@ -88,6 +88,7 @@ struct FakeAgent: Agent {
         }
     }
 
+    func endLeg(_ request: EndLeg) async throws {}
     func abandonPoint(relationship: String, generation: String) async throws {}
     func points(relationship: String) async throws -> [PointSummary] {
         try site { $0.points[relationship, default: []].map(summary) }

@@ -35,6 +35,8 @@ actor Play {
     {
         var dependencies = world.dependencies(vault: vault, holder: "engine-\(number)", life: life)
         dependencies.localOffset = { _ in 0 }
+        // So short that first copies take several.
+        dependencies.legSeconds = 2
         return RecoveryEngine(dependencies)
     }
 
