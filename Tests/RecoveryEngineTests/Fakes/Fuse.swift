@@ -36,6 +36,8 @@ final class Fuse: Sendable {
         var waiting: [CheckedContinuation<Void, Never>] = []
         var watching: [CheckedContinuation<Void, Never>] = []
         var wentOff = false
+        /// The engine has ended and will not stand still any more.
+        var isOver = false
     }
 
     private let state: Mutex<State>
@@ -128,18 +130,20 @@ final class Fuse: Sendable {
         }
     }
 
-    /// Ends when the engine stands still, or `end` was called because it never will.
+    /// Ends when the engine stands still, or `stopWatching` says that it never will.
     func waitUntilSuspended() async {
         await withCheckedContinuation { watcher in
             let isSo = state.withLock { state in
-                if !state.wentOff { state.watching.append(watcher) }
-                return state.wentOff
+                let isSo = state.wentOff || state.isOver
+                if !isSo { state.watching.append(watcher) }
+                return isSo
             }
             if isSo { watcher.resume() }
         }
     }
 
     func stopWatching() {
+        state.withLock { $0.isOver = true }
         for watcher in take(\.watching) { watcher.resume() }
     }
 
