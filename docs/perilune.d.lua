@@ -423,7 +423,7 @@ function vault:server(options) end
 ---@field copy_frequency? perilune.duration time between cycles: 30s, 5min or 15min; if left out: stays as it is; 5min for a new policy
 ---@field recovery_points? integer points kept besides the newest, one an hour, 0 to 24; if left out: stays as it is; 0 for a new policy
 ---@field app_consistent? "off"|perilune.duration time between application-consistent points, 1h to 12h, fewer hours than recovery_points; if left out: stays as it is; "off" for a new policy
----@field compression? boolean compress what travels; if left out: stays as it is; false for a new policy
+---@field compression? boolean compress what travels where the network is what a transfer waits for; if left out: stays as it is; true for a new policy
 ---@field authentication? "ticket"|"certificate" how agents prove who they are; if left out: stays as it is; "ticket" for a new policy
 ---@field port? "any"|integer port that the agents of both clouds must receive on, 1 to 65535; if left out: stays as it is; "any" for a new policy
 ---@field first_copy? "now"|"scheduled"|"offline" when; if left out: stays as it is; "now" for a new policy
@@ -1154,7 +1154,7 @@ function cluster:remove() end
 ---@field copy_frequency integer time between cycles, in seconds
 ---@field recovery_points integer points kept besides the newest, one an hour
 ---@field app_consistent integer? time between application-consistent points, in seconds
----@field compression boolean whether what travels is compressed
+---@field compression boolean whether what travels is compressed where that is quicker
 ---@field authentication "ticket"|"certificate" how agents prove who they are
 ---@field port integer? port that the agents must receive on
 ---@field first_copy "now"|"scheduled"|"offline" when the first copy is made

@@ -7,11 +7,14 @@ package struct SendPoint: Codable, Hashable, Sendable {
     package var disks: [SourceDisk]
     /// When the leg ends; nil when no disk is sent as a leg.
     package var limits: LegLimits?
+    /// False when content is to travel as it is; else the agent compresses where that is quicker.
+    package var compresses: Bool?
 
-    package init(ticket: PointTicket, disks: [SourceDisk], limits: LegLimits? = nil) {
+    package init(ticket: PointTicket, disks: [SourceDisk], limits: LegLimits? = nil, compresses: Bool? = nil) {
         self.ticket = ticket
         self.disks = disks
         self.limits = limits
+        self.compresses = compresses
     }
 }
 

@@ -190,6 +190,25 @@ struct PackingTests {
         }
     }
 
+    @Test("content travels as it is where it is asked for so, whatever the agent would do")
+    func askedNot() async throws {
+        var limits = AgentLimits()
+        limits.packing = .always
+        try await TwoSites.with(limits: limits) { sites in
+            let (_, disk) = try await compressibleDisk(sites)
+            for (number, compresses) in [false, true].enumerated() {
+                var ticket = try await sites.open(g[number], after: nil, [disk])
+                let proxy = try FrameProxy(to: ticket.address)
+                defer { proxy.end() }
+                ticket.address = proxy.address
+                let request = SendPoint(ticket: ticket, disks: [disk], compresses: compresses)
+                _ = try await sites.clientA.sendPoint(request) { _ in }
+                #expect((proxy.counts.kinds[.packed, default: 0] > 0) == compresses)
+                try await sites.clientB.abandonPoint(relationship: sites.relationship, generation: g[number])
+            }
+        }
+    }
+
     @Test("packed content that lies about its size, or about its place, ends the transfer", arguments: [0, 1, 2])
     func liars(kind: Int) async throws {
         var limits = AgentLimits()

@@ -79,7 +79,7 @@ struct SessionTests {
     @Test(
         "What a policy cannot keep yet is refused, not taken and forgotten",
         arguments: [
-            "compression = true", "authentication = 'certificate'", "app_consistent = '1h', recovery_points = 4",
+            "authentication = 'certificate'", "app_consistent = '1h', recovery_points = 4",
         ])
     func unavailable(option: String) async throws {
         let error = try #require(

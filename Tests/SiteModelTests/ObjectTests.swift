@@ -198,7 +198,7 @@ struct ObjectTests {
     @Test("A policy's defaults are those of the reference")
     func defaults() {
         let policy = Policy(id: "p", name: "new")
-        #expect(policy.copyFrequencySeconds == 300 && policy.recoveryPoints == 0 && !policy.compression)
+        #expect(policy.copyFrequencySeconds == 300 && policy.recoveryPoints == 0 && policy.compression)
         #expect(policy.applicationConsistentHours == nil && policy.firstCopy == .now && policy.port == nil)
         #expect(policy.autoResync == .off && policy.resyncWindow.description == "18:30-06:00")
         #expect(policy.monitoringHours == 12 && policy.monitoringStart.description == "09:00")

@@ -25,7 +25,7 @@ extension AgentService {
         defer { guarding?.cancel() }
         let sent: [String: DiskSender.Sent]
         do {
-            sent = try await send(held, request.ticket, meter, watch)
+            sent = try await send(held, request, meter, watch)
         } catch {
             await held.close()
             throw error
@@ -45,7 +45,7 @@ extension AgentService {
 
     /// Sends the disks, some at a time; returns what came of each.
     private func send(
-        _ held: HeldDisks, _ ticket: PointTicket, _ meter: TransferMeter, _ watch: LegWatch?
+        _ held: HeldDisks, _ request: SendPoint, _ meter: TransferMeter, _ watch: LegWatch?
     ) async throws -> [String: DiskSender.Sent] {
         try await withThrowingTaskGroup(of: (String, DiskSender.Sent).self) { group in
             var all: [String: DiskSender.Sent] = [:]
@@ -53,8 +53,9 @@ extension AgentService {
             func startNext() {
                 guard let entry = waiting.popFirst() else { return }
                 let sender = DiskSender(
-                    ticket: ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds,
-                    watch: watch, comparesBlocks: limits.comparesBlocks, packing: limits.packing)
+                    ticket: request.ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds,
+                    watch: watch, comparesBlocks: limits.comparesBlocks,
+                    packing: request.compresses == false ? .never : limits.packing)
                 group.addTask {
                     try await onThread("agent-send-\(entry.disk.target)", interrupt: entry.interrupt) {
                         (entry.disk.target, try sender.run())

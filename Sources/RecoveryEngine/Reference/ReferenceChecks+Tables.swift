@@ -119,7 +119,9 @@ extension ReferenceChecks {
             here: "An agent takes only what it has a ticket for."),
         ReferenceCheck(
             "B-BPA", "Compression is on, certificates are used", foreign: true,
-            here: "Neither is there yet: asking for them is refused, so there is nothing to check."),
+            here:
+                "Compression is on unless a policy says otherwise; certificates are not there yet, and asking for them is refused."
+        ),
         ReferenceCheck(
             "B-BPA", "VSS and injection of addresses are set up", checks: ["guest-agent", "guest-addresses"],
             here: "Guest agent and NoCloud data."),

@@ -31,7 +31,8 @@ extension ReferenceObjects {
                 ),
                 ReferencePart(
                     "compression", lua: ["policy.compression"], model: ["Policy.compression"],
-                    "Off by default, as in the original's cmdlet. On is refused until agents compress."),
+                    "On by default: agents measure, and compress only while the network is what a transfer waits for. Off: never."
+                ),
                 ReferencePart(
                     "authentication: certificate, Kerberos", lua: ["policy.authentication"],
                     model: ["Policy.Authentication.ticket", "Policy.Authentication.certificate"],

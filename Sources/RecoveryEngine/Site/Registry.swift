@@ -18,7 +18,7 @@ extension RecoveryEngine {
         try Self.check(wanted, "policy '\(wanted.name)'")
         // Allowed by the table and not built yet: better refused than taken and not kept.
         let missing = [
-            ("app_consistent", wanted.applicationConsistentHours != nil), ("compression", wanted.compression),
+            ("app_consistent", wanted.applicationConsistentHours != nil),
             ("authentication = \"certificate\"", wanted.authentication == .certificate),
         ].filter(\.1).map(\.0)
         guard missing.isEmpty else {
@@ -26,7 +26,7 @@ extension RecoveryEngine {
                 .invalid,
                 "policy '\(wanted.name)': this version does not have \(missing.joined(separator: ", "))",
                 hint:
-                    "leave it out: points are crash-consistent, data travels as it is, with a ticket for each transfer",
+                    "leave it out: points are crash-consistent, and each transfer has a ticket",
                 object: wanted.name)
         }
         return try await ensure(wanted) { $0.id = $1.id }

@@ -248,7 +248,11 @@ extension JobDriver {
     }
 
     func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
-        let executor = dependencies.executor
+        let (executor, policy) = (dependencies.executor, relationship.policy)
+        var request = request
+        request.compresses = try await dependencies.vault.read {
+            try $0.object(Policy.self, id: policy)?.value.compression
+        }
         // What earlier legs have brought over is a part of what is shown.
         let before = request.ticket.base?.bytes ?? 0
         return try await sender.sendPoint(request) { progress in

@@ -51,7 +51,11 @@ package actor VaultShipper {
         if let refusal = identity.refusal(vault.path) { throw refusal }
         let lock = open(vault.path + ".shipping", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { return }
-        defer { close(lock) }
+        defer {
+            // Closing alone leaves it locked while a program that is just being started holds a copy of the descriptor.
+            flock(lock, LOCK_UN)
+            close(lock)
+        }
         // Another process is at it: what it ships is at most a moment older.
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { return }
         // Looked at before the copy: what is committed meanwhile counts as not shipped.

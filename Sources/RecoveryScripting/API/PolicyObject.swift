@@ -26,7 +26,8 @@ enum PolicyObject {
     static let appConsistent = field(
         "app_consistent", .integer, "time between application-consistent points", .seconds, optional: true
     ) { $0.applicationConsistentHours.map { LuaValue($0 * 3600) } ?? .nil }
-    static let compression = field("compression", .boolean, "whether what travels is compressed") {
+    static let compression = field("compression", .boolean, "whether what travels is compressed where that is quicker")
+    {
         .boolean($0.compression)
     }
     static let firstCopy = field(

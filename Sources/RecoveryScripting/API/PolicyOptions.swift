@@ -21,7 +21,8 @@ enum PolicyOptions {
                 "time between application-consistent points, 1h to 12h, fewer hours than recovery_points",
                 otherwise: "stays as it is; \"off\" for a new policy"),
             .optional(
-                "compression", .boolean, "compress what travels", otherwise: "stays as it is; false for a new policy"),
+                "compression", .boolean, "compress what travels where the network is what a transfer waits for",
+                otherwise: "stays as it is; true for a new policy"),
             .optional(
                 "authentication", .choice(Policy.Authentication.allCases.map(\.rawValue)),
                 "how agents prove who they are", otherwise: "stays as it is; \"ticket\" for a new policy"),

@@ -13,6 +13,7 @@ package struct Policy: SiteObject {
     package var recoveryPoints: Int
     /// Hours between application-consistent points, 1 to 12; nil for none.
     package var applicationConsistentHours: Int?
+    /// Whether agents compress what travels where the network is what a transfer waits for.
     package var compression: Bool
     /// How agents prove to each other who they are.
     package var authentication: Authentication
@@ -54,7 +55,7 @@ package struct Policy: SiteObject {
 
     package init(
         id: String, name: String, copyFrequencySeconds: Int = 300, recoveryPoints: Int = 0,
-        applicationConsistentHours: Int? = nil, compression: Bool = false, firstCopy: FirstCopy = .now
+        applicationConsistentHours: Int? = nil, compression: Bool = true, firstCopy: FirstCopy = .now
     ) {
         self.id = id
         self.name = name
