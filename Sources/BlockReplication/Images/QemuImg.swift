@@ -92,9 +92,13 @@ package enum QemuImg {
     /// Runs qemu-img with these arguments, with no shell between.
     static func run(_ arguments: [String]) async throws -> Outcome {
         do {
-            let result = try await Subprocess.run(
-                .name("qemu-img"), arguments: Arguments(arguments), output: .string(limit: 1 << 22),
-                error: .string(limit: 1 << 16))
+            // In a task that is never cancelled: swift-subprocess 1.0.2 ends the whole process over a descriptor of a program that
+            // is given up at the wrong moment. What qemu-img is asked here takes moments.
+            let result = try await Task {
+                try await Subprocess.run(
+                    .name("qemu-img"), arguments: Arguments(arguments), output: .string(limit: 1 << 22),
+                    error: .string(limit: 1 << 16))
+            }.value
             let code: Int32 =
                 switch result.terminationStatus {
                 case .exited(let code): code
