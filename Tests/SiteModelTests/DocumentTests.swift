@@ -18,7 +18,8 @@ struct DocumentTests {
             """
             {"compression":false,"copyFrequencySeconds":30,"firstCopy":"now","id":"p1","name":"fast","recoveryPoints":4}
             """)
-        #expect(policy == Policy(id: "p1", name: "fast", copyFrequencySeconds: 30, recoveryPoints: 4, compression: false))
+        #expect(
+            policy == Policy(id: "p1", name: "fast", copyFrequencySeconds: 30, recoveryPoints: 4, compression: false))
     }
 
     @Test("Servers, clouds and pairs read")

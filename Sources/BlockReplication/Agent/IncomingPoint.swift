@@ -57,16 +57,24 @@ final class IncomingPoint: @unchecked Sendable {  // `disks`, `underWay` and `fa
     func receive(_ hello: WireHello, over channel: WireChannel) throws {
         interrupt.pass(to: channel.socket.interrupt)
         let disk = try begin(hello.disk)
+        let summary: FrameSummary
         do {
             let welcome: WireWelcome = disk.newest == nil ? .unpacks : [.unpacks, .answersBlocks]
             try channel.send(.welcome, offset: welcome.rawValue)
             let receiver = DiskReceiver(
                 writer: disk.writer, newest: disk.newest, interrupt: channel.socket.interrupt)
-            let summary = try receiver.run(channel)
-            end(hello.disk, .success(summary.checksum))
-            try summary.checksum.bytes.withUnsafeBytes { try channel.send(.ack, $0) }
+            summary = try receiver.run(channel)
         } catch {
             end(hello.disk, .failure(error))
+            throw error
+        }
+        end(hello.disk, .success(summary.checksum))
+        do {
+            try summary.checksum.bytes.withUnsafeBytes { try channel.send(.ack, $0) }
+        } catch {
+            // The disk has come and is counted out; its sender does not know, so the point is given up all the same.
+            condition.withLock { if failure == nil { failure = error } }
+            interrupt.trigger(error)
             throw error
         }
     }

@@ -142,6 +142,10 @@ extension PointStore {
         self.draft = nil
         // A sealed point's files are no longer the draft's.
         guard manifest.point(draft.generation) == nil else { return }
+        if draft.isLeg {
+            // A leg that counts, although its end was reported as failed: what the manifest speaks of stays.
+            for disk in draft.disks { disk.base?.keep(below: manifest.growing?[disk.target]?.frontier ?? 0) }
+        }
         for disk in draft.disks { disk.writer.abandon() }
         if draft.isLeg { return }
         let files = draft.disks.flatMap { [$0.file + StoreNames.part, $0.file] }

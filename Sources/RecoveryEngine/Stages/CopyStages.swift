@@ -128,7 +128,7 @@ extension JobDriver {
         // Before the point is whole, so that whoever finds it whole knows the checkpoint that goes with it.
         try await record { job, _, _ in
             job.facts["checkpoint"] = checkpoint
-            job.facts["bytes"] = String(summary.bytes + (ticket.base?.bytes ?? 0))
+            job.facts["bytes"] = String(summary.bytes &+ (ticket.base?.bytes ?? 0))
             job.facts["scanned"] = String(summary.scanned)
             job.facts["seconds"] = String(summary.seconds)
         }
@@ -257,8 +257,8 @@ extension JobDriver {
         let before = request.ticket.base?.bytes ?? 0
         return try await sender.sendPoint(request) { progress in
             var progress = progress
-            progress.done += before
-            progress.total += before
+            progress.done &+= before
+            progress.total &+= before
             let shown = progress
             Task(executorPreference: executor) { await self.show(shown) }
         }

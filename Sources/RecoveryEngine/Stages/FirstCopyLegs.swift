@@ -106,8 +106,8 @@ extension JobDriver {
         let isSlow = (summary.leg?.renewed ?? 0) > summary.bytes / 2
         try await record { job, relationship, vault in
             var progress = relationship.growing ?? FirstCopyProgress()
-            progress.legs = base.legs + 1
-            progress.bytes = base.bytes + summary.bytes
+            progress.legs = base.legs &+ 1
+            progress.bytes = base.bytes &+ summary.bytes
             progress.checkpoints = [checkpoint].compactMap { $0 }
             progress.slowLegs = isSlow ? progress.slowLegs + 1 : 0
             relationship.growing = progress
