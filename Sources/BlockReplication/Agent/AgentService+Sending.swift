@@ -28,7 +28,8 @@ extension AgentService {
             sent = try await send(held, request, meter, watch)
         } catch {
             await held.close()
-            throw error
+            // One disk that is given up ends the others at the receiver, and the first word of that may be any.
+            throw Task.isCancelled ? ReplicationError.givenUp : error
         }
         await held.close()
         meter.reportNow()
