@@ -74,6 +74,21 @@ package struct FenceOutcome: Hashable, Sendable {
     package static let proven = FenceOutcome(verdict: .proven, trouble: nil)
 
     package static func unknown(_ trouble: String) -> FenceOutcome { FenceOutcome(verdict: .unknown, trouble: trouble) }
+
+    /// Refuses to go on where the host's state is not known.
+    ///
+    /// - Parameter word: how a person says that it is down, as scripts and the command line write it.
+    func requireProof(
+        that host: Host, of vm: String, isDown kind: EngineError.Kind, rule: String, orSay word: String
+    ) throws(EngineError) {
+        guard let trouble else { return }
+        throw EngineError(
+            kind, "the fence of \(host.name) did not prove that it is down: \(trouble)",
+            hint:
+                "mend the fence and repeat; or see to it by hand that the host is off, and say so (\(word)): your word is "
+                + "recorded",
+            rule: rule, object: vm)
+    }
 }
 
 /// Time, as the engine sees it.

@@ -147,9 +147,7 @@ struct PackingTests {
 
     @Test("points are the same when all that can be is packed, and fewer bytes travel")
     func always() async throws {
-        var limits = AgentLimits()
-        limits.packing = .always
-        try await TwoSites.with(limits: limits) { sites in
+        try await TwoSites.with(limits: Self.packing) { sites in
             let (image, disk) = try await compressibleDisk(sites)
             var sent = 0
             for (number, generation) in g.enumerated() {
@@ -171,9 +169,7 @@ struct PackingTests {
 
     @Test("a receiver that does not say that it unpacks is sent content as it is")
     func olderReceiver() async throws {
-        var limits = AgentLimits()
-        limits.packing = .always
-        try await TwoSites.with(limits: limits) { sites in
+        try await TwoSites.with(limits: Self.packing) { sites in
             let (image, disk) = try await compressibleDisk(sites)
             var ticket = try await sites.open(g[0], after: nil, [disk])
             let proxy = try FrameProxy(
@@ -192,9 +188,7 @@ struct PackingTests {
 
     @Test("content travels as it is where it is asked for so, whatever the agent would do")
     func askedNot() async throws {
-        var limits = AgentLimits()
-        limits.packing = .always
-        try await TwoSites.with(limits: limits) { sites in
+        try await TwoSites.with(limits: Self.packing) { sites in
             let (_, disk) = try await compressibleDisk(sites)
             for (number, compresses) in [false, true].enumerated() {
                 var ticket = try await sites.open(g[number], after: nil, [disk])
@@ -211,9 +205,7 @@ struct PackingTests {
 
     @Test("packed content that lies about its size, or about its place, ends the transfer", arguments: [0, 1, 2])
     func liars(kind: Int) async throws {
-        var limits = AgentLimits()
-        limits.packing = .always
-        try await TwoSites.with(limits: limits) { sites in
+        try await TwoSites.with(limits: Self.packing) { sites in
             let (image, disk) = try await compressibleDisk(sites)
             var ticket = try await sites.open(g[0], after: nil, [disk])
             let proxy = try FrameProxy(
@@ -249,6 +241,13 @@ struct PackingTests {
             #expect(proxy.counts.forth < Int(moved.bytes) * 9 / 10)
             #expect(try await sites.atB(g[0], "vda", equals: image))
         }
+    }
+
+    /// All that can be packed is.
+    private static var packing: AgentLimits {
+        var limits = AgentLimits()
+        limits.packing = .always
+        return limits
     }
 
     private func compressibleDisk(_ sites: TwoSites) async throws -> (DiskImage, SourceDisk) {

@@ -209,12 +209,9 @@ package struct HostFailover: Sendable {
                     hint: "give --fence-command with the program and its arguments, or --declared-lost", object: vm)
             }
             let outcome = await fencing.fence(target)
-            if let trouble = outcome.trouble {
-                throw EngineError(
-                    .sourceNotDown, "the fence of \(target.name) did not prove that it is down: \(trouble)",
-                    hint: "see to it by hand that the host is off, then give --declared-lost: your word is recorded",
-                    rule: "source-must-be-down", object: vm)
-            }
+            try outcome.requireProof(
+                that: target, of: vm, isDown: .sourceNotDown, rule: RuleBook.sourceMustBeDown.id,
+                orSay: "--declared-lost")
             return outcome.verdict
         }
     }

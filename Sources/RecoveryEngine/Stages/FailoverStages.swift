@@ -37,13 +37,9 @@ extension JobDriver {
         guard host.hasFence else { return nil }
         let outcome = await dependencies.fencing.fence(host)
         verdictIsFresh = true
-        if let trouble = outcome.trouble {
-            throw EngineError(
-                .sourceNotDown, "the fence of \(host.name) did not prove that it is down: \(trouble)",
-                hint: "mend the fence and repeat; or see to it by hand that the host is off, and say so "
-                    + "(source = \"declared lost\", --declared-lost)",
-                rule: "source-must-be-down", object: relationship.name)
-        }
+        try outcome.requireProof(
+            that: host, of: relationship.name, isDown: .sourceNotDown, rule: RuleBook.sourceMustBeDown.id,
+            orSay: "source = \"declared lost\", --declared-lost")
         return outcome.verdict
     }
 

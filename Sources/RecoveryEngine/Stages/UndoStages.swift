@@ -46,12 +46,10 @@ extension JobDriver {
             if host.hasFence {
                 if relationship.ranAtOwner != false { try await noteEnding() }
                 let outcome = await dependencies.fencing.fence(host)
-                guard let trouble = outcome.trouble else { return outcome.verdict }
-                throw EngineError(
-                    .targetNotDown, "the fence of \(host.name) did not prove that it is down: \(trouble)",
-                    hint: "mend the fence and repeat; or see to it by hand that the host is off, and say so "
-                        + "(target = \"declared lost\", --declared-lost)",
-                    rule: RuleBook.targetMustBeDown.id, object: relationship.name)
+                try outcome.requireProof(
+                    that: host, of: relationship.name, isDown: .targetNotDown, rule: RuleBook.targetMustBeDown.id,
+                    orSay: "target = \"declared lost\", --declared-lost")
+                return outcome.verdict
             }
         }
         let otherwise: SourceVerdict = word == .declaredLost ? .declared : .unknown
