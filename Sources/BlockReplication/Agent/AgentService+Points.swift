@@ -109,7 +109,8 @@ extension AgentService {
             if incoming[relationship] != nil, let last = await store.manifest.newest { held.insert(last.generation) }
             let all = await store.manifest.points.map(\.generation)
             try await store.retire(
-                PointsToRetire.of(all, keeping: keeping, pinned: Array(held)), pinned: held)
+                PointsToRetire.of(all, keeping: keeping, pinned: Array(held)), pinned: held
+            ) { [gate] in gate.isAwaited(relationship) }
             return await store.manifest.points.map { PointSummary($0) }
         }
     }
