@@ -142,7 +142,7 @@ extension AgentService {
             }
             // A VM that runs on goes on reading the drive that it has open.
             removeSeeds(of: relationship) { _ in true }
-            try records.remove(relationship)
+            try await changing { [records] in try records.remove(relationship) }
         }
     }
 
