@@ -236,7 +236,8 @@ struct AgentLegTests {
         try await TwoSites.with { sites in
             let image = DiskImage(path: sites.file("disk.qcow2"), format: "qcow2")
             try await runTool("qemu-img", "create", "-f", "qcow2", image.path, "300M")
-            try await runTool("qemu-io", "-f", "qcow2", "-c", "write -P 1 0 64k", "-c", "write -P 2 250M 1M", image.path)
+            try await runTool(
+                "qemu-io", "-f", "qcow2", "-c", "write -P 1 0 64k", "-c", "write -P 2 250M 1M", image.path)
             func leg(_ number: Int, _ limits: LegLimits) async throws -> TransferSummary {
                 let ticket = try await open(sites, number, mebibytes: 300)
                 let moved = try await send(sites, ticket, ["vda": image], limits)
@@ -244,7 +245,8 @@ struct AgentLegTests {
                 return moved
             }
             #expect(try await leg(1, Self.short).leg?.frontiers == ["vda": 250 << 20])
-            try await runTool("qemu-io", "-f", "qcow2", "-c", "write -P 3 1M 64k", "-c", "write -P 4 100M 64k", image.path)
+            try await runTool(
+                "qemu-io", "-f", "qcow2", "-c", "write -P 3 1M 64k", "-c", "write -P 4 100M 64k", image.path)
             let used = try await leg(2, LegLimits(seconds: 3600, endBelow: .max))
             #expect(used.leg?.frontiers == ["vda": BlockHashes.range], "the least that is compared at a time")
             #expect(used.bytes == 64 << 10 && used.leg?.renewed == 64 << 10)

@@ -109,7 +109,9 @@ struct DiskSender: Sendable {
         var reached: UInt64 = 0
         while true {
             // One at least, or it would never get further.
-            while asked.count <= Self.hashesAhead, (reached == 0 && asked.isEmpty) || !isOver(), let next = ranges.next() {
+            while asked.count <= Self.hashesAhead, (reached == 0 && asked.isEmpty) || !isOver(),
+                let next = ranges.next()
+            {
                 try channel.send(.hashRequest, offset: next.offset, length: next.length)
                 asked.append(next)
             }

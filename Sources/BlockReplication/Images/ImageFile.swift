@@ -158,7 +158,8 @@ package final class ImageFile: Sendable {
     private func endsEarly(at offset: UInt64) -> ReplicationError {
         ReplicationError(
             .damaged, "an image ends in the middle of what it is said to hold",
-            hint: "a file system that was damaged or rolled back may have cut it: check it with qemu-img check; the points "
+            hint:
+                "a file system that was damaged or rolled back may have cut it: check it with qemu-img check; the points "
                 + "above it need a resync",
             context: ["path": path, "offset": String(offset)])
     }

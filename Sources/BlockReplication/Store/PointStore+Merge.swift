@@ -143,7 +143,7 @@ extension PointStore {
     private func replace(_ disk: PointDisk, _ write: (_ part: String) async throws -> Void) async throws {
         let part = disk.file + StoreNames.part
         try directory.remove(part)
-        do { try await write(directory.path(part)) } catch where error is ReplicationError || error is MadeWay {
+        do { try await write(directory.path(part)) } catch  where error is ReplicationError || error is MadeWay {
             try? directory.remove(part)
             throw error
         }

@@ -69,7 +69,9 @@ extension PointStore {
                 try drop(generation)
             case .fold(let generation):
                 // Somebody looks at the base, by hand perhaps: there will be another time.
-                do { try await fold(generation, unless: isAwaited) } catch let error as ReplicationError where error.code == .busy {
+                do { try await fold(generation, unless: isAwaited) } catch let error as ReplicationError
+                    where error.code == .busy
+                {
                     canFold = false
                 }
             case .merge(let older, let newer):
