@@ -206,7 +206,9 @@ extension JobDriver {
                     .failed, "no file is known for disk \(disk.target) of \(relationship.name) at its source")
             }
             var bitmap: String?
-            if !comparing, let checkpoint = known,
+            // A file at rest may have been put back to what it was before that leg, with its times and its bitmaps.
+            let isMixed = ticket.base?[disk.target]?.isMixed == true
+            if !comparing, !isMixed, let checkpoint = known,
                 try await sender.changedExtents(image: image, bitmap: checkpoint) != nil
             {
                 bitmap = checkpoint
@@ -218,7 +220,7 @@ extension JobDriver {
                     leg: ticket.base?[disk.target].map {
                         LegStart(
                             frontier: $0.frontier, isTracked: bitmap != nil, bitmap: bitmap,
-                            mark: comparing ? nil : $0.mark)
+                            mark: comparing || isMixed ? nil : $0.mark)
                     }))
         }
         let at = now
