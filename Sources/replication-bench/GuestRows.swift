@@ -123,13 +123,15 @@ private func runningChanges(
     let places = TestDisk.places(percent: percent, size: size)
     let (image, empty, kept) = (bench("running.qcow2"), bench("empty.raw"), bench("virtnbdbackup"))
     let guest = RunningGuest("changed", images: [image], bench, guests)
+    // One of its own: virtnbdbackup refuses a VM that has checkpoints of anybody else's.
+    let saved = RunningGuest("saved", images: [bench("saved.qcow2")], bench, guests)
     let (read, backup) = ("those extents read into nothing", "virtnbdbackup -l inc")
     let name = "known map, running guest, \(percent) % changed"
     @Sendable func saveAll(_ level: String) async throws {
         // Of the daemon's own namespace: to a socket elsewhere it asks for a password.
         try await bench.run(
             "nsenter", "-m", "-t", String(try guests.daemon()), "virtnbdbackup", "-U", "qemu:///system", "-d",
-            guest.name, "-l", level, "-o", kept, "-q", "--noprogress", "-f", bench("virtnbd.sock"))
+            saved.name, "-l", level, "-o", kept, "-q", "--noprogress", "-f", bench("virtnbd.sock"))
     }
     return FigureContest(
         [
@@ -161,8 +163,8 @@ private func runningChanges(
                 backup, obstacle: Tool.obstacle(("virtnbdbackup", "virtnbdbackup"), ("nsenter", "util-linux"))
             ) {
                 if !FileManager.default.fileExists(atPath: kept) { try await saveAll("full") }
-                // Its last checkpoint is its own: the same places are written again for the next.
-                try guest.bare().write(at: places, length: 65536, pattern: 9)
+                // What was written before its last checkpoint is saved: the same places are written again.
+                try saved.bare().write(at: places, length: 65536, pattern: 9)
                 bench.warm(UInt64(places.count) << 16)
                 return ["ms": try await seconds { try await saveAll("inc") } * 1000]
             },
@@ -182,13 +184,15 @@ private func runningChanges(
         prepare: {
             bench.removeFiles("running.qcow2", "empty.raw")
             try Output(empty).setSize(size)
-            try await bench.run("qemu-img", "create", "-q", "-f", "qcow2", image, String(size))
-            try await guest.start()
+            for guest in [guest, saved] {
+                try await bench.run("qemu-img", "create", "-q", "-f", "qcow2", guest.images[0], String(size))
+                try await guest.start()
+            }
             try await guests.host().createCheckpoint(uuid: guest.uuid, name: "start", disks: guest.targets)
             try guest.bare().write(at: places, length: 65536, pattern: 8)
         },
         finish: {
-            await guest.end()
+            for guest in [guest, saved] { await guest.end() }
             bench.removeFiles("empty.raw", "virtnbdbackup")
         })
 }

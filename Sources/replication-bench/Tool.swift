@@ -81,8 +81,9 @@ final class Tool: @unchecked Sendable {  // used by one task at a time
                 if tool.status == 0 {
                     continuation.resume(returning: (output, usage))
                 } else {
-                    let words = words.prefix(4).joined(separator: " ")
-                    continuation.resume(throwing: BenchError("\(words) failed: \(output.suffix(1200))"))
+                    // The last that it said; in one line, for it may stand in a table.
+                    let said = output.split(whereSeparator: \.isNewline).suffix(2).joined(separator: "; ")
+                    continuation.resume(throwing: BenchError("\(words[0]) failed: \(said.suffix(300))"))
                 }
             }
         }
