@@ -12,7 +12,7 @@ var absentContests: [FigureContest] {
                     goal: .ratio(1.6))
             ]),
         .absent(
-            "there are no group points yet",
+            "held guests and group points are not driven by this program yet",
             [
                 FigureContest.Row(
                     "one instant for 8 disks of a VM", "ms", value("ours"), against: value("QEMU's transaction"),

@@ -3,10 +3,12 @@ package enum OverlayMerge {
     /// Writes the merger of `older` and of `newer`, which names `older` as its backing file, to `destination`.
     ///
     /// The result is flushed and names the older overlay's backing file. Renamed over the newer file, it changes nothing for
-    /// any file above it. Returns the union of the extents of both.
+    /// any file above it. Returns the union of the extents of both. `step` is called after each piece; what it throws ends the
+    /// merging.
     package static func merge(
-        older olderPath: String, newer newerPath: String, to destination: String
-    ) throws -> PointImageSummary {
+        older olderPath: String, newer newerPath: String, to destination: String,
+        isolation: isolated (any Actor)? = #isolation, step: () async throws -> Void = {}
+    ) async throws -> PointImageSummary {
         let older = try OverlayReader(opening: olderPath)
         let newer = try OverlayReader(opening: newerPath)
         guard older.size == newer.size else {
@@ -18,7 +20,13 @@ package enum OverlayMerge {
         let writer = try OverlayWriter(creating: destination, size: newer.size, backing: older.backing)
         let (below, above) = (L2Buffer(), L2Buffer())
         var pending = PendingCopy(writer: writer)
+        func pause() async throws {
+            pending.inPiece = 0
+            try await step()
+        }
         for index in newer.l1.indices where newer.l1[index] != 0 || older.l1[index] != 0 {
+            if pending.inPiece > 0 { try await pause() }
+            if pending.inPiece > 0 { try await pause() }
             try older.load(index, into: below)
             try newer.load(index, into: above)
             for slot in stride(from: 0, to: above.words.count, by: 2) {
@@ -35,6 +43,7 @@ package enum OverlayMerge {
                     let to = min(from + count << OverlayLayout.subclusterBits, writer.size)
                     if from < to { try writer.zero(offset: from, length: to - from) }
                 }
+                if pending.inPiece >= OverlayLayout.piece { try await pause() }
             }
         }
         try pending.flush()
@@ -49,6 +58,8 @@ private struct PendingCopy {
     private var place: UInt64 = 0
     private var offset: UInt64 = 0
     private var length: UInt64 = 0
+    /// Bytes since the last piece ended.
+    var inPiece: UInt64 = 0
 
     init(writer: OverlayWriter) { self.writer = writer }
 
@@ -56,6 +67,7 @@ private struct PendingCopy {
         try SubclusterRuns.forEach(in: bits) { first, count in
             let within = first << OverlayLayout.subclusterBits
             let bytes = count << OverlayLayout.subclusterBits
+            inPiece += bytes
             if source === file, offset + length == start + within, place + length == cluster + within {
                 length += bytes
             } else {

@@ -12,6 +12,8 @@ package struct HealthFacts: Hashable, Sendable {
     package var statistics: ReplicationStatistics?
     /// On which side replication was paused.
     package var pausedAt: ReplicationSide
+    /// Why the last point that was to be application-consistent is not; nil when it is.
+    package var applicationTrouble: String?
 
     package init(
         name: String, state: ReplicationState, now: Timestamp, frequency: Double, newestPoint: Timestamp?,
