@@ -5,6 +5,8 @@ enum StoreNames {
     static let checksums = "checksums.json"
     /// Ends the name of every file that is not finished.
     static let part = ".part"
+    /// Ends the name, which it has for an instant, of what an image's tables take beyond memory.
+    static let table = ".table"
 
     static func base(_ target: String) -> String { "base-\(target).raw" }
     /// Says of a base that grows in legs that one of them has written below its frontier and was not ended.
