@@ -105,10 +105,17 @@ package struct PointSummary: Codable, Hashable, Sendable {
     package var cause: PointKind
     package var at: Timestamp
     package var bytes: UInt64
+    /// What is known to be wrong with it; nil when nothing is.
+    package var damage: PointDamage?
+    /// When all of it was last read at its host and was as it had been written.
+    package var checkedAt: Timestamp?
 
     package init(
-        generation: String, previous: String?, number: Int, cause: PointKind, at: Timestamp, bytes: UInt64
+        generation: String, previous: String?, number: Int, cause: PointKind, at: Timestamp, bytes: UInt64,
+        damage: PointDamage? = nil, checkedAt: Timestamp? = nil
     ) {
+        self.damage = damage
+        self.checkedAt = checkedAt
         self.generation = generation
         self.previous = previous
         self.number = number

@@ -25,7 +25,8 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "Replication of one VM",
                 subcommands: [
-                    SyncCommand.self, PauseCommand.self, ResumeCommand.self, ResyncCommand.self, UnprotectCommand.self,
+                    SyncCommand.self, PauseCommand.self, ResumeCommand.self, ResyncCommand.self,
+                    VerifyCommand.self, DivergenceCommand.self, UnprotectCommand.self,
                 ]),
             CommandGroup(
                 name: "Services and upkeep",

@@ -119,7 +119,8 @@ struct ImagesOverlayTests {
             let (older, newer) = (chain[index], chain[index + 1])
             let part = scratch("p\(newer).part")
             let summary = try await OverlayMerge.merge(
-                older: scratch("p\(older)"), newer: scratch("p\(newer)"), to: part)
+                older: scratch("p\(older)"), newer: scratch("p\(newer)"), to: part
+            ).summary
             maps[newer] = maps[older].union(maps[newer])
             #expect(summary.extents == maps[newer])
             try FileManager.default.removeItem(atPath: scratch("p\(newer)"))

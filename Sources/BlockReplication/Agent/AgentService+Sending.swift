@@ -39,7 +39,8 @@ extension AgentService {
                 LegSummary(
                     frontiers: sent.compactMapValues(\.frontier),
                     marks: held.disks.reduce(into: [:]) { $0[$1.disk.target] = $1.mark }, renewed: watch.renewed)
-            })
+            }, differing: sent.values.reduce(0) { $0 + $1.differing },
+            marks: held.disks.reduce(into: [:]) { $0[$1.disk.target] = $1.mark })
     }
 
     /// Sends the disks, some at a time; returns what came of each.

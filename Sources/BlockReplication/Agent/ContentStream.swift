@@ -8,6 +8,8 @@ final class ContentStream {
     private var comparison: Comparison?
     private var packing: ContentPacking?
     private var frames = FrameCounter()
+    /// Bytes of disk that the frames so far speak of, zeros included.
+    private(set) var covered: UInt64 = 0
 
     /// What tells the blocks that the peer has already.
     private struct Comparison {
@@ -48,10 +50,12 @@ final class ContentStream {
 
     /// Says that a range is zeros.
     func sendZeros(offset: UInt64, length: UInt64) throws {
+        covered += length
         try send(FrameHeader(kind: .zero, offset: offset, length: length), .empty, content: 0)
     }
 
     private func sendData(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+        covered += UInt64(bytes.count)
         let packed = packing?.pack(bytes, blockedSeconds: channel.socket.blockedSeconds)
         let header = FrameHeader(
             kind: packed == nil ? .data : .packed, offset: offset, length: UInt64(packed?.count ?? bytes.count))

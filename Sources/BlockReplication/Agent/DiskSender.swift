@@ -22,6 +22,8 @@ struct DiskSender: Sendable {
     struct Sent: Sendable {
         var checksum: Hash128
         var frontier: UInt64?
+        /// Bytes that differed, of a disk that was compared as a whole.
+        var differing: UInt64 = 0
     }
 
     /// Sends the disk; returns what was sent when the receiver has all of it on stable storage.
@@ -44,7 +46,7 @@ struct DiskSender: Sendable {
                 sent = try sendLeg(leg, watch, of: source, channel, peer, content)
             } else {
                 let asks = welcome.contains(.answersBlocks) && comparesBlocks
-                sent = Sent(checksum: try sendSelected(of: source, channel, peer, asks, packing))
+                sent = try sendSelected(of: source, channel, peer, asks, packing)
             }
             channel.end()
             return sent
@@ -58,7 +60,7 @@ struct DiskSender: Sendable {
     private func sendSelected(
         of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState, _ asks: Bool,
         _ packing: AgentLimits.Packing
-    ) throws -> Hash128 {
+    ) throws -> Sent {
         let selected = try disk.selected(from: source)
         // A key of this transfer alone: who writes the disk cannot know it.
         let key = randomBytes(KeyedHasher.keySize)
@@ -69,7 +71,7 @@ struct DiskSender: Sendable {
         let extents = try selected ?? compare(source, upTo: disk.size, channel, peer, hasher).differing
         let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing)
         try send(extents, of: source, content)
-        return try content.finish()
+        return Sent(checksum: try content.finish(), differing: selected == nil ? content.covered : 0)
     }
 
     /// Shows the ticket, and returns what the receiver can do.

@@ -9,6 +9,7 @@ package final class OverlayWriter: PointImageWriter {
     let file: ImageFile
     package let size: UInt64
     package var path: String { file.path }
+    let sums: BlockSums?
     private let backing: BackingReference
     private let state: Mutex<State>
 
@@ -20,14 +21,22 @@ package final class OverlayWriter: PointImageWriter {
     }
 
     /// Creates the file; `size` is the disk's and the backing file's is expected to be the same.
-    package convenience init(creating path: String, size: UInt64, backing: BackingReference) throws {
-        try self.init(creating: path, size: size, backing: backing, pagesInMemory: ClusterTable.pagesInMemory)
+    ///
+    /// `sums` is where checksums are kept of what is written.
+    package convenience init(
+        creating path: String, size: UInt64, backing: BackingReference, sums: String? = nil
+    ) throws {
+        try self.init(
+            creating: path, size: size, backing: backing, sums: sums, pagesInMemory: ClusterTable.pagesInMemory)
     }
 
     /// As above, with so many pages of the table in memory.
-    init(creating path: String, size: UInt64, backing: BackingReference, pagesInMemory: Int) throws {
+    init(
+        creating path: String, size: UInt64, backing: BackingReference, sums: String? = nil, pagesInMemory: Int
+    ) throws {
         try BlockGrid.checkDisk(size: size)
         file = try ImageFile(creating: path)
+        self.sums = try sums.map { try BlockSums(creating: $0, size: size) }
         self.size = size
         self.backing = backing
         state = Mutex(State(table: ClusterTable(size: size, beside: path, pagesInMemory: pagesInMemory)))
@@ -38,14 +47,10 @@ package final class OverlayWriter: PointImageWriter {
             let from = Int(done)
             try file.write(UnsafeRawBufferPointer(rebasing: bytes[from..<from + Int(length)]), at: place)
         }
+        try failing { try sums?.note(bytes, at: offset) }
     }
 
-    /// Takes the content of a range from another file, without passing it through memory where the kernel allows.
-    func copy(from source: ImageFile, at sourceOffset: UInt64, offset: UInt64, length: UInt64) throws {
-        try put(offset: offset, length: length) { done, length, place in
-            try file.copy(from: source, at: sourceOffset + done, to: place, length: length)
-        }
-    }
+    package func syncSums() throws { try sums?.sync() }
 
     package func zero(offset: UInt64, length: UInt64) throws {
         try BlockGrid.checkRange(offset: offset, length: length, size: size)
@@ -56,6 +61,7 @@ package final class OverlayWriter: PointImageWriter {
             }
             // Data that a later zero has replaced gives its space back.
             for hole in holes { try file.punchHole(at: hole.offset, length: hole.length) }
+            if !holes.isEmpty { try sums?.clear(offset: offset, length: length) }
         }
     }
 
@@ -66,6 +72,7 @@ package final class OverlayWriter: PointImageWriter {
                 state.isUsable = false
                 try OverlayTables(table: state.table, dataEnd: state.nextCluster, size: size)
                     .write(to: file, backing: backing)
+                try sums?.sync()
                 return try state.table.extents(size: size)
             }
             return PointImageSummary(allocatedBytes: try file.allocatedBytes(), extents: extents)

@@ -35,7 +35,7 @@ package struct CarriedPoint: Sendable {
 
     /// The files that make the point.
     static func files(of manifest: Manifest, _ point: RecoveryPointRecord) -> [String] {
-        Array(Set(manifest.disks.map(\.base.path) + point.disks.flatMap { [$0.file, $0.map] } + [point.domainXML]))
+        Array(Set(manifest.disks.map(\.base.path) + point.disks.flatMap(\.files) + [point.domainXML]))
             .sorted()
     }
 

@@ -1,7 +1,7 @@
 extension PointStore {
     /// Endings of the files that a store makes; others in the directory are none of its business.
     private static let endings = [
-        StoreNames.part, StoreNames.table, ".qcow2", ".raw", ".map", ".xml", ".mixed",
+        StoreNames.part, StoreNames.table, ".qcow2", ".raw", ".map", ".sums", ".xml", ".mixed",
     ]
 
     /// Removes the files that no point, map or image needs, and returns their names.
@@ -49,6 +49,7 @@ extension PointStore {
             $0.superseded = []
             $0.disks = []
             $0.growing = nil
+            ($0.damage, $0.divergence) = (nil, nil)
         }
         _ = try collectGarbage()
         try directory.remove(StoreNames.manifest)
@@ -75,7 +76,8 @@ extension PointStore {
     var manifestFiles: Set<String> {
         var names: Set<String> = [StoreNames.manifest]
         for disk in manifest.disks where !disk.base.external { names.insert(disk.base.path) }
-        for layer in allLayers { names.formUnion(layer.disks.flatMap { [$0.file, $0.map] }) }
+        for layer in allLayers { names.formUnion(layer.disks.flatMap(\.files)) }
+        names.formUnion(manifest.divergence?.disks.compactMap(\.map) ?? [])
         names.formUnion(manifest.points.map(\.domainXML))
         names.formUnion(manifest.retainedMaps.flatMap { $0.maps.values })
         names.formUnion(manifest.boots.flatMap { $0.disks.map(\.file) })
@@ -87,7 +89,10 @@ extension PointStore {
     /// Names of the files that must stay: the manifest's, the open draft's, and all in the directory that an image stands on.
     private func keptFiles() throws -> Set<String> {
         var kept = manifestFiles
-        if let draft { kept.formUnion(draft.disks.map { $0.file + StoreNames.part }) }
+        if let draft {
+            kept.formUnion(
+                draft.disks.flatMap { [$0.file, $0.sums].compactMap { $0.map { $0 + StoreNames.part } } })
+        }
         var tops = manifest.disks.map { disk in
             ImageLayer(
                 path: disk.base.external ? disk.base.path : directory.path(disk.base.path), format: disk.base.format)

@@ -21,6 +21,9 @@ package actor PointStore {
     var begunFold: BegunFold?
     /// Layers that merging keeps a chain to; fewer in tests.
     var longestChain = MergePlan.longestChain
+    /// Layers that a check reads, by the check's number.
+    var checking: [Int: Set<String>] = [:]
+    var checksBegun = 0
     private var isOpen = true
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -185,16 +188,23 @@ package actor PointStore {
             }
         }
         let name = backing == nil ? StoreNames.base(plan.target) : StoreNames.overlay(generation, plan.target)
-        let part = name + StoreNames.part
+        let sums =
+            backing == nil
+            ? StoreNames.baseSums(plan.target)
+            : StoreNames.sums(generation, plan.target, serial: manifest.serial)
+        let (part, sumsPart) = (name + StoreNames.part, sums + StoreNames.part)
         try directory.remove(part)
+        try directory.remove(sumsPart)
         let writer: any PointImageWriter =
             if let backing {
-                try OverlayWriter(creating: directory.path(part), size: plan.size, backing: backing)
+                try OverlayWriter(
+                    creating: directory.path(part), size: plan.size, backing: backing, sums: directory.path(sumsPart))
             } else {
-                try RawBaseWriter(creating: directory.path(part), size: plan.size)
+                try RawBaseWriter(creating: directory.path(part), size: plan.size, sums: directory.path(sumsPart))
             }
         return PointDraft.Disk(
-            target: plan.target, size: plan.size, file: name, format: backing == nil ? .raw : .qcow2, writer: writer)
+            target: plan.target, size: plan.size, file: name, sums: sums, format: backing == nil ? .raw : .qcow2,
+            writer: writer)
     }
 
     /// Makes a change of the manifest true: written beside, flushed, renamed.
@@ -202,6 +212,11 @@ package actor PointStore {
         try checkOpen()
         var next = manifest
         try change(&next)
+        if let damage = next.damage {
+            let known = Set((next.layers + next.points.map(\.layer)).map(\.generation))
+            let left = damage.filter { known.contains($0.generation) }
+            next.damage = left.isEmpty ? nil : left
+        }
         try directory.writePart(StoreNames.manifest, try ManifestFile.encode(next))
         try hook(.manifestWritten)
         try directory.rename(StoreNames.manifest + StoreNames.part, to: StoreNames.manifest)

@@ -15,6 +15,11 @@ enum StoreNames {
     static func map(_ generation: String, _ target: String, serial: Int) -> String {
         "\(generation)-\(target).\(serial).map"
     }
+    static func baseSums(_ target: String) -> String { "base-\(target).sums" }
+    static func sums(_ generation: String, _ target: String, serial: Int) -> String {
+        "\(generation)-\(target).\(serial).sums"
+    }
+    static func divergence(epoch: Int, _ target: String) -> String { "diverged-e\(epoch)-\(target).map" }
     static func domain(_ generation: String) -> String { "\(generation).xml" }
     static func boot(_ purpose: BootPurpose, epoch: Int, _ target: String) -> String {
         "\(purpose.rawValue)-e\(epoch)-\(target).qcow2"

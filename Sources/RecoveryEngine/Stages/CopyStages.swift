@@ -130,6 +130,7 @@ extension JobDriver {
             job.facts["checkpoint"] = checkpoint
             job.facts["bytes"] = String(summary.bytes &+ (ticket.base?.bytes ?? 0))
             job.facts["scanned"] = String(summary.scanned)
+            job.facts["marks"] = summary.marksText
             job.facts["seconds"] = String(summary.seconds)
         }
         if let base = ticket.base, try await !endLeg(base, ticket, summary, checkpoint, at: target) { return nil }
@@ -184,7 +185,7 @@ extension JobDriver {
             ticket: ticket, disks: disks, limits: ticket.base.flatMap { _ in leg.map { limits(of: $0) } })
         do {
             let summary = try await sendWatchingScratch(request, by: sender)
-            try await hypervisor.endBackup(uuid: uuid)
+            if !keepsBackup { try await hypervisor.endBackup(uuid: uuid) }
             return (at, summary, checkpoint)
         } catch {
             try? await hypervisor.endBackup(uuid: uuid)

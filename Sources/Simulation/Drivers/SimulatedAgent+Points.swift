@@ -125,6 +125,7 @@ extension SimulatedAgent {
                     .init(generation: layer.generation, number: layer.summary.number, extents: layer.extents))
             }
             store.layers.removeAll { !held.contains($0.generation) }
+            store.divergence = nil
             for index in store.layers.indices {
                 store.layers[index].isPoint = store.layers[index].generation == generation
             }
