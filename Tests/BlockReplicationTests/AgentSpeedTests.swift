@@ -39,6 +39,41 @@ struct AgentSpeedTests {
         }
     }
 
+    /// Disks of one transfer, which take 1 GiB together.
+    @Test("a first copy of 1 GiB with TLS and without: medians of five in turn", arguments: [1, 4])
+    func encryption(disks: Int) async throws {
+        let mount = try Scratch()
+        try await runTool("mount", "-t", "tmpfs", "-o", "size=4g", "tmpfs", mount.path)
+        defer { _ = umount2(mount.path, Int32(MNT_DETACH)) }
+        let size = 1024 / disks
+        var sources: [SourceDisk] = []
+        for index in 0..<disks {
+            let raw = mount("disk-\(index).raw")
+            try await runTool("dd", "if=/dev/urandom", "of=\(raw)", "bs=1M", "count=\(size)")
+            sources.append(
+                .stopped(DiskImage(path: raw, format: "raw"), mebibytes: size, .everything, target: "vd\(index)"))
+        }
+        let authorities = try TestAuthorities()
+        defer { authorities.remove() }
+        let tls = try authorities.issue(.good, to: "a")
+        var seconds: [Bool: [Double]] = [:]
+        for round in 0..<5 {
+            for encrypted in [false, true] {
+                let security: DataSecurity = encrypted ? tls : .local
+                let store = mount("store-\(round)-\(encrypted)")
+                try await TwoSites.with(storeB: store, security: (a: security, b: security)) { sites in
+                    let moved = try await sites.cycle(TwoSites.generation(1), after: nil, sources).moved
+                    seconds[encrypted, default: []].append(moved.seconds)
+                }
+                try FileManager.default.removeItem(atPath: store)
+            }
+        }
+        let medians = [false, true].map { (seconds[$0] ?? []).sorted()[2] }
+        print(
+            "\(disks) disks: \(Int(medians[0] * 1000)) ms plain, \(Int(medians[1] * 1000)) ms with TLS:",
+            "\((medians[1] / medians[0] * 100).rounded() / 100) times", seconds)
+    }
+
     /// What of each dirty granule is rewritten: all, or one block.
     @Test("5 % of 1 GiB changed, asked about block by block and not: medians of five in turn", arguments: [64, 4])
     func changedCycle(kibibytes: Int) async throws {

@@ -4,8 +4,10 @@ package struct AgentLimits: Sendable {
     package var progressSeconds = 5.0
     /// How long a target may read nothing before its sender gives up; heartbeats show that it lives meanwhile.
     package var writeSeconds = StreamSocket.writeLimitSeconds
-    /// How long a new data connection may take to say who it is.
+    /// How long a new data connection may take to say who it is, once it is encrypted or will not be.
     package var helloSeconds = 3.0
+    /// How long a TLS handshake may take.
+    package var handshakeSeconds = 10.0
     /// Connections served at once on each socket.
     package var connections = 128
 

@@ -14,6 +14,8 @@ struct DiskSender: Sendable {
     /// Whether blocks that the target has already are left out.
     var comparesBlocks = true
     var packing = AgentLimits.Packing.whenQuicker
+    var security = DataSecurity.local
+    var handshakeSeconds = AgentLimits().handshakeSeconds
 
     var disk: SourceDisk { held.disk }
     var interrupt: Interrupt { held.interrupt }
@@ -29,8 +31,9 @@ struct DiskSender: Sendable {
     /// The source stays open: who opened it closes it.
     func run() throws -> Sent {
         let source = held.source
-        let socket = try StreamSocket.connect(
-            to: try SocketAddress(ticket.address), interrupt: interrupt, timeoutSeconds: 10)
+        let socket = try security.connect(
+            to: try SocketAddress(ticket.address), encrypted: ticket.isEncrypted == true, interrupt: interrupt,
+            handshakeSeconds: handshakeSeconds)
         socket.setWriteLimit(seconds: writeLimitSeconds)
         let channel = WireChannel(socket)
         let peer = PeerState()

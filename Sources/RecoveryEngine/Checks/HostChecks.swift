@@ -122,6 +122,13 @@ enum HostChecks {
             }
         },
         Check(
+            "agent-tls", .host, "Disks' content reaches the agent encrypted, with a certificate that lasts.",
+            source: "DESIGN 6",
+            fix: "Make a certificate (perilune authority issue), and start the agent with --tls FILE."
+        ) { facts in
+            facts.answers.judged { TransportRule.judge($0, facts.host) }
+        },
+        Check(
             "clock-skew", .host, "The host's clock agrees with this machine's.", source: "3, row 20",
             fix: "Run a time service (chrony, systemd-timesyncd) at the host and at this machine."
         ) { facts in
@@ -220,9 +227,12 @@ enum HostChecks {
 
     /// What to do about a way that is closed; the commonest reason is that nobody listens at its end.
     private static func cure(_ cause: EndpointFailure.Cause, _ peer: String) -> String {
-        cause == .refused
-            ? "Start the agent of \(peer); if it runs, let firewalls pass the port, which one of them rejects."
-            : EndpointChecks.cure(cause, proxied: false)
+        switch cause {
+        case .refused: "Start the agent of \(peer); if it runs, let firewalls pass the port, which one of them rejects."
+        case .handshakeFailed:
+            "Give both agents certificates of one authority, for the addresses they listen on: perilune authority issue."
+        default: EndpointChecks.cure(cause, proxied: false)
+        }
     }
 
     private static let between: [Check<HostFacts>] = [

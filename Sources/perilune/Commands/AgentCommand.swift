@@ -19,6 +19,29 @@ struct AgentCommand: AsyncParsableCommand {
         var runtime: String = OwnershipRecords.defaultRuntime
     }
 
+    /// How disks' content is protected on its way.
+    struct Protection: ParsableArguments {
+        @Option(
+            help: ArgumentHelp(
+                "PEM file with this agent's key, its certificate and its authority's: data travels with TLS alone.",
+                discussion: "perilune authority issue makes it. It is read anew for each connection.",
+                valueName: "file"))
+        var tls: String?
+
+        @Flag(
+            name: .customLong("without-tls"),
+            help: "Say that disks' content may travel unencrypted on a network that others can read.")
+        var withoutTLS = false
+
+        func validate() throws {
+            guard tls == nil || !withoutTLS else { throw ValidationError("say --tls or --without-tls, not both") }
+        }
+
+        var security: DataSecurity {
+            tls.map { .tls(identity: URL(filePath: $0).path) } ?? (withoutTLS ? .plain : .local)
+        }
+    }
+
     struct Serve: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "serve", abstract: "Runs the agent until it is stopped (the default).")
@@ -34,6 +57,8 @@ struct AgentCommand: AsyncParsableCommand {
         @Option(help: "Address, as host:port, at which other agents' data is received.")
         var listen: String
 
+        @OptionGroup var protection: Protection
+
         @Option(help: "libvirt's configuration folder, in which doctor has the agent look for the start hook.")
         var libvirtRoot = StartHook.libvirtRoot
 
@@ -42,6 +67,7 @@ struct AgentCommand: AsyncParsableCommand {
                 let (libvirtRoot, places) = (libvirtRoot, places)
                 try await runAgent(
                     site: site, controlSocket: socket, listen: listen, store: places.store, runtime: places.runtime,
+                    security: protection.security,
                     startHook: {
                         StartHook.facts(libvirtRoot: libvirtRoot, store: places.store, runtime: places.runtime)
                     })
