@@ -126,11 +126,12 @@ package struct Lab: Sendable {
     private func issueIdentity(of site: SiteName, _ program: String) async throws(LabError) -> String {
         let authority = "\(configuration.root)/authority"
         if access("\(authority)/authority.pem", F_OK) != 0 {
-            try await Command([program, "authority", "create", "--authority", authority]).output()
+            // By way of env: programs are looked for by name.
+            try await Command(["env", program, "authority", "create", "--authority", authority]).output()
         }
         let file = layout(of: site).identity
         let words = ["authority", "issue", "--authority", authority, "--out", file, site.dataAddress]
-        try await Command([program] + words).output()
+        try await Command(["env", program] + words).output()
         return file
     }
 

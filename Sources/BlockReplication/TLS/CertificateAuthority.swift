@@ -20,9 +20,9 @@ package struct CertificateAuthority: Sendable {
         self.folder = folder
     }
 
-    /// Makes the authority: a key that only this user can read, and its certificate. Returns when that ends.
+    /// Makes the authority: a key that only this user can read, and its certificate.
     ///
-    /// Errors: `busy` when there is one already.
+    /// Returns when the certificate ends. Errors: `busy` when there is one already.
     package func create(named name: String = "Perilune agents", from: Timestamp, days: Int = days) throws -> Timestamp {
         if access(certificatePath, F_OK) == 0 || access(keyPath, F_OK) == 0 {
             throw ReplicationError(

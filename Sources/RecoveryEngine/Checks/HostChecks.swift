@@ -62,7 +62,7 @@ enum HostChecks {
     private static let agent: [Check<HostFacts>] = [
         Check(
             "agent-answers", .host, "The host's agent answers at its control socket.", source: "3, row 21",
-            fix: "Start it there: perilune agent --site ... --socket ... --listen ... --store ..."
+            fix: "Start it there: perilune agent --site ... --socket ... --listen ... --store ... --tls ..."
         ) { facts in
             switch facts.agent {
             case .known(let status): .ok("process \(status.processID) at \(facts.host.agentSocket)")
@@ -70,7 +70,8 @@ enum HostChecks {
                 .fail(
                     reason,
                     fix: "Start it at the host: perilune agent --site \(facts.host.site) --socket "
-                        + "\(facts.host.agentSocket) --listen \(facts.host.agentAddress) --store \(facts.host.store)")
+                        + "\(facts.host.agentSocket) --listen \(facts.host.agentAddress) --store \(facts.host.store) --tls FILE"
+                )
             }
         },
         Check(
