@@ -1,3 +1,5 @@
+package import SiteModel
+
 /// How long an agent waits for what, and how much it takes in at once.
 package struct AgentLimits: Sendable {
     /// A transfer is reported at least so often while it is at work, whether or not anything moved.
@@ -23,6 +25,9 @@ package struct AgentLimits: Sendable {
         /// While the network is what is waited for, and content gives way to compression.
         case whenQuicker
     }
+
+    /// How fast content leaves, over all transfers and connections together.
+    package var sending = RateSchedule()
 
     package init() {}
 }

@@ -20,6 +20,8 @@ package final class AgentService: Agent {
     /// Where senders reach this host's data listener.
     let dataAddress: String
     let security: DataSecurity
+    /// What all transfers from here share.
+    let pace: SendingPace
     let storeID: String
     /// Looks at the hook by which libvirt asks before it starts a VM; nil where nobody has said how.
     let startHook: (@Sendable () -> StartHookFacts)?
@@ -42,6 +44,7 @@ package final class AgentService: Agent {
         self.startHook = startHook
         dataAddress = address
         self.security = security
+        pace = SendingPace(limits.sending)
         self.limits = limits
         // QEMU, which may run under a user of its own, passes through these to the images that it is given.
         try makeFolder(store, rights: 0o711)

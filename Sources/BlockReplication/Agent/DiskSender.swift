@@ -14,6 +14,8 @@ struct DiskSender: Sendable {
     /// Whether blocks that the target has already are left out.
     var comparesBlocks = true
     var packing = AgentLimits.Packing.whenQuicker
+    /// How fast the agent sends, with all its other transfers.
+    var pace: SendingPace?
     var security = DataSecurity.local
     var handshakeSeconds = AgentLimits().handshakeSeconds
 
@@ -43,7 +45,7 @@ struct DiskSender: Sendable {
             let sent: Sent
             if let leg = disk.leg, let watch {
                 // Most of it is new to the target, so blocks are not asked about.
-                let content = ContentStream(channel, peer, hasher: nil, packing: packing)
+                let content = ContentStream(channel, peer, hasher: nil, packing: packing, pace: pace)
                 sent = try sendLeg(leg, watch, of: source, channel, peer, content)
             } else {
                 let asks = welcome.contains(.answersBlocks) && comparesBlocks
@@ -70,7 +72,7 @@ struct DiskSender: Sendable {
             try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
         }
         let extents = try selected ?? compare(source, upTo: disk.size, channel, peer, hasher)
-        let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing)
+        let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing, pace: pace)
         try send(extents, of: source, content)
         return try content.finish()
     }

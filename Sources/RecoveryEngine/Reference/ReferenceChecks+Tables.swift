@@ -131,7 +131,7 @@ extension ReferenceChecks {
         ReferenceCheck(
             "B-BPA", "Traffic is throttled, resync is off-peak", foreign: true,
             here:
-                "`auto_resync = \"window\"` waits for its window; transfers are limited by number for each host and link."
+                "`auto_resync = \"window\"` waits for its window; transfers are limited by number for each host and link, and in bytes a second by `perilune agent --throttle`."
         ),
         ReferenceCheck("B-BPA", "No VM is paused", checks: ["not-paused"], here: "The same."),
         ReferenceCheck(

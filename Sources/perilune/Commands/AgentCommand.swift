@@ -3,6 +3,7 @@ import BlockReplication
 import Foundation
 import Hypervisors
 import RecoveryEngine
+import SiteModel
 
 /// The agent of one host: moves blocks, keeps points, guards starts.
 struct AgentCommand: AsyncParsableCommand {
@@ -59,15 +60,34 @@ struct AgentCommand: AsyncParsableCommand {
 
         @OptionGroup var protection: Protection
 
+        @Option(
+            help: ArgumentHelp(
+                "How fast disks' content may leave this host, in bytes a second; repeat it for other times.",
+                discussion: """
+                    "20MiB", "08:00-18:00 20MiB", "mon-fri 08:00-18:00 20MiB", "sat-sun unlimited": the first that fits \
+                    counts, in this host's local time; where none fits there is no limit. All transfers share it.
+                    """, valueName: "rate"))
+        var throttle: [String] = []
+
+        private func schedule() throws -> RateSchedule {
+            do { return RateSchedule(try throttle.map { try RateRule($0) }) } catch let fault as RateRuleFault {
+                throw ValidationError("--throttle: \(fault)")
+            }
+        }
+
+        func validate() throws { _ = try schedule() }
+
         @Option(help: "libvirt's configuration folder, in which doctor has the agent look for the start hook.")
         var libvirtRoot = StartHook.libvirtRoot
 
         func run() async throws {
             try await Failure.reporting {
+                var limits = AgentLimits()
+                limits.sending = try schedule()
                 let (libvirtRoot, places) = (libvirtRoot, places)
                 try await runAgent(
                     site: site, controlSocket: socket, listen: listen, store: places.store, runtime: places.runtime,
-                    security: protection.security,
+                    security: protection.security, limits: limits,
                     startHook: {
                         StartHook.facts(libvirtRoot: libvirtRoot, store: places.store, runtime: places.runtime)
                     })
