@@ -446,7 +446,7 @@ function vault:server(options) end
 ---@field recovery_points? integer points kept besides the newest, one an hour, 0 to 24; if left out: stays as it is; 0 for a new policy
 ---@field app_consistent? "off"|perilune.duration time between application-consistent points, 1h to 12h, fewer hours than recovery_points; if left out: stays as it is; "off" for a new policy
 ---@field compression? boolean compress what travels where the network is what a transfer waits for; if left out: stays as it is; true for a new policy
----@field authentication? "ticket"|"certificate" how agents prove who they are; if left out: stays as it is; "ticket" for a new policy
+---@field authentication? "ticket"|"certificate" how agents prove who they are; "certificate" sends to agents with TLS alone; if left out: stays as it is; "ticket" for a new policy
 ---@field port? "any"|integer port that the agents of both clouds must receive on, 1 to 65535; if left out: stays as it is; "any" for a new policy
 ---@field first_copy? "now"|"scheduled"|"offline" when; if left out: stays as it is; "now" for a new policy
 ---@field first_copy_time? string time of day of a scheduled first copy, such as "22:00"; if left out: stays as it is

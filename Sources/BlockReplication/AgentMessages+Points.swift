@@ -51,15 +51,21 @@ package struct PointTicket: Codable, Hashable, Sendable {
     package var address: String
     /// The base that this leg goes on with; nil when the ticket is for a whole point.
     package var base: GrowingBase?
+    /// Whether the receiver takes data with TLS alone, showing a certificate for the host of `address`.
+    ///
+    /// Nil from one that knows no TLS.
+    package var isEncrypted: Bool?
 
     package init(
-        relationship: String, generation: String, token: String, address: String, base: GrowingBase? = nil
+        relationship: String, generation: String, token: String, address: String, base: GrowingBase? = nil,
+        isEncrypted: Bool? = nil
     ) {
         self.relationship = relationship
         self.generation = generation
         self.token = token
         self.address = address
         self.base = base
+        self.isEncrypted = isEncrypted
     }
 }
 

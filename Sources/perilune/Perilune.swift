@@ -31,8 +31,8 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "Services and upkeep",
                 subcommands: [
-                    ReplicateCommand.self, AgentCommand.self, HostCommand.self, VaultCommand.self, DoctorCommand.self,
-                    AlertCommand.self,
+                    ReplicateCommand.self, AgentCommand.self, AuthorityCommand.self, HostCommand.self,
+                    VaultCommand.self, DoctorCommand.self, AlertCommand.self,
                 ]),
             CommandGroup(name: "The lab, and sites to simulate", subcommands: [LabCommand.self, SiteCommand.self]),
         ])

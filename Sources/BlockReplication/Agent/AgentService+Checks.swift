@@ -6,14 +6,15 @@ extension AgentService {
         try request.requireLimits()
         let (store, identity, address) = (store, storeID, dataAddress)
         let startHook = startHook
+        let security = security
         var answer = try await onThread("agent-check") {
             AgentCheckAnswer(
                 time: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)), dataAddress: address,
                 storeID: identity, store: try FolderLook.facts(of: store),
                 images: request.images.map(ImageLook.facts), programs: request.programs.map(ProgramLook.facts),
-                startHook: startHook?())
+                startHook: startHook?(), security: security.facts(listening: address))
         }
-        answer.endpoints = await EndpointProber.run(request.endpoints)
+        answer.endpoints = await EndpointProber.run(request.endpoints, security)
         return answer
     }
 }

@@ -55,7 +55,8 @@ extension AgentService {
                 let sender = DiskSender(
                     ticket: request.ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds,
                     watch: watch, comparesBlocks: limits.comparesBlocks,
-                    packing: request.compresses == false ? .never : limits.packing)
+                    packing: request.compresses == false ? .never : limits.packing, pace: pace, security: security,
+                    handshakeSeconds: limits.handshakeSeconds)
                 group.addTask {
                     try await onThread("agent-send-\(entry.disk.target)", interrupt: entry.interrupt) {
                         (entry.disk.target, try sender.run())

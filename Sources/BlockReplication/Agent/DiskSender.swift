@@ -14,6 +14,10 @@ struct DiskSender: Sendable {
     /// Whether blocks that the target has already are left out.
     var comparesBlocks = true
     var packing = AgentLimits.Packing.whenQuicker
+    /// How fast the agent sends, with all its other transfers.
+    var pace: SendingPace?
+    var security = DataSecurity.local
+    var handshakeSeconds = AgentLimits().handshakeSeconds
 
     var disk: SourceDisk { held.disk }
     var interrupt: Interrupt { held.interrupt }
@@ -31,8 +35,9 @@ struct DiskSender: Sendable {
     /// The source stays open: who opened it closes it.
     func run() throws -> Sent {
         let source = held.source
-        let socket = try StreamSocket.connect(
-            to: try SocketAddress(ticket.address), interrupt: interrupt, timeoutSeconds: 10)
+        let socket = try security.connect(
+            to: try SocketAddress(ticket.address), encrypted: ticket.isEncrypted == true, interrupt: interrupt,
+            handshakeSeconds: handshakeSeconds)
         socket.setWriteLimit(seconds: writeLimitSeconds)
         let channel = WireChannel(socket)
         let peer = PeerState()
@@ -42,7 +47,7 @@ struct DiskSender: Sendable {
             let sent: Sent
             if let leg = disk.leg, let watch {
                 // Most of it is new to the target, so blocks are not asked about.
-                let content = ContentStream(channel, peer, hasher: nil, packing: packing)
+                let content = ContentStream(channel, peer, hasher: nil, packing: packing, pace: pace)
                 sent = try sendLeg(leg, watch, of: source, channel, peer, content)
             } else {
                 let asks = welcome.contains(.answersBlocks) && comparesBlocks
@@ -69,7 +74,7 @@ struct DiskSender: Sendable {
             try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
         }
         let extents = try selected ?? compare(source, upTo: disk.size, channel, peer, hasher).differing
-        let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing)
+        let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing, pace: pace)
         try send(extents, of: source, content)
         return Sent(checksum: try content.finish(), differing: selected == nil ? content.covered : 0)
     }

@@ -252,8 +252,14 @@ extension JobDriver {
     func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
         let (executor, policy) = (dependencies.executor, relationship.policy)
         var request = request
-        request.compresses = try await dependencies.vault.read {
-            try $0.object(Policy.self, id: policy)?.value.compression
+        let rules = try await dependencies.vault.read { try $0.object(Policy.self, id: policy)?.value }
+        request.compresses = rules?.compression
+        if let rules, rules.authentication == .certificate, request.ticket.isEncrypted != true {
+            throw ReplicationError(
+                .notAuthorized,
+                "policy '\(rules.name)' wants certificates, and the agent at \(request.ticket.address) takes data without",
+                hint: "start both agents with --tls FILE (perilune authority issue makes the file), or set the policy's"
+                    + " authentication to \"ticket\"")
         }
         // What earlier legs have brought over is a part of what is shown.
         let before = request.ticket.base?.bytes ?? 0

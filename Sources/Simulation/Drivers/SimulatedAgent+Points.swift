@@ -43,7 +43,8 @@ extension SimulatedAgent {
             state.hosts[host]?.stores[request.relationship] = store
             return PointTicket(
                 relationship: request.relationship, generation: request.generation, token: token,
-                address: state.hosts[host]?.address ?? host, base: state.growingBase(for: request, at: host))
+                address: state.hosts[host]?.address ?? host, base: state.growingBase(for: request, at: host),
+                isEncrypted: true)
         }
     }
 
