@@ -89,7 +89,9 @@ struct VerifyTests {
     func ended() async throws {
         try await play { rig in
             try await rig.cycle()
-            let slow = Task(executorPreference: rig.engine.dependencies.executor) { try await rig.perform(.verifyPoint, "orders", ["point": "all"]) }
+            let slow = Task(executorPreference: rig.engine.dependencies.executor) {
+                try await rig.perform(.verifyPoint, "orders", ["point": "all"])
+            }
             try await rig.untilBusy()
             try await rig.perform(.cancelVerify)
             #expect(await refusal { _ = try await slow.value } != nil)

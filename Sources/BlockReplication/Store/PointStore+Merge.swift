@@ -161,7 +161,7 @@ extension PointStore {
         var wrong: [Extent] = []
         try directory.remove(sums)
         try directory.remove(sums + StoreNames.part)
-        try await replace(disk) { part in
+        try await replace(disk, leaving: sums + StoreNames.part) { part in
             wrong = try await OverlayMerge.merge(
                 older: directory.path(under.file), newer: directory.path(disk.file), to: part,
                 sums: MergeSums(
@@ -186,12 +186,14 @@ extension PointStore {
         try hook(.foldRenamed)
     }
 
-    /// Puts the file that `write` makes in the place of a disk's.
-    private func replace(_ disk: PointDisk, _ write: (_ part: String) async throws -> Void) async throws {
+    /// Puts the file that `write` makes in the place of a disk's; `other` goes with it where that fails.
+    private func replace(
+        _ disk: PointDisk, leaving other: String? = nil, _ write: (_ part: String) async throws -> Void
+    ) async throws {
         let part = disk.file + StoreNames.part
         try directory.remove(part)
         do { try await write(directory.path(part)) } catch  where error is ReplicationError || error is MadeWay {
-            try? directory.remove(part)
+            for name in [part, other].compactMap({ $0 }) { try? directory.remove(name) }
             throw error
         }
         try directory.rename(part, to: disk.file)
