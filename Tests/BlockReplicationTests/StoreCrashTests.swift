@@ -114,11 +114,12 @@ struct StoreCrashTests {
             await store.close()
 
             let again = try site.open(root: root)
-            try await site.verify(again)
+            // The checksums of a merger that is in place are known with the record of it.
+            try await site.verify(again, allRecorded: false)
             for (target, data) in disks { data.withUnsafeBytes { site.disks[target]?.bytes.copyMemory(from: $0) } }
             site.generator = generator
             _ = try await again.collectGarbage()
-            try await site.verify(again)
+            try await site.verify(again, allRecorded: false)
             try await scenario.act(site, again)
             let manifest = await again.manifest
             #expect(scenario.done(manifest), "after a stop at step \(step), \(crashed?.rawValue ?? "none")")

@@ -88,7 +88,7 @@ extension PointStore {
 
     /// Names of the files that must stay: the manifest's, the open draft's, and all in the directory that an image stands on.
     private func keptFiles() throws -> Set<String> {
-        var kept = manifestFiles
+        var kept = manifestFiles.union(unrecordedSums)
         if let draft {
             kept.formUnion(
                 draft.disks.flatMap { [$0.file, $0.sums].compactMap { $0.map { $0 + StoreNames.part } } })

@@ -146,6 +146,18 @@ extension PointStore {
         return nil
     }
 
+    /// Names of the checksums of images that a merge has put in place, and not recorded before it was stopped.
+    var unrecordedSums: [String] {
+        let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })
+        return allLayers.flatMap { newer in
+            newer.disks.compactMap { disk in
+                let under = newer.over.flatMap { layers[$0] }?.disks.first { $0.target == disk.target }
+                guard disk.format == .qcow2, let under, (try? stands(disk, on: under)) == false else { return nil }
+                return StoreNames.sums(newer.generation, disk.target, serial: manifest.serial)
+            }
+        }
+    }
+
     func readMap(_ name: String) throws -> ExtentMap {
         try ExtentMapFile.decode(try directory.read(name, limit: 1 << 30), path: directory.path(name))
     }

@@ -84,7 +84,7 @@ extension ReferenceRules {
                 + "lost on the way is undone, on evidence that the target is down."),
         ReferenceRule(
             19, "The latest point is taken; another can be chosen until the commit, if the policy keeps some.",
-            rules: ["change-point-after-failover", "recovery-point-unknown"],
+            rules: ["change-point-after-failover", "recovery-point-unknown", "recovery-point-damaged"],
             here: "The point may be named with the failover too. Commit drops the others."),
         ReferenceRule(
             20, "Commit comes before reverse, and is final.", rules: ["commit-before-reverse"],
