@@ -12,7 +12,7 @@ import VaultStore
 @Suite("Instants of held guests, with real guests", .serialized, .enabled(if: mayMakeLabs, "the lab needs root"))
 struct InstantLabTests {
     private static func guest(_ name: String, _ address: String, disks: Int = 1) -> LabGuest {
-        LabGuest(name: name, address: address, disks: disks, recordsPerSecond: 0, hasAgent: true)
+        LabGuest(name: name, address: address, disks: disks, recordsPerSecond: 100, hasAgent: true)
     }
 
     @Test(
@@ -198,7 +198,7 @@ struct InstantLabTests {
     private func expectAgentAnswers(_ site: RecoveryLab, _ guest: LabGuest) async throws {
         let hypervisor = try await site.engine.hosts.hypervisor(site.hostA.id)
         let uuid = try await site.relationship(guest).vmUUID
-        try await until("the guest agent of \(guest.name) answers") {
+        try await until("the guest agent of \(guest.name) answers", within: .seconds(300)) {
             try await hypervisor.readiness(uuid: uuid).agent == .answers
         }
     }

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,12 +16,16 @@
 #include <unistd.h>
 
 static int notes = -1;
+static char port[80];
 static pid_t agent;
+static bool killed;
+// Guards `agent` and `killed`.
+static pthread_mutex_t agent_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool mount_files(void) {
     char device[] = "/dev/vda";
     device[7] = (char)('a' + settings.disks);
-    for (int tries = 0; access(device, F_OK) && tries < 500; tries++) usleep(10000);
+    for (int tries = 0; access(device, F_OK) && tries < 6000; tries++) usleep(10000);
     mkdir("/data", 0755);
     if (mount(device, "/data", "ext4", 0, NULL)) {
         say("FAULT mount %s: %s", device, strerror(errno));
@@ -32,7 +37,7 @@ static bool mount_files(void) {
 
 // The port's name is made of its bus and number; nothing but the agent's has one here.
 static bool find_port(char *path, size_t room) {
-    for (int tries = 0; tries < 500; tries++) {
+    for (int tries = 0; tries < 6000; tries++) {
         DIR *devices = opendir("/dev");
         for (struct dirent *entry; devices && (entry = readdir(devices));) {
             if (strncmp(entry->d_name, "vport", 5)) continue;
@@ -46,10 +51,49 @@ static bool find_port(char *path, size_t room) {
     return false;
 }
 
+// Keeps an agent running until it is killed: a port that is not ready yet when it is opened makes the agent end at once.
+static void *keep_agent(void *unused) {
+    (void)unused;
+    for (;;) {
+        pthread_mutex_lock(&agent_lock);
+        pid_t child = killed ? -1 : fork();
+        if (child == 0) {
+            execl("/usr/sbin/qemu-ga", "qemu-ga", "-m", "virtio-serial", "-p", port, "-t", "/run", (char *)NULL);
+            _exit(127);
+        }
+        agent = child;
+        bool over = killed;
+        pthread_mutex_unlock(&agent_lock);
+        if (over) return NULL;
+        int status = 0;
+        if (child > 0) waitpid(child, &status, 0);
+        say("AGENT ended, status %d", status);
+        usleep(200000);
+    }
+}
+
+// Whether the agent has its port open.
+static bool has_port(void) {
+    char folder[32], link[80], path[96];
+    pthread_mutex_lock(&agent_lock);
+    snprintf(folder, sizeof folder, "/proc/%d/fd", (int)agent);
+    pthread_mutex_unlock(&agent_lock);
+    DIR *files = opendir(folder);
+    bool found = false;
+    for (struct dirent *entry; files && !found && (entry = readdir(files));) {
+        snprintf(path, sizeof path, "%s/%.20s", folder, entry->d_name);
+        ssize_t length = readlink(path, link, sizeof link - 1);
+        if (length <= 0) continue;
+        link[length] = 0;
+        found = !strcmp(link, port);
+    }
+    if (files) closedir(files);
+    return found;
+}
+
 void agent_start(void) {
     if (!settings.agent) return;
     load_modules("/modules/agent-order");
-    char port[80];
     if (!mount_files()) return;
     if (!find_port(port, sizeof port)) {
         say("FAULT no port for the guest agent");
@@ -58,11 +102,11 @@ void agent_start(void) {
     mkdir("/run", 0755);
     mkdir("/var", 0755);
     mkdir("/var/run", 0755);
-    agent = fork();
-    if (agent == 0) {
-        execl("/usr/sbin/qemu-ga", "qemu-ga", "-m", "virtio-serial", "-p", port, "-t", "/run", (char *)NULL);
-        _exit(127);
-    }
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, keep_agent, NULL)) say("FAULT guest agent: no thread");
+    // The log takes all the time that it can get; on a busy machine the agent would hardly come to its start beside it.
+    for (int tries = 0; !has_port() && tries < 600; tries++) usleep(100000);
+    say("AGENT %s", has_port() ? "listens" : "does not listen yet");
 }
 
 bool agent_note(uint64_t sequence) {
@@ -71,8 +115,8 @@ bool agent_note(uint64_t sequence) {
 }
 
 void agent_kill(void) {
-    if (agent <= 0) return;
-    kill(agent, SIGKILL);
-    waitpid(agent, NULL, 0);
-    agent = 0;
+    pthread_mutex_lock(&agent_lock);
+    killed = true;
+    if (agent > 0) kill(agent, SIGKILL);
+    pthread_mutex_unlock(&agent_lock);
 }
