@@ -18,7 +18,11 @@ extension AgentService {
         }
         defer { ticker.cancel() }
         let watch = request.limits.map { LegWatch($0, store: store) }
-        let held = try await HeldDisks.open(request.disks)
+        let held: HeldDisks
+        do { held = try await HeldDisks.open(request.disks) } catch {
+            await removeDeadSockets(of: request)
+            throw error
+        }
         watch?.stopWhenScratchRunsOut(held.disks.map(\.interrupt))
         defer { watch?.end() }
         let sent: [String: DiskSender.Sent]
@@ -26,6 +30,7 @@ extension AgentService {
             sent = try await send(held, request, meter, watch)
         } catch {
             await held.close()
+            await removeDeadSockets(of: request)
             // One disk that is given up ends the others at the receiver, and the first word of that may be any.
             throw Task.isCancelled ? ReplicationError.givenUp : error
         }
@@ -41,6 +46,19 @@ extension AgentService {
                     marks: held.disks.reduce(into: [:]) { $0[$1.disk.target] = $1.mark }, renewed: watch.renewed)
             }, differing: sent.values.reduce(0) { $0 + $1.differing },
             marks: held.disks.reduce(into: [:]) { $0[$1.disk.target] = $1.mark })
+    }
+
+    /// Removes what a QEMU that was killed in the middle has left: nobody else would before the agent starts anew.
+    private func removeDeadSockets(of request: SendPoint) async {
+        let sockets = Set(
+            request.disks.compactMap { disk in
+                if case .export(let socket, _) = disk.from { socket } else { nil }
+            })
+        // A process that is killed lets go of its connections one after the other.
+        for _ in 0..<3 where !sockets.isEmpty {
+            for socket in sockets { ExportFolders.removeSocket(socket, in: store) }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     /// Sends the disks, some at a time; returns what came of each.

@@ -20,6 +20,31 @@ enum ExportFolders {
         }
     }
 
+    /// Removes the socket of an export that nobody serves any more, if it lies in the store's own folder.
+    ///
+    /// QEMU removes it when the backup ends, unless it was killed. For an export that was served: one that is being made refuses
+    /// for a moment, too.
+    static func removeSocket(_ path: String, in store: String) {
+        guard path.hasPrefix("\(store)/sockets/"), !path.dropFirst(store.utf8.count).contains("/../") else { return }
+        let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard socket >= 0 else { return }
+        defer { close(socket) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let fits = withUnsafeMutableBytes(of: &address.sun_path) { room in
+            guard path.utf8.count < room.count else { return false }
+            room.copyBytes(from: path.utf8)
+            return true
+        }
+        guard fits else { return }
+        let isRefused = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) != 0 && errno == ECONNREFUSED
+            }
+        }
+        if isRefused { unlink(path) }
+    }
+
     private static func sweep(_ folder: String) throws {
         for name in try FileManager.default.contentsOfDirectory(atPath: folder)
         where name.hasSuffix(".scratch") || name.hasSuffix(".sock") {

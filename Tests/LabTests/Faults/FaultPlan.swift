@@ -89,7 +89,9 @@ struct FaultPlan: Sendable {
         diskBytes = [(24 << 20) + 512 * chance.number(in: 0...200), (8 << 20) + 512 * chance.number(in: 0...127)]
         pointsBefore = phase == .merge ? chance.number(in: 3...5) : chance.number(in: 0...2)
         recoveryPoints = phase == .merge ? chance.number(in: 0...2) : chance.number(in: 1...4)
-        pause = chance.one(of: [1000, 3000, 10_000])
+        // A first copy must come on: over a slow link it does not while the guest writes as fast as that.
+        let isTight = phase == .firstCopy && rate < 20e6
+        pause = chance.one(of: isTight ? [10_000, 20_000] : [1000, 3000, 10_000])
     }
 
     /// The fault's random choices while the round goes on.

@@ -124,7 +124,7 @@ extension FaultRound {
     }
 
     private func momentOfFault(_ running: Running) async throws {
-        try await untilSo("stage \(plan.stage.rawValue)") {
+        try await untilSo("stage \(plan.stage.rawValue)", within: .seconds(300)) {
             try await openStage() == plan.stage.rawValue || running.hasEnded
         }
         let deadline = ContinuousClock.now + .seconds(plan.delay)
