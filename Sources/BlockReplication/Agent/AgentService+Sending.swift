@@ -35,6 +35,8 @@ extension AgentService {
             throw Task.isCancelled ? ReplicationError.givenUp : error
         }
         await held.close()
+        // All may have been read when QEMU was killed, and only the network have been slow.
+        await removeDeadSockets(of: request, looks: 1)
         meter.reportNow()
         let totals = meter.totals
         return TransferSummary(
@@ -49,15 +51,15 @@ extension AgentService {
     }
 
     /// Removes what a QEMU that was killed in the middle has left: nobody else would before the agent starts anew.
-    private func removeDeadSockets(of request: SendPoint) async {
+    private func removeDeadSockets(of request: SendPoint, looks: Int = 3) async {
         let sockets = Set(
             request.disks.compactMap { disk in
                 if case .export(let socket, _) = disk.from { socket } else { nil }
             })
         // A process that is killed lets go of its connections one after the other.
-        for _ in 0..<3 where !sockets.isEmpty {
+        for look in 0..<looks where !sockets.isEmpty {
+            if look > 0 { try? await Task.sleep(for: .milliseconds(50)) }
             for socket in sockets { ExportFolders.removeSocket(socket, in: store) }
-            try? await Task.sleep(for: .milliseconds(50))
         }
     }
 
