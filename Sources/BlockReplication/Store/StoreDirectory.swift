@@ -34,7 +34,11 @@ final class StoreDirectory: Sendable {
         throw ReplicationError.system("locking the store", path: path, errno: number)
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Closing alone leaves it locked while a program that is just being started holds a copy of the descriptor.
+        unlock()
+        close(descriptor)
+    }
 
     /// Gives the lock back before the handle goes.
     func unlock() { _ = flock(descriptor, LOCK_UN) }
