@@ -133,7 +133,7 @@ struct SiteTests {
         let file = "/tmp/perilune-lab-agent-\(getpid())"
         let script = """
             #!/bin/sh
-            [ "$2" != install-hook ] || exit 0
+            [ "$1" != authority ] && [ "$2" != install-hook ] || exit 0
             exec nbdkit --foreground --unix "$5" null size=1M
 
             """
