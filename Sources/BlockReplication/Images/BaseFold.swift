@@ -13,6 +13,8 @@ enum BaseFold {
         let lock = try WriteLock(base)
         defer { withExtendedLifetime(lock) {} }
         let base = try ImageFile(updating: base)
+        // A disk that has grown since the first copy; what is new reads as zeros until it is written below.
+        if try base.length() < overlay.size { try base.truncate(to: overlay.size) }
         let table = L2Buffer()
         var bytes: UInt64 = 0
         for index in overlay.l1.indices where overlay.l1[index] != 0 {

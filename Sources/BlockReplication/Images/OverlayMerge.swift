@@ -3,23 +3,20 @@ package enum OverlayMerge {
     /// Writes the merger of `older` and of `newer`, which names `older` as its backing file, to `destination`.
     ///
     /// The result is flushed and names the older overlay's backing file. Renamed over the newer file, it changes nothing for
-    /// any file above it. Returns the union of the extents of both.
+    /// any file above it. Returns the union of the extents of both. The result has the newer one's size: what the older one
+    /// holds beyond is dropped, and what the newer one has more it holds itself.
     package static func merge(
         older olderPath: String, newer newerPath: String, to destination: String
     ) throws -> PointImageSummary {
         let older = try OverlayReader(opening: olderPath)
         let newer = try OverlayReader(opening: newerPath)
-        guard older.size == newer.size else {
-            throw ReplicationError(
-                .unsupported, "two overlays of different size cannot be merged",
-                hint: "keep both points, or make a new first copy of the disk that was resized",
-                context: ["older": olderPath, "newer": newerPath])
-        }
         let writer = try OverlayWriter(creating: destination, size: newer.size, backing: older.backing)
         let (below, above) = (L2Buffer(), L2Buffer())
         var pending = PendingCopy(writer: writer)
-        for index in newer.l1.indices where newer.l1[index] != 0 || older.l1[index] != 0 {
-            try older.load(index, into: below)
+        for index in newer.l1.indices {
+            let reaches = index < older.l1.count && older.l1[index] != 0
+            guard newer.l1[index] != 0 || reaches else { continue }
+            if reaches { try older.load(index, into: below) } else { below.clear() }
             try newer.load(index, into: above)
             for slot in stride(from: 0, to: above.words.count, by: 2) {
                 let start = UInt64(index) * OverlayLayout.bytesPerL2 + UInt64(slot / 2) * OverlayLayout.clusterSize

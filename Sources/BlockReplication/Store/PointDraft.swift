@@ -26,6 +26,10 @@ package final class PointDraft: Sendable {
         let writer: any PointImageWriter
         /// The writer of a base that is made in legs; nil for an image that is made in one go.
         var base: RawBaseWriter?
+        /// Bytes from the beginning that may fall through to what is beneath; nil where there is nothing beneath.
+        var beneath: UInt64?
+        /// The base that was made for a disk that was added; nil for others.
+        var addedBase: StoredDisk?
     }
 
     package let generation: String
@@ -51,10 +55,12 @@ package final class PointDraft: Sendable {
     /// number is used twice in a relationship, whichever site its points lie at. `checksums` are the data path's xxh128 of
     /// what it transferred, by target. After an error the draft can only be abandoned.
     package func seal(
-        domainXML: String, kind: PointKind, time: Timestamp, number: Int = 1, checksums: [String: String] = [:]
+        domainXML: String, kind: PointKind, time: Timestamp, number: Int = 1, checksums: [String: String] = [:],
+        firmware: FirmwareState? = nil
     ) async throws -> RecoveryPointRecord {
         try await store.seal(
-            self, domainXML: domainXML, kind: kind, time: time, number: number, checksums: checksums)
+            self, domainXML: domainXML, kind: kind, time: time, number: number, checksums: checksums,
+            firmware: firmware)
     }
 
     /// Whether it is a leg of a first copy, on which a further one may go on.
@@ -73,7 +79,7 @@ extension PointStore {
 
     func seal(
         _ draft: PointDraft, domainXML: String, kind: PointKind, time: Timestamp, number: Int,
-        checksums: [String: String]
+        checksums: [String: String], firmware: FirmwareState? = nil
     ) throws -> RecoveryPointRecord {
         // A caller that did not see the answer to its first call asks again.
         if let sealed = manifest.point(draft.generation) { return sealed }
@@ -92,6 +98,7 @@ extension PointStore {
                 hint: "give the number after the newest point's", context: ["relationship": manifest.relationship])
         }
         let summaries = try draft.disks.map { try $0.writer.finish() }
+        for (disk, summary) in zip(draft.disks, summaries) { try checkCovered(disk, summary.extents) }
         try hook(.imagesFinished)
         var disks: [PointDisk] = []
         for (disk, summary) in zip(draft.disks, summaries) {
@@ -101,11 +108,12 @@ extension PointStore {
             disks.append(
                 PointDisk(
                     target: disk.target, file: disk.file, format: disk.format, bytes: summary.allocatedBytes, map: map,
-                    checksum: checksums[disk.target]))
+                    checksum: checksums[disk.target], size: disk.size, isWhole: disk.beneath == 0 ? true : nil))
         }
         let domain = StoreNames.domain(draft.generation)
         try directory.write(domain, Data(domainXML.utf8))
         try hook(.domainWritten)
+        let firmware = try write(firmware, of: draft.generation)
         for disk in draft.disks {
             try directory.rename(disk.file + StoreNames.part, to: disk.file)
             try hook(.imageRenamed)
@@ -115,7 +123,7 @@ extension PointStore {
         let record = RecoveryPointRecord(
             generation: draft.generation, parent: draft.parent, number: max(manifest.nextNumber, number), time: time,
             kind: kind,
-            disks: disks, over: manifest.newest?.generation, domainXML: domain)
+            disks: disks, over: manifest.newest?.generation, domainXML: domain, firmware: firmware)
         let superseded = manifest.superseded
         try commit { next in
             if next.disks.isEmpty {
@@ -125,6 +133,9 @@ extension PointStore {
                         base: BaseImage(path: $0.file, format: $0.format, external: false))
                 }
             }
+            let added = draft.disks.compactMap(\.addedBase)
+            next.disks.removeAll { disk in added.contains { $0.target == disk.target } }
+            next.disks += added
             next.points.append(record)
             next.growing = nil
             next.releasedAt = nil
@@ -148,7 +159,10 @@ extension PointStore {
         }
         for disk in draft.disks { disk.writer.abandon() }
         if draft.isLeg { return }
-        let files = draft.disks.flatMap { [$0.file + StoreNames.part, $0.file] }
-        try removeUnreferenced(files + [StoreNames.domain(draft.generation)])
+        let files = draft.disks.flatMap {
+            [$0.file + StoreNames.part, $0.file] + [$0.addedBase?.base.path].compactMap { $0 }
+        }
+        try removeUnreferenced(
+            files + [StoreNames.domain(draft.generation), StoreNames.firmware(draft.generation)])
     }
 }

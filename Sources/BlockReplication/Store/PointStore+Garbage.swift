@@ -1,6 +1,6 @@
 extension PointStore {
     /// Endings of the files that a store makes; others in the directory are none of its business.
-    private static let endings = [StoreNames.part, ".qcow2", ".raw", ".map", ".xml"]
+    private static let endings = [StoreNames.part, ".qcow2", ".raw", ".map", ".xml", ".firmware"]
 
     /// Removes the files that no point, map or image needs, and returns their names.
     ///
@@ -74,7 +74,7 @@ extension PointStore {
         var names: Set<String> = [StoreNames.manifest]
         for disk in manifest.disks where !disk.base.external { names.insert(disk.base.path) }
         for layer in allLayers { names.formUnion(layer.disks.flatMap { [$0.file, $0.map] }) }
-        names.formUnion(manifest.points.map(\.domainXML))
+        names.formUnion(manifest.points.map(\.domainXML) + manifest.points.compactMap(\.firmware?.file))
         names.formUnion(manifest.retainedMaps.flatMap { $0.maps.values })
         names.formUnion(manifest.boots.flatMap { $0.disks.map(\.file) })
         names.formUnion(manifest.superseded)
@@ -85,7 +85,10 @@ extension PointStore {
     /// Names of the files that must stay: the manifest's, the open draft's, and all in the directory that an image stands on.
     private func keptFiles() throws -> Set<String> {
         var kept = manifestFiles
-        if let draft { kept.formUnion(draft.disks.map { $0.file + StoreNames.part }) }
+        if let draft {
+            kept.formUnion(draft.disks.map { $0.file + StoreNames.part })
+            kept.formUnion(draft.disks.compactMap { $0.addedBase?.base.path })
+        }
         var tops = manifest.disks.map { disk in
             ImageLayer(
                 path: disk.base.external ? disk.base.path : directory.path(disk.base.path), format: disk.base.format)

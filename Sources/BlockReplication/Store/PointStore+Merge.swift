@@ -7,13 +7,19 @@ extension PointStore {
     func merge(_ older: LayerRecord, into newer: LayerRecord, removing: Bool) throws {
         var merged: [PointDisk] = []
         for disk in newer.disks {
-            guard let under = older.disks.first(where: { $0.target == disk.target }) else { continue }
+            // Of a disk that was added after the older one, or anew, nothing of the older one is read.
+            guard disk.isWhole != true, let under = older.disks.first(where: { $0.target == disk.target }) else {
+                merged.append(disk)
+                continue
+            }
             var result = disk
+            result.isWhole = under.isWhole
             if try stands(disk, on: under) { try writeMerger(of: under, into: disk) }
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
             result.checksum = nil
             result.map = StoreNames.map(newer.generation, disk.target, serial: manifest.serial)
-            let extents = try readMap(under.map).union(try readMap(disk.map))
+            let size = manifest.size(of: disk) ?? .max
+            let extents = try readMap(under.map).clipped(to: size).union(try readMap(disk.map))
             try directory.write(result.map, ExtentMapFile.encode(extents))
             try hook(.mapWritten)
             merged.append(result)
@@ -51,20 +57,15 @@ extension PointStore {
         while let lower = base.over.flatMap({ layers[$0] }) { base = lower }
         var folded: [PointDisk] = []
         for disk in layer.disks {
-            guard let under = base.disks.first(where: { $0.target == disk.target }), under.format == .raw else {
-                throw ReplicationError(
-                    .damaged, "disk \(disk.target) has no raw base beneath generation \(generation)",
-                    hint: "stop the replication of this VM and start it again with a first copy",
-                    context: ["relationship": manifest.relationship])
-            }
-            rewrittenBytes += try BaseFold.fold(directory.path(disk.file), into: directory.path(under.file)) {
+            let under = try rawBase(of: disk.target, generation)
+            rewrittenBytes += try BaseFold.fold(directory.path(disk.file), into: directory.path(under)) {
                 try hook(.foldPart)
             }
             try hook(.foldWritten)
-            try replaceByEmpty(disk, on: BackingReference(file: under.file, format: .raw))
+            try replaceByEmpty(disk, on: BackingReference(file: under, format: .raw))
             var result = disk
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
-            result.checksum = nil
+            (result.checksum, result.isWhole) = (nil, nil)
             folded.append(result)
         }
         try commit { next in
@@ -88,11 +89,25 @@ extension PointStore {
             guard let older = newer.over.flatMap({ layers[$0] }), older.disks.allSatisfy({ $0.format == .qcow2 })
             else { continue }
             for disk in newer.disks {
-                guard let under = older.disks.first(where: { $0.target == disk.target }) else { continue }
+                guard disk.isWhole != true, let under = older.disks.first(where: { $0.target == disk.target }) else {
+                    continue
+                }
                 if try !stands(disk, on: under) { return (older, newer) }
             }
         }
         return nil
+    }
+
+    /// The name of the raw base beneath all overlays of a disk here.
+    private func rawBase(of target: String, _ generation: String) throws -> String {
+        guard let base = manifest.disks.first(where: { $0.target == target })?.base, base.format == .raw, !base.external
+        else {
+            throw ReplicationError(
+                .damaged, "disk \(target) has no raw base beneath generation \(generation)",
+                hint: "stop the replication of this VM and start it again with a first copy",
+                context: ["relationship": manifest.relationship])
+        }
+        return base.path
     }
 
     func readMap(_ name: String) throws -> ExtentMap {
@@ -113,7 +128,7 @@ extension PointStore {
     }
 
     private func replaceByEmpty(_ disk: PointDisk, on backing: BackingReference) throws {
-        guard let size = manifest.disks.first(where: { $0.target == disk.target })?.size else { return }
+        guard let size = manifest.size(of: disk) else { return }
         try replace(disk) { part in
             _ = try OverlayWriter(creating: part, size: size, backing: backing).finish()
         }

@@ -18,9 +18,10 @@ extension PointStore {
                 next.layers += retired.map(\.layer)
                 next.layers.sort { $0.number < $1.number }
             }
-            try removeUnreferenced(retired.map(\.domainXML))
+            try removeUnreferenced(retired.map(\.domainXML) + retired.compactMap(\.firmware?.file))
         }
         try shortenChains(held: closure(pinned))
+        try dropUnusedBases()
     }
 
     /// Retires all but the newest `count` points.

@@ -69,10 +69,11 @@ extension ItemHealth {
         let frequency = Double(policy?.copyFrequencySeconds ?? 300)
         // Nobody may have written since the stretch was over: what is shown is of the one under way.
         _ = statistics?.roll(to: window, at: now, counted: relationship.state.isCopied ? frequency : nil)
-        let facts = HealthFacts(
+        var facts = HealthFacts(
             name: relationship.name, state: relationship.state, now: now, frequency: frequency, newestPoint: newest,
             failedOverAt: relationship.failover?.at, statistics: statistics,
             pausedAt: relationship.pausedAt ?? .source)
+        facts.unreplicated = relationship.unreplicated ?? [:]
         let judgement = HealthJudgement(facts)
         if facts.isCopied, let missed = statistics?.missed(by: now, frequency: frequency) {
             statistics?.counts.missed = missed

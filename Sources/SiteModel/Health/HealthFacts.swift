@@ -12,6 +12,8 @@ package struct HealthFacts: Hashable, Sendable {
     package var statistics: ReplicationStatistics?
     /// On which side replication was paused.
     package var pausedAt: ReplicationSide
+    /// Disks that are in no point yet, or cannot be, each with the reason.
+    package var unreplicated: [String: String] = [:]
 
     package init(
         name: String, state: ReplicationState, now: Timestamp, frequency: Double, newestPoint: Timestamp?,

@@ -1,0 +1,66 @@
+/// Points of a VM whose disks are other ones than before, or of another size.
+///
+/// - A disk that has grown: its overlay is larger than what is beneath, and holds all that lies beyond that.
+/// - One that has shrunk: its overlay is smaller, and nothing beyond its end is read through it.
+/// - One that was added: its overlay holds all of the disk, over an empty base of its own.
+/// - One that was taken away: the new point does not have it. Older ones keep it, and its base goes with the last of them.
+extension PointStore {
+    /// What the next image of a disk stands on.
+    struct Backing {
+        var reference: BackingReference
+        /// Bytes from the beginning that may fall through.
+        var size: UInt64
+        /// The base that was made for it; nil where there is one.
+        var added: StoredDisk?
+    }
+
+    /// Finds what a disk's next image stands on, and makes it for a disk that was added; nil for a first copy.
+    func backing(of plan: DiskPlan) throws -> Backing? {
+        if let newest = manifest.newest {
+            if let disk = newest.disks.first(where: { $0.target == plan.target }) {
+                return Backing(
+                    reference: BackingReference(file: disk.file, format: disk.format),
+                    size: manifest.size(of: disk) ?? plan.size)
+            }
+        } else if let disk = manifest.disks.first(where: { $0.target == plan.target }) {
+            return Backing(
+                reference: BackingReference(file: disk.base.path, format: disk.base.format), size: disk.size)
+        }
+        if manifest.disks.isEmpty { return nil }
+        if let base = manifest.disks.first(where: { $0.target == plan.target })?.base {
+            // It was taken away and is there again: older points stand on that base, and nothing of it is read here.
+            return Backing(reference: BackingReference(file: base.path, format: base.format), size: 0)
+        }
+        let name = StoreNames.base(plan.target)
+        try directory.remove(name)
+        let file = try ImageFile(creating: directory.path(name))
+        try file.truncate(to: plan.size)
+        try file.sync()
+        return Backing(
+            reference: BackingReference(file: name, format: .raw), size: 0,
+            added: StoredDisk(
+                target: plan.target, size: plan.size, base: BaseImage(path: name, format: .raw, external: false)))
+    }
+
+    /// Refuses an image that would read as what lies beneath where its disk had nothing yet.
+    func checkCovered(_ disk: PointDraft.Disk, _ extents: ExtentMap) throws {
+        guard let beneath = disk.beneath, beneath < disk.size else { return }
+        let needed = ExtentMap(CollectionOfOne(Extent(offset: beneath, length: disk.size - beneath)))
+        guard needed.subtracting(extents).isEmpty else {
+            throw ReplicationError(
+                .invalidArgument,
+                "disk \(disk.target) is new from byte \(beneath) on, and not all of that was sent",
+                hint: "send the disk whole from there, zeros too: run the same version of perilune at both hosts",
+                context: ["relationship": manifest.relationship])
+        }
+    }
+
+    /// Removes the bases of disks that no point, layer or boot image has any more.
+    func dropUnusedBases() throws {
+        let used = Set((allLayers.flatMap(\.disks).map(\.target)) + manifest.boots.flatMap { $0.disks.map(\.target) })
+        let unused = manifest.disks.filter { !used.contains($0.target) }
+        guard !manifest.points.isEmpty, !unused.isEmpty, draft == nil else { return }
+        try commit { next in next.disks.removeAll { unused.contains($0) } }
+        try removeUnreferenced(unused.filter { !$0.base.external }.map(\.base.path))
+    }
+}
