@@ -15,6 +15,9 @@
 ---@field seconds number? how long the copy took, in seconds
 ---@field point integer? number of the recovery point made or chosen
 ---@field at number? the instant that the point shows, in seconds since 1970
+---@field consistency "application"|"crash"? of a point that was to be application-consistent: what it is
+---@field reason string? why it is crash-consistent only
+---@field held number? how long the guest was held, in seconds
 ---@field stages perilune.stage[] its stages, in order
 ---@field took number? how long it took from begin to end, in seconds
 ---@field began number when, in seconds since 1970
@@ -49,6 +52,10 @@
 ---@field at number the instant that it shows, in seconds since 1970
 ---@field kind "initial"|"crash"|"application"|"planned" how it came to be
 ---@field bytes integer sent to make it, in bytes
+---@field consistency "application"|"crash" "application" when the guest's agent had frozen its file systems
+---@field reason string? why it is crash-consistent where it was to be application-consistent
+---@field held number? how long its guest was held, in seconds
+---@field group string? name of the group point that it is a part of
 
 ---Why an operation may not begin now.
 ---@class perilune.refusal
@@ -361,6 +368,21 @@
 ---@field security "tls"|"starttls"|"none"? how the way is encrypted
 ---@field user string? name to log in with
 ---@field password_file string? file with the password, which its owner alone may read
+
+---Recovery points of several VMs at one instant.
+---@class perilune.group_point
+---@field name string its name
+---@field at number? the instant that all its points show, in seconds since 1970
+---@field consistency "application"|"crash" "application" when the guests' agents had frozen their file systems
+---@field reason string? why it is crash-consistent where it was to be application-consistent
+---@field held number? how long the guests were held, the first to the last, in seconds
+---@field spread number? within what time all the backups began, while nobody wrote, in seconds
+---@field members perilune.group_member[] the VMs with their points
+
+---One VM's part in a group point.
+---@class perilune.group_member
+---@field vm string name of the VM
+---@field point integer? number of its recovery point
 
 ---The record of what exists and what was done. Methods that take a table make the vault say what it says.
 ---@class perilune.vault
@@ -710,6 +732,40 @@ function vault:import_plan(text) end
 ---```
 ---@return perilune.vault_health health how all stand
 function vault:health() end
+
+---@class (exact) perilune.vault.group_point.options
+---@field name string unique among group points
+---@field vms (string|perilune.item|perilune.relationship|perilune.vm)[] the VMs, running and with a first copy; they may be at different hosts
+---@field consistency? "application"|"crash" "application": frozen by the guests' agents; where one cannot, all are paused and the group point says why. "crash": paused; default "crash"
+
+---Makes a recovery point of each VM, all of one instant: whole for all or for none. Its guests are held while their backups begin, and go on at once. Or looks one up by name. Give it as `point` to a failover or a test: each VM finds its own.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is none of that name, or no such VM; the hint has the nearest
+---- `invalid`: the name is taken, a VM is named twice or does not run; nothing was changed
+---- `refused`: a rule forbids a point of one of the VMs; nothing was changed
+---- `busy`: another operation has one of the VMs; nothing was changed
+---- `failed`: one VM's point failed; those that came to be are ordinary points
+---
+---```lua
+---local group = vault:group_point { name = "before-upgrade", vms = { item }, consistency = "application" }
+---```
+---@param options perilune.vault.group_point.options
+---@return perilune.group_point group the group point
+---@overload fun(self, name: string): perilune.group_point
+function vault:group_point(options) end
+
+---Lists the group points that are whole, by name.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, group in ipairs(vault:group_points()) do print(group.name, group.at) end
+---```
+---@return perilune.group_point[] groups the group points
+function vault:group_points() end
 
 ---@class (exact) perilune.vault.alert.options
 ---@field name string unique among alerts
@@ -1453,6 +1509,9 @@ function vm:import_first_copy(options) end
 ---@return perilune.job job what was done
 function vm:cancel_first_copy() end
 
+---@class (exact) perilune.vm.sync.options
+---@field consistency? "application"|"crash" "application": the guest's agent freezes its file systems while the point's instant is taken; where it cannot, the point is crash-consistent and says why. "crash": the guest is left alone; if left out: as the policy's app_consistent says
+
 ---Makes a new recovery point now.
 ---
 ---Effect: changes. Since 0.1.
@@ -1464,10 +1523,11 @@ function vm:cancel_first_copy() end
 ---- `unreachable`: a host or an agent that is needed does not answer
 ---
 ---```lua
----local job = vm:sync()
+---local job = vm:sync { consistency = "application" }
 ---```
+---@param options? perilune.vm.sync.options
 ---@return perilune.job job what was done
-function vm:sync() end
+function vm:sync(options) end
 
 ---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
@@ -1488,7 +1548,7 @@ function vm:resume() end
 
 ---@class (exact) perilune.vm.failover.options
 ---@field kind "planned"|"unplanned" which
----@field point? "latest"|"application-consistent"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
+---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
 
@@ -1512,7 +1572,7 @@ function vm:resume() end
 function vm:failover(options) end
 
 ---@class (exact) perilune.vm.change_point.options
----@field point "latest"|"application-consistent"|integer|perilune.point the recovery point
+---@field point "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -1589,7 +1649,7 @@ function vm:commit() end
 function vm:reverse() end
 
 ---@class (exact) perilune.vm.test_failover.options
----@field point? "latest"|"application-consistent"|integer|perilune.point the recovery point; default "latest"
+---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point; default "latest"
 ---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
 ---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
 ---@field keep? boolean whether it outlives this run; default false
@@ -1931,6 +1991,9 @@ function item:import_first_copy(options) end
 ---@return perilune.job job what was done
 function item:cancel_first_copy() end
 
+---@class (exact) perilune.item.sync.options
+---@field consistency? "application"|"crash" "application": the guest's agent freezes its file systems while the point's instant is taken; where it cannot, the point is crash-consistent and says why. "crash": the guest is left alone; if left out: as the policy's app_consistent says
+
 ---Makes a new recovery point now.
 ---
 ---Effect: changes. Since 0.1.
@@ -1942,10 +2005,11 @@ function item:cancel_first_copy() end
 ---- `unreachable`: a host or an agent that is needed does not answer
 ---
 ---```lua
----local job = item:sync()
+---local job = item:sync { consistency = "application" }
 ---```
+---@param options? perilune.item.sync.options
 ---@return perilune.job job what was done
-function item:sync() end
+function item:sync(options) end
 
 ---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
@@ -1966,7 +2030,7 @@ function item:resume() end
 
 ---@class (exact) perilune.item.failover.options
 ---@field kind "planned"|"unplanned" which
----@field point? "latest"|"application-consistent"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
+---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
 
@@ -1990,7 +2054,7 @@ function item:resume() end
 function item:failover(options) end
 
 ---@class (exact) perilune.item.change_point.options
----@field point "latest"|"application-consistent"|integer|perilune.point the recovery point
+---@field point "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -2067,7 +2131,7 @@ function item:commit() end
 function item:reverse() end
 
 ---@class (exact) perilune.item.test_failover.options
----@field point? "latest"|"application-consistent"|integer|perilune.point the recovery point; default "latest"
+---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point; default "latest"
 ---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
 ---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
 ---@field keep? boolean whether it outlives this run; default false
@@ -2408,6 +2472,9 @@ function relationship:import_first_copy(options) end
 ---@return perilune.job job what was done
 function relationship:cancel_first_copy() end
 
+---@class (exact) perilune.relationship.sync.options
+---@field consistency? "application"|"crash" "application": the guest's agent freezes its file systems while the point's instant is taken; where it cannot, the point is crash-consistent and says why. "crash": the guest is left alone; if left out: as the policy's app_consistent says
+
 ---Makes a new recovery point now.
 ---
 ---Effect: changes. Since 0.1.
@@ -2419,10 +2486,11 @@ function relationship:cancel_first_copy() end
 ---- `unreachable`: a host or an agent that is needed does not answer
 ---
 ---```lua
----local job = relationship:sync()
+---local job = relationship:sync { consistency = "application" }
 ---```
+---@param options? perilune.relationship.sync.options
 ---@return perilune.job job what was done
-function relationship:sync() end
+function relationship:sync(options) end
 
 ---Lets paused or failed replication go on: all that changed since then becomes one recovery point.
 ---
@@ -2443,7 +2511,7 @@ function relationship:resume() end
 
 ---@class (exact) perilune.relationship.failover.options
 ---@field kind "planned"|"unplanned" which
----@field point? "latest"|"application-consistent"|integer|perilune.point unplanned only: the recovery point; if left out: the latest
+---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
 
@@ -2467,7 +2535,7 @@ function relationship:resume() end
 function relationship:failover(options) end
 
 ---@class (exact) perilune.relationship.change_point.options
----@field point "latest"|"application-consistent"|integer|perilune.point the recovery point
+---@field point "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -2544,7 +2612,7 @@ function relationship:commit() end
 function relationship:reverse() end
 
 ---@class (exact) perilune.relationship.test_failover.options
----@field point? "latest"|"application-consistent"|integer|perilune.point the recovery point; default "latest"
+---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point; default "latest"
 ---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
 ---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
 ---@field keep? boolean whether it outlives this run; default false
@@ -2816,6 +2884,7 @@ local plan = {}
 
 ---@class (exact) perilune.plan.test.options
 ---@field network? string where they are connected; if left out: nowhere
+---@field point? "latest"|"application-consistent"|perilune.group_point the recovery points: of a group point each VM takes its own; in a failover unplanned only; if left out: each VM's latest
 ---@field direction? "primary-to-recovery"|"recovery-to-primary" which way; needed only where VMs are active at both sides; if left out: the way that all of them can move
 ---@field limit? integer how many VMs are worked on at once; 1 to 10000; default 16
 
@@ -2861,6 +2930,7 @@ function plan:clean_up_test(options) end
 ---@field kind "planned"|"unplanned" which
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down, as for a VM; if left out: each VM is shut down there if its hypervisor answers
 ---@field shutdown_limit? perilune.duration how long each guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
+---@field point? "latest"|"application-consistent"|perilune.group_point the recovery points: of a group point each VM takes its own; in a failover unplanned only; if left out: each VM's latest
 ---@field direction? "primary-to-recovery"|"recovery-to-primary" which way; needed only where VMs are active at both sides; if left out: the way that all of them can move
 ---@field limit? integer how many VMs are worked on at once; 1 to 10000; default 16
 

@@ -33,6 +33,10 @@ package struct GrowingDisk: Codable, Hashable, Sendable {
     package var frontier: UInt64
     /// Mark of the file that the last leg read, when it was at rest; nil for the export of a running VM.
     package var mark: String?
+    /// Told when a leg begins: one before it has written below the frontier and was not ended.
+    ///
+    /// What changed since the last leg that counts is then not all that differs, should the disk have gone back to what it was.
+    package var isMixed: Bool?
 
     package init(target: String, size: UInt64, frontier: UInt64 = 0, mark: String? = nil) {
         self.target = target

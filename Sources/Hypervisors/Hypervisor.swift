@@ -2,7 +2,7 @@
 ///
 /// Every call says what it found or did; calls that change something are idempotent where the words allow
 /// (`define`, `shutDown` of a VM that is off, `endBackup` without one). Errors are `HypervisorError`.
-package protocol Hypervisor: Sendable {
+package protocol Hypervisor: Sendable, GuestHolding {
     func information() async throws -> HypervisorInformation
     func networks() async throws -> [String]
     /// The definition of a network; nil when the host has none of that name.

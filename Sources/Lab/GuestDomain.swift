@@ -12,15 +12,18 @@ extension LabGuest {
                 </disk>
             """
         }
+        let channel =
+            hasAgent
+            ? "    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>\n" : ""
         return """
             <domain type='qemu'>
               <name>\(name)</name>
-              <memory unit='MiB'>96</memory>
+              <memory unit='MiB'>\(hasAgent ? 144 : 96)</memory>
               <vcpu>1</vcpu>
               <os>
                 <type arch='x86_64' machine='pc'>hvm</type>
                 <kernel>\(guestFiles)/vmlinux</kernel>
-                <initrd>\(guestFiles)/initrd.gz</initrd>
+                <initrd>\(guestFiles)/\(hasAgent ? "initrd-agent.gz" : "initrd.gz")</initrd>
                 <cmdline>\(kernelArguments)</cmdline>
               </os>
               <features>
@@ -44,7 +47,7 @@ extension LabGuest {
                   <source path='\(site.console(of: name))' append='on'/>
                   <target port='0'/>
                 </serial>
-                <controller type='usb' model='none'/>
+            \(channel)    <controller type='usb' model='none'/>
                 <memballoon model='none'/>
               </devices>
             </domain>

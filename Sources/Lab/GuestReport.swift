@@ -47,6 +47,8 @@ package enum GuestRequest: String, Sendable {
     /// Stop writing until `resume`.
     case pause
     case resume
+    /// Kill QEMU's guest agent, where it runs in the guest.
+    case killAgent = "kill-agent"
     /// Read all disks again and judge them.
     case verify
 }

@@ -54,7 +54,8 @@ extension Lab {
         let files = FileManager.default
         do {
             try files.createDirectory(atPath: guestDirectory, withIntermediateDirectories: true)
-            for name in ["vmlinux", "initrd.gz"] where !files.fileExists(atPath: "\(guestDirectory)/\(name)") {
+            for name in ["vmlinux", "initrd.gz", "initrd-agent.gz"]
+            where !files.fileExists(atPath: "\(guestDirectory)/\(name)") {
                 let source = "\(configuration.guestFiles)/\(name)"
                 guard files.fileExists(atPath: source) else {
                     throw LabError(
@@ -81,6 +82,7 @@ extension Lab {
         for file in guest.diskFiles(at: layout)
         where try await !Command(entry + ["test", "-e", file]).result().succeeded {
             try await Command(entry + ["qemu-img", "create", "-q", "-f", "qcow2", file, "\(guest.diskBytes)"]).output()
+            if file == guest.fileSystemDisk(at: layout) { try await makeFileSystem(on: file, guest, entry) }
         }
         let file = "\(layout.domains)/\(guest.name).xml"
         let xml = guest.domainXML(at: layout, network: network, guestFiles: guestDirectory)
@@ -88,6 +90,14 @@ extension Lab {
             throw LabError(.file, "\(file) cannot be written.", cause: error)
         }
         try await Command(virsh + ["define", file]).output()
+    }
+
+    private func makeFileSystem(on file: String, _ guest: LabGuest, _ entry: [String]) async throws(LabError) {
+        let raw = file + ".raw"
+        try await Command(entry + ["truncate", "-s", "\(guest.diskBytes)", raw]).output()
+        try await Command(entry + ["mkfs.ext4", "-q", "-F", raw]).output()
+        try await Command(entry + ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, file]).output()
+        try await Command(entry + ["rm", raw]).output()
     }
 
     private func startOne(_ guest: String, at site: SiteName) async throws(LabError) {

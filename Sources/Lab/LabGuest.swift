@@ -16,10 +16,12 @@ package struct LabGuest: Sendable, Hashable {
     package var paused: Bool
     /// Whether it ignores the power button, as a guest that hangs does.
     package var ignoresPowerButton: Bool
+    /// Whether QEMU's guest agent runs in it, with a file system on one more disk; the log stands still while that is frozen.
+    package var hasAgent: Bool
 
     package init(
         name: String, address: String, disks: Int = 1, diskBytes: Int64 = 256 << 20, recordsPerSecond: Int = 20,
-        payloadKiB: Int = 0, paused: Bool = false, ignoresPowerButton: Bool = false
+        payloadKiB: Int = 0, paused: Bool = false, ignoresPowerButton: Bool = false, hasAgent: Bool = false
     ) {
         self.name = name
         self.address = address
@@ -29,6 +31,7 @@ package struct LabGuest: Sendable, Hashable {
         self.payloadKiB = payloadKiB
         self.paused = paused
         self.ignoresPowerButton = ignoresPowerButton
+        self.hasAgent = hasAgent
     }
 
     /// The lab's guests: the management server and two workloads, one of them with two disks.
@@ -69,14 +72,18 @@ package struct LabGuest: Sendable, Hashable {
         deviceNames.map { "\(site.images)/\(name)-\($0).qcow2" }
     }
 
-    var deviceNames: [String] { "abcdefgh".prefix(disks).map { "vd\($0)" } }
+    /// The log's disks, then the one with the file system.
+    var deviceNames: [String] { "abcdefghi".prefix(disks + (hasAgent ? 1 : 0)).map { "vd\($0)" } }
+
+    /// The file of the disk with the file system; nil when it has none.
+    func fileSystemDisk(at site: SiteLayout) -> String? { hasAgent ? diskFiles(at: site).last : nil }
 
     /// The kernel command line that gives the guest its settings (lab/guest/cmdline.c).
     var kernelArguments: String {
         [
             "console=ttyS0", "quiet", "panic=-1", "label=\(name)", "ip=\(address)", "mask=255.255.255.0",
             "gw=\(SiteNetwork.gateway)", "rate=\(recordsPerSecond)", "disks=\(disks)", "payload=\(payloadKiB)",
-            "paused=\(paused ? 1 : 0)", "ignore_power=\(ignoresPowerButton ? 1 : 0)",
+            "paused=\(paused ? 1 : 0)", "ignore_power=\(ignoresPowerButton ? 1 : 0)", "agent=\(hasAgent ? 1 : 0)",
         ].joined(separator: " ")
     }
 }

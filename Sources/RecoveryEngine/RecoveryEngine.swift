@@ -13,6 +13,8 @@ package final class RecoveryEngine: Sendable {
     package let hosts: HostDirectory
     /// The jobs that this engine drives now: a lease tells engines apart, not the tasks of one.
     let drivers = Mutex<[String: Driver]>([:])
+    /// Group points that this engine is making, by their id.
+    let gatherings = Mutex<[String: Gathering]>([:])
 
     struct Driver {
         var task: Task<Job, any Error>
@@ -56,6 +58,11 @@ package final class RecoveryEngine: Sendable {
             throw EngineError(
                 .invalid, "pause of \(relationship.name): 'at' is \(FieldCheck.shown(at))",
                 hint: "it is \"source\" or \"target\"; without it, the source", object: relationship.name)
+        }
+        if let word = arguments["consistency"], PointConsistency(rawValue: word) == nil {
+            throw EngineError(
+                .invalid, "\(operation.rawValue) of \(relationship.name): 'consistency' is \(FieldCheck.shown(word))",
+                hint: "it is \"application\" or \"crash\"; without it, what the policy says", object: relationship.name)
         }
         if operation == .undo, let word = arguments["target"], DownWord(rawValue: word) == nil {
             throw EngineError(

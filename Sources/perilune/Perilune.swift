@@ -19,7 +19,9 @@ struct Perilune: AsyncParsableCommand {
                     ChangePointCommand.self, UndoCommand.self, CommitCommand.self, ReverseCommand.self,
                     TestCommand.self, CleanUpTestCommand.self,
                 ]),
-            CommandGroup(name: "Applications of several VMs", subcommands: [RecoveryPlanCommand.self]),
+            CommandGroup(
+                name: "Applications of several VMs",
+                subcommands: [RecoveryPlanCommand.self, GroupPointCommand.self]),
             CommandGroup(
                 name: "Replication of one VM",
                 subcommands: [

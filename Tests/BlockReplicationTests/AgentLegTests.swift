@@ -231,6 +231,52 @@ struct AgentLegTests {
         }
     }
 
+    @Test("comparing ends where scratch space is half used: the copy goes on from there, and nothing is lost")
+    func scratchWhileComparing() async throws {
+        try await TwoSites.with { sites in
+            let image = DiskImage(path: sites.file("disk.qcow2"), format: "qcow2")
+            try await runTool("qemu-img", "create", "-f", "qcow2", image.path, "300M")
+            try await runTool(
+                "qemu-io", "-f", "qcow2", "-c", "write -P 1 0 64k", "-c", "write -P 2 250M 1M", image.path)
+            func leg(_ number: Int, _ limits: LegLimits) async throws -> TransferSummary {
+                let ticket = try await open(sites, number, mebibytes: 300)
+                let moved = try await send(sites, ticket, ["vda": image], limits)
+                try await end(sites, number, moved)
+                return moved
+            }
+            #expect(try await leg(1, Self.short).leg?.frontiers == ["vda": 250 << 20])
+            try await runTool(
+                "qemu-io", "-f", "qcow2", "-c", "write -P 3 1M 64k", "-c", "write -P 4 100M 64k", image.path)
+            let used = try await leg(2, LegLimits(seconds: 3600, endBelow: .max))
+            #expect(used.leg?.frontiers == ["vda": BlockHashes.range], "the least that is compared at a time")
+            #expect(used.bytes == 64 << 10 && used.leg?.renewed == 64 << 10)
+            let last = try await leg(3, Self.long)
+            #expect(last.leg?.renewed == 0 && last.bytes == (64 << 10) + (1 << 20))
+            try await isSealed(sites, 3, last, image)
+        }
+    }
+
+    @Test("a leg that wrote below the frontier and was not ended is told of, until one was")
+    func mixed() async throws {
+        try await TwoSites.with { sites in
+            let image = try await sites.makeImage("disk", mebibytes: Self.mebibytes)
+            for number in 1...5 { _ = try await leg(sites, number, image, marked: true) }
+            // Beyond the frontier alone: what lies below is as the last leg left it.
+            _ = try await send(sites, try await open(sites, 6), ["vda": image], Self.short, marked: true)
+            let clean = try await open(sites, 7)
+            #expect(clean.base?.disks[0].isMixed == nil)
+            try await runTool("qemu-io", "-f", "qcow2", "-c", "write -P 7 200k 4k", image.path)
+            _ = try await send(sites, clean, ["vda": image], Self.short, marked: true)
+            let mixed = try await open(sites, 8)
+            #expect(mixed.base?.disks[0].isMixed == true)
+            #expect(mixed.base?.disks[0].frontier == 5 * (256 << 10) + (2 << 20))
+            try await end(sites, 8, try await send(sites, mixed, ["vda": image], Self.short))
+            #expect(try await open(sites, 9).base?.disks[0].isMixed == nil)
+            let last = try await leg(sites, 10, image, Self.long, marked: true)
+            try await isSealed(sites, 10, last.moved, image)
+        }
+    }
+
     /// What ends a first copy that is not whole, so that nothing of it is left.
     private enum End: String, CaseIterable, Sendable {
         case forget, forgetOwnership, pointInOneGo, otherDisks

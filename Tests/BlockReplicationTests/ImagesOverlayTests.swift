@@ -78,7 +78,7 @@ struct ImagesOverlayTests {
             let index = Int.random(in: 0..<chain.count - 1, using: &generator)
             let (older, newer) = (chain[index], chain[index + 1])
             let part = scratch("p\(newer).part")
-            let summary = try OverlayMerge.merge(
+            let summary = try await OverlayMerge.merge(
                 older: scratch("p\(older)"), newer: scratch("p\(newer)"), to: part)
             maps[newer] = maps[older].union(maps[newer])
             #expect(summary.extents == maps[newer])

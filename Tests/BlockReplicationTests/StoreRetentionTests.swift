@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import BlockReplication
@@ -94,6 +95,48 @@ struct StoreRetentionTests {
         try await store.retire([])
         #expect(await store.manifest.layers.isEmpty)
         try await site.verify(store)
+    }
+
+    @Test("folding makes way for a call that waits, and goes on where it stopped")
+    func makesWay() async throws {
+        let site = try Site(seed: 24)
+        let parts = Mutex(0)
+        let store = try site.open { step in if step == .foldPart { parts.withLock { $0 += 1 } } }
+        for number in 1...4 { try await site.cycle(store, number) }
+        try await store.retire(Set([1, 2].map(Site.generation)), unless: { true })
+        // The points are none at once; the first disk is in the base, the second is not.
+        #expect(await store.manifest.points.map(\.number) == [3, 4])
+        #expect(await store.manifest.layers.map(\.number) == [1, 2])
+        #expect(await store.begunFold != nil)
+        try await site.verify(store)
+        try await store.retire([])
+        #expect(parts.withLock { $0 } == 2, "each disk's table is folded once")
+        #expect(await store.begunFold == nil)
+        #expect(await store.manifest.layers.map(\.isFolded) == [nil, true])
+        try await site.verify(store)
+        #expect(try await store.collectGarbage() == [])
+    }
+
+    @Test("an overlay that names data behind its end is not folded as zeros")
+    func cutShort() async throws {
+        let site = try Site(seed: 25, sizes: ["vda": 6 << 20])
+        let store = try site.open()
+        for number in 1...3 { try await site.cycle(store, number) }
+        let path = store.path + "/" + StoreNames.overlay(Site.generation(2), "vda")
+        let layer = try OverlayReader(opening: path)
+        let words = L2Buffer()
+        try layer.load(0, into: words)
+        let slot = try #require(words.words.indices.first { $0 % 2 == 1 && words.words[$0] & 0xFFFF_FFFF != 0 })
+        // The tables lie last, so a file that was only cut would have none: let an entry name the last bytes.
+        let file = try ImageFile(updating: path)
+        let end = try file.length()
+        var entry = (end | OverlayLayout.copied).bigEndian
+        try withUnsafeBytes(of: &entry) { try file.write($0, at: layer.l1[0] + UInt64(slot - 1) * 8) }
+        try file.truncate(to: end + 512)
+        let error = await #expect(throws: ReplicationError.self) {
+            try await store.retire(Set([1, 2].map(Site.generation)))
+        }
+        #expect(error?.code == .damaged)
     }
 
     @Test("the newest point is never retired, and one is always kept")

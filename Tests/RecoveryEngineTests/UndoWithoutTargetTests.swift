@@ -152,6 +152,39 @@ struct UndoWithoutTargetTests {
         #expect(world.violations == [])
     }
 
+    /// The engine dies as the fence has ended the target, and the source is gone when the next one takes the undo up.
+    @Test(arguments: [false, true])
+    func engineDiesAtTheFenceAndTheSourceIsGone(fenceEndsGuestsOnly: Bool) async throws {
+        func rig() async throws -> Rig {
+            let rig = fenceEndsGuestsOnly ? try await Undertaking.undo.rig(points: 2) : try await self.rig(runsOn: true)
+            rig.world.change { $0.fenceEndsGuestsOnly = fenceEndsGuestsOnly }
+            return rig
+        }
+        let (calm, calmRig, fence) = (Fuse(), try await rig(), ["target": "fence"])
+        try await calmRig.run(.undo, "orders", fence, by: calmRig.engine("calm", fuse: calm))
+        let place = try #require(calm.effects.firstIndex(of: "fence"))
+
+        let rig = try await rig()
+        let world = rig.world
+        _ = try? await rig.run(.undo, "orders", fence, by: rig.engine("dies", fuse: Fuse(.dieAfterEffect(place + 1))))
+        #expect(world.power("orders", at: "b")?.isActive != true)
+        world.fallIll("a", .agentHangs)
+        let taken = try await rig.engine("next").recoverOpenJobs()
+        let error = try #require(taken.first?.failure)
+        #expect(!error.message.contains("nothing was done"))
+        let after = try await rig.relationship()
+        #expect(after.state == .failedOver && after.owner == "b" && after.activeJob == nil)
+        if fenceEndsGuestsOnly {
+            #expect(error.message.contains("started there again"))
+        } else {
+            #expect(error.message.contains("may be off at both sides"))
+            world.bringBack("b")
+            #expect(try await watch(rig).contains(.started(vm: "orders", host: "b")))
+        }
+        #expect(world.power("orders", at: "b") == .running)
+        #expect(world.violations == [])
+    }
+
     /// A fence that leaves the host up: the VM is its target's still, and runs on there.
     @Test func vmThatWasEndedForNothingRunsOnAtItsTarget() async throws {
         let rig = try await Undertaking.undo.rig(points: 2)

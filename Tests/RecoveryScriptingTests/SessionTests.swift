@@ -78,9 +78,7 @@ struct SessionTests {
 
     @Test(
         "What a policy cannot keep yet is refused, not taken and forgotten",
-        arguments: [
-            "authentication = 'certificate'", "app_consistent = '1h', recovery_points = 4",
-        ])
+        arguments: ["authentication = 'certificate'"])
     func unavailable(option: String) async throws {
         let error = try #require(
             try await Bench().failure(of: "recovery.vault():policy { name = 'p', \(option) }"))

@@ -40,7 +40,7 @@ struct SequenceFindingsTests {
         }
     }
 
-    @Test("A disk that was grown is replicated at its new size, and again once the VM was unprotected and protected anew")
+    @Test("A disk that was grown is replicated at its new size, and so is the VM once it is protected anew")
     func grownDisk() async throws {
         try await play { rig in
             try rig.world.resize("orders", at: "a", to: 20 << 30)

@@ -45,4 +45,5 @@ void read_settings(void) {
     settings.ack_every = number_setting("ack", 50, 1000000);
     settings.paused = number_setting("paused", 0, 1);
     settings.ignore_power = number_setting("ignore_power", 0, 1);
+    settings.agent = number_setting("agent", 0, 1);
 }

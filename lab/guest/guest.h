@@ -7,6 +7,7 @@
 //   http.c     GET / tells the log's state as JSON; POST /pause, /resume, /verify
 //   power.c    the ACPI power button
 //   net.c      a static address
+//   agent.c    QEMU's guest agent, and a file system for it to freeze
 //   seed.c     another address, when a drive with NoCloud data says so
 #ifndef GUEST_H
 #define GUEST_H
@@ -32,6 +33,7 @@ struct settings {
     unsigned payload_kib;   // random data written beside each record, at most SLOT_SIZE
     unsigned ack_every;     // an ACK line on the console every so many records
     bool paused, ignore_power;
+    bool agent;             // a file system on one more disk, and QEMU's guest agent
 };
 extern struct settings settings;
 void read_settings(void);
@@ -83,6 +85,13 @@ void log_pause(bool paused);
 bool log_verify(void);
 struct log_state log_state(void);
 
+// Mounts the file system and starts the agent; nothing happens where the settings ask for none.
+void agent_start(void);
+// Returns once a record is in the file system too: not while that is frozen. False when it cannot be written.
+bool agent_note(uint64_t sequence);
+void agent_kill(void);
+
+void load_modules(const char *order_file);
 void read_seed(void);
 void net_up(void);
 void http_start(void);

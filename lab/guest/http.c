@@ -30,6 +30,7 @@ static bool obey(const char *request) {
     if (!strncmp(request, "GET / ", 6)) return true;
     if (!strncmp(request, "POST /pause ", 12)) return log_pause(true), true;
     if (!strncmp(request, "POST /resume ", 13)) return log_pause(false), true;
+    if (!strncmp(request, "POST /kill-agent ", 17)) return agent_kill(), true;
     if (!strncmp(request, "POST /verify ", 13)) return log_verify(), true;
     return false;
 }

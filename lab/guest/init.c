@@ -54,8 +54,8 @@ static void mount_system(void) {
 }
 
 // Modules in the order the build wrote down, each after those it needs: the initramfs has no modprobe.
-static void load_modules(void) {
-    FILE *order = fopen("/modules/order", "r");
+void load_modules(const char *order_file) {
+    FILE *order = fopen(order_file, "r");
     char name[64], path[96];
     while (order && fscanf(order, "%63s", name) == 1) {
         snprintf(path, sizeof path, "/modules/%s.ko", name);
@@ -105,7 +105,8 @@ int main(void) {
     signal(SIGPIPE, SIG_IGN);
     mount_system();
     read_settings();
-    load_modules();
+    load_modules("/modules/order");
+    agent_start();
     log_open();
     struct log_state log = log_state();
     say("BOOT host=%s records=%llu intact=%d", settings.label, (unsigned long long)log.boot_records, log.intact);

@@ -146,6 +146,10 @@ static void append(struct record *record, void *payload) {
     struct log_state before = log_state();
     uint64_t sequence = before.records + 1, now = wall_ms();
     bool done = !before.paused && !stopping;
+    if (done && !agent_note(sequence)) {
+        fail("the agent's file system", settings.disks);
+        done = false;
+    }
     for (unsigned n = 0; done && n < settings.disks; n++) {
         if (sequence * RECORD_SIZE > disks[n].log_bytes) {
             fail("log full", n);

@@ -112,7 +112,8 @@ extension AgentService {
             if incoming[relationship] != nil, let last = await store.manifest.newest { held.insert(last.generation) }
             let all = await store.manifest.points.map(\.generation)
             try await store.retire(
-                PointsToRetire.of(all, keeping: keeping, pinned: Array(held)), pinned: held)
+                PointsToRetire.of(all, keeping: keeping, pinned: Array(held)), pinned: held
+            ) { [gate] in gate.isAwaited(relationship) }
             return await store.manifest.points.map { PointSummary($0) }
         }
     }
@@ -144,7 +145,7 @@ extension AgentService {
             }
             // A VM that runs on goes on reading the drive that it has open.
             removeSeeds(of: relationship) { _ in true }
-            try records.remove(relationship)
+            try await changing { [records] in try records.remove(relationship) }
         }
     }
 

@@ -19,10 +19,8 @@ extension AgentService {
         defer { ticker.cancel() }
         let watch = request.limits.map { LegWatch($0, store: store) }
         let held = try await HeldDisks.open(request.disks)
-        let guarding = watch.map { watch in
-            Task { await watch.stopWhenScratchRunsOut(held.disks.map(\.interrupt)) }
-        }
-        defer { guarding?.cancel() }
+        watch?.stopWhenScratchRunsOut(held.disks.map(\.interrupt))
+        defer { watch?.end() }
         let sent: [String: DiskSender.Sent]
         do {
             sent = try await send(held, request, meter, watch)

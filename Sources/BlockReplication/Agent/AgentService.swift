@@ -83,9 +83,9 @@ package final class AgentService: Agent {
     // MARK: Ownership
 
     package func recordOwnership(_ record: OwnershipRecord) async throws {
-        if let vault = record.vault { try vaults.attend(vault) }
+        if let vault = record.vault { try await attend(vault) }
         try await gate.pass(record.relationship) {
-            try records.write(record)
+            try await changing { [records] in try records.write(record) }
             if let store = try await stores.existing(record.relationship), await store.manifest.epoch <= record.epoch {
                 try await store.claim(owner: record.owner, epoch: record.epoch)
             }
@@ -105,14 +105,24 @@ package final class AgentService: Agent {
             if let store = try await stores.existing(relationship) {
                 try await store.release(at: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
             }
-            try records.remove(relationship)
+            try await changing { [records] in try records.remove(relationship) }
         }
+    }
+
+    /// Changes the host's records on a thread of its own: another process may hold their lock for seconds.
+    func changing(_ body: @escaping @Sendable () throws -> Void) async throws {
+        try await onThread("agent-records", body)
     }
 
     // MARK: The vault
 
-    package func attend(_ vault: VaultStanding) async throws { try vaults.attend(vault) }
-    package func keepVault(_ part: VaultPart) async throws { try vaults.keep(part) }
+    package func attend(_ vault: VaultStanding) async throws {
+        try await changing { [vaults] in try vaults.attend(vault) }
+    }
+
+    package func keepVault(_ part: VaultPart) async throws {
+        try await changing { [vaults] in try vaults.keep(part) }
+    }
 
     // MARK: Incoming points
 

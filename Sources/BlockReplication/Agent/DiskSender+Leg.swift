@@ -28,28 +28,35 @@ extension DiskSender {
                 .invalidArgument, "a leg cannot begin at byte \(leg.frontier) of disk \(disk.target)",
                 hint: "begin it where the target's base ends")
         }
-        let changed = try changes(below: leg, of: source, channel, peer)
+        let (changed, reached) = try changes(below: leg, watch, of: source, channel, peer)
         if !changed.isEmpty { watch.noteRenewed(try send(changed, of: source, content)) }
+        // What lies beyond is of an earlier instant and no bitmap says how it differs: the next leg brings it over anew.
+        if reached < leg.frontier { return Sent(checksum: try content.finish(), frontier: reached) }
         let frontier = try sendOnward(leg.frontier, watch, of: source, content)
         return Sent(checksum: try content.finish(), frontier: frontier)
     }
 
-    /// What must travel again of what earlier legs brought over.
+    /// What must travel again of what earlier legs brought over, and up to where that is known.
+    ///
+    /// Below the frontier only when the backup's scratch space is used up before both sides have been compared.
     private func changes(
-        below leg: LegStart, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState
-    ) throws -> ExtentMap {
-        if leg.frontier == 0 { return ExtentMap() }
-        if let mark = leg.mark, mark == held.mark { return ExtentMap() }
+        below leg: LegStart, _ watch: LegWatch, of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState
+    ) throws -> (ExtentMap, reached: UInt64) {
+        if leg.frontier == 0 { return (ExtentMap(), 0) }
+        if let mark = leg.mark, mark == held.mark { return (ExtentMap(), leg.frontier) }
         guard leg.isTracked else {
             let block = BlockHashes.block
             let limit = min((leg.frontier + block - 1) / block * block, disk.size)
             let key = randomBytes(KeyedHasher.keySize)
             try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
-            return try compare(source, upTo: limit, channel, peer, KeyedHasher(key: key)).clipped(to: leg.frontier)
+            let (differing, reached) = try compare(
+                source, upTo: limit, channel, peer, KeyedHasher(key: key), unless: { watch.isScratchUsed })
+            return (differing.clipped(to: leg.frontier), min(reached, leg.frontier))
         }
         let marked = try source.changes(bitmap: leg.bitmap ?? "backup-" + disk.target)
         let below = marked.aligned(to: BlockGrid.block, size: disk.size).clipped(to: leg.frontier)
-        return try source.allocation(of: below).aligned(to: BlockGrid.block, size: disk.size).clipped(to: leg.frontier)
+        let content = try source.allocation(of: below).aligned(to: BlockGrid.block, size: disk.size)
+        return (content.clipped(to: leg.frontier), leg.frontier)
     }
 
     /// Sends what is allocated from the frontier on, in the disk's order; returns where it stopped.

@@ -66,7 +66,7 @@ struct DiskSender: Sendable {
         if selected == nil || (asks && selected?.dataByteCount != 0) {
             try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
         }
-        let extents = try selected ?? compare(source, upTo: disk.size, channel, peer, hasher)
+        let extents = try selected ?? compare(source, upTo: disk.size, channel, peer, hasher).differing
         let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing)
         try send(extents, of: source, content)
         return try content.finish()
@@ -92,24 +92,31 @@ struct DiskSender: Sendable {
 
     /// What differs from the peer's newest state, as data and zero extents in whole blocks.
     ///
-    /// Only what lies below `limit`, the end of a block or of the disk, is looked at.
+    /// Only what lies below `limit`, the end of a block or of the disk, is looked at; and, once `isOver`, no more than has been
+    /// asked about, up to `reached`.
     func compare(
         _ source: any ExtentSource, upTo limit: UInt64, _ channel: WireChannel, _ peer: PeerState,
-        _ hasher: KeyedHasher
-    ) throws -> ExtentMap {
+        _ hasher: KeyedHasher, unless isOver: () -> Bool = { false }
+    ) throws -> (differing: ExtentMap, reached: UInt64) {
         meter.expect(limit)
-        let ranges = stride(from: 0, to: limit, by: Int(BlockHashes.range)).map {
+        var ranges = stride(from: 0, to: limit, by: Int(BlockHashes.range)).lazy.map {
             ByteRange(offset: $0, length: min(BlockHashes.range, limit - $0))
-        }
+        }.makeIterator()
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
         interrupt.onTrigger { [weak pool] in pool?.wake() }
-        var asked = 0
+        var asked: [ByteRange] = []
         var differing: [Extent] = []
-        for (index, range) in ranges.enumerated() {
-            while asked < ranges.count, asked <= index + Self.hashesAhead {
-                try channel.send(.hashRequest, offset: ranges[asked].offset, length: ranges[asked].length)
-                asked += 1
+        var reached: UInt64 = 0
+        while true {
+            // One at least, or it would never get further.
+            while asked.count <= Self.hashesAhead, (reached == 0 && asked.isEmpty) || !isOver(),
+                let next = ranges.next()
+            {
+                try channel.send(.hashRequest, offset: next.offset, length: next.length)
+                asked.append(next)
             }
+            guard !asked.isEmpty else { return (ExtentMap(differing), reached) }
+            let range = asked.removeFirst()
             let ours = try BlockHashes.hash(
                 source, offset: range.offset, length: range.length, hasher: hasher, pool: pool)
             try peer.listening {
@@ -127,8 +134,8 @@ struct DiskSender: Sendable {
                 }
             }
             meter.scanned(range.length)
+            reached = range.offset + range.length
         }
-        return ExtentMap(differing)
     }
 }
 

@@ -11,6 +11,9 @@ final class Gate: Sendable {
         return try await body()
     }
 
+    /// Whether a task waits for the one that is at work on `name`.
+    func isAwaited(_ name: String) -> Bool { waiting.withLock { $0[name]?.isEmpty == false } }
+
     private func enter(_ name: String) async {
         await withCheckedContinuation { continuation in
             let isFree = waiting.withLock { waiting -> Bool in

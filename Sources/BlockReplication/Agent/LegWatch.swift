@@ -4,11 +4,12 @@ import Synchronization
 /// Says when a leg has gone far enough: after its time, or when the scratch space of the backup it reads is half used.
 final class LegWatch: Sendable {
     /// How often the scratch space is looked at: a guest may overwrite some hundred MB a second.
-    private static let look = Duration.milliseconds(50)
+    private static let look = DispatchTimeInterval.milliseconds(50)
 
     private let limits: LegLimits
     private let store: String
     private let began = ContinuousClock.now
+    private let ended = DispatchSemaphore(value: 0)
     private let renewedBytes = Mutex<UInt64>(0)
 
     init(_ limits: LegLimits, store: String) {
@@ -25,21 +26,33 @@ final class LegWatch: Sendable {
     func isOver(onward: ContinuousClock.Instant) -> Bool {
         let now = ContinuousClock.now
         if now - began >= .seconds(limits.seconds), now - onward >= .seconds(limits.seconds / 4) { return true }
-        return limits.endBelow > 0 && freeBytes < limits.endBelow
+        return isScratchUsed
     }
 
+    /// Whether so much of the scratch space is used that the leg goes no further.
+    var isScratchUsed: Bool { limits.endBelow > 0 && freeBytes < limits.endBelow }
+
     /// Ends the transfer when scratch space is all but used up, so that the backup can end before the guest's writes fail.
-    func stopWhenScratchRunsOut(_ interrupts: [Interrupt]) async {
+    ///
+    /// Looks on a thread of its own, for a file system that does not answer would hold it up, until `end()`.
+    func stopWhenScratchRunsOut(_ interrupts: [Interrupt]) {
         guard limits.abortBelow > 0 else { return }
-        while (try? await Task.sleep(for: Self.look)) != nil {
-            guard freeBytes < limits.abortBelow else { continue }
-            let error = ReplicationError(
-                .noScratch, "scratch space at the source ran low: the leg was ended",
-                hint: "free space below \(store); the guest was not harmed")
-            for interrupt in interrupts { interrupt.trigger(error) }
-            return
+        let thread = Thread { [self] in
+            while ended.wait(timeout: .now() + Self.look) == .timedOut {
+                guard freeBytes < limits.abortBelow else { continue }
+                let error = ReplicationError(
+                    .noScratch, "scratch space at the source ran low: the leg was ended",
+                    hint: "free space below \(store); the guest was not harmed")
+                for interrupt in interrupts { interrupt.trigger(error) }
+                return
+            }
         }
+        thread.name = "agent-scratch"
+        thread.start()
     }
+
+    /// Lets the looking end.
+    func end() { ended.signal() }
 
     /// What is free where scratch files lie; a store that cannot be asked is no reason to stop.
     private var freeBytes: UInt64 {

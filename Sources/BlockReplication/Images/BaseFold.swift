@@ -5,10 +5,15 @@ internal import Glibc
 /// While that is done, and until nothing is read through the overlay any more, the raw image is of use only beneath it: what is
 /// read through it is the same before, meanwhile and after. Done again after a stop anywhere, it ends in the same.
 enum BaseFold {
-    /// Folds `overlay` into the raw image `base`, flushes that, and returns the bytes of data and zeros.
+    /// Folds `overlay` into the raw image `base` from its L2 table `first` on, flushes that, and returns the bytes of data and
+    /// zeros.
     ///
-    /// `busy` while another process has the base open; nothing is changed then. `step` is called after each piece.
-    static func fold(_ overlay: String, into base: String, step: () throws -> Void) throws -> UInt64 {
+    /// `busy` while another process has the base open; nothing is changed then. `step` is called after each piece, with the
+    /// table that is to be begun with should it throw: what was written until then is flushed first.
+    static func fold(
+        _ overlay: String, into base: String, from first: Int = 0, isolation: isolated (any Actor)? = #isolation,
+        step: (_ next: Int) async throws -> Void
+    ) async throws -> UInt64 {
         let overlay = try OverlayReader(opening: overlay)
         let lock = try WriteLock(base)
         defer { withExtendedLifetime(lock) {} }
@@ -16,8 +21,14 @@ enum BaseFold {
         // A disk that has grown since the first copy; what is new reads as zeros until it is written below.
         if try base.length() < overlay.size { try base.truncate(to: overlay.size) }
         let table = L2Buffer()
-        var bytes: UInt64 = 0
-        for index in overlay.l1.indices where overlay.l1[index] != 0 {
+        var (bytes, inPiece): (UInt64, UInt64) = (0, 0)
+        func pause(_ next: Int) async throws {
+            do { try await step(next) } catch {
+                try base.sync()
+                throw error
+            }
+        }
+        for index in overlay.l1.indices.dropFirst(first) where overlay.l1[index] != 0 {
             try overlay.load(index, into: table)
             for slot in stride(from: 0, to: table.words.count, by: 2) {
                 let (place, bits) = (table.words[slot], table.words[slot + 1])
@@ -33,15 +44,20 @@ enum BaseFold {
                     guard let range = range(first, count) else { return }
                     try base.copy(
                         from: overlay.file, at: place + range.within, to: range.from, length: range.length)
-                    bytes += range.length
+                    inPiece += range.length
                 }
                 try SubclusterRuns.forEach(in: bits >> 32) { first, count in
                     guard let range = range(first, count) else { return }
                     try base.punchHole(at: range.from, length: range.length)
-                    bytes += range.length
+                    inPiece += range.length
+                }
+                if inPiece >= OverlayLayout.piece {
+                    (bytes, inPiece) = (bytes + inPiece, 0)
+                    try await pause(index)
                 }
             }
-            try step()
+            (bytes, inPiece) = (bytes + inPiece, 0)
+            try await pause(index + 1)
         }
         try base.sync()
         return bytes

@@ -109,6 +109,8 @@ package final class ImageFile: Sendable {
     }
 
     /// Copies a range of another file to here, inside the kernel (and as shared blocks) where that is possible.
+    ///
+    /// `damaged` where the other file ends before the range does: nobody knows what stood there.
     package func copy(from source: ImageFile, at sourceOffset: UInt64, to offset: UInt64, length: UInt64) throws {
         var done: UInt64 = 0
         while done < length {
@@ -123,8 +125,7 @@ package final class ImageFile: Sendable {
                 return try copyThroughMemory(
                     from: source, at: sourceOffset + done, to: offset + done, length: length - done)
             }
-            // The rest lies behind the source's end, so it reads as zeros, as the hole here does.
-            if count == 0 { return }
+            guard count > 0 else { throw source.endsEarly(at: sourceOffset + done) }
             done += UInt64(count)
         }
     }
@@ -134,6 +135,7 @@ package final class ImageFile: Sendable {
     ) throws {
         let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
         defer { chunk.deallocate() }
+        guard try sourceOffset + length <= source.length() else { throw source.endsEarly(at: try source.length()) }
         var done: UInt64 = 0
         while done < length {
             let part = UnsafeMutableRawBufferPointer(rebasing: chunk[..<Int(min(UInt64(chunk.count), length - done))])
@@ -151,6 +153,15 @@ package final class ImageFile: Sendable {
     /// Returns when all that was written is on stable storage.
     package func sync() throws {
         guard fsync(descriptor) == 0 else { throw failure("flushing an image") }
+    }
+
+    private func endsEarly(at offset: UInt64) -> ReplicationError {
+        ReplicationError(
+            .damaged, "an image ends in the middle of what it is said to hold",
+            hint:
+                "a file system that was damaged or rolled back may have cut it: check it with qemu-img check; the points "
+                + "above it need a resync",
+            context: ["path": path, "offset": String(offset)])
     }
 
     private func failure(_ doing: String, offset: UInt64? = nil) -> ReplicationError {

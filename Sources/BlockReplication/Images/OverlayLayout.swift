@@ -7,6 +7,8 @@ enum OverlayLayout {
     static let clusterBits: UInt64 = 17
     static let clusterSize: UInt64 = 1 << clusterBits
     static let subclusterBits: UInt64 = 12
+    /// What is copied from overlay to overlay, or to a base, before others are looked for that wait: below a second.
+    static let piece: UInt64 = 64 << 20
     static let subclustersPerCluster: UInt64 = 32
     /// An L2 entry is two words: host offset, and the subclusters' bits.
     static let entriesPerL2: UInt64 = clusterSize / 16

@@ -5,17 +5,24 @@ package enum OverlayMerge {
     /// The result is flushed and names the older overlay's backing file. Renamed over the newer file, it changes nothing for
     /// any file above it. Returns the union of the extents of both. The result has the newer one's size: what the older one
     /// holds beyond is dropped, and what the newer one has more it holds itself.
+    /// `step` is called after each piece; what it throws ends the merging.
     package static func merge(
-        older olderPath: String, newer newerPath: String, to destination: String
-    ) throws -> PointImageSummary {
+        older olderPath: String, newer newerPath: String, to destination: String,
+        isolation: isolated (any Actor)? = #isolation, step: () async throws -> Void = {}
+    ) async throws -> PointImageSummary {
         let older = try OverlayReader(opening: olderPath)
         let newer = try OverlayReader(opening: newerPath)
         let writer = try OverlayWriter(creating: destination, size: newer.size, backing: older.backing)
         let (below, above) = (L2Buffer(), L2Buffer())
         var pending = PendingCopy(writer: writer)
+        func pause() async throws {
+            pending.inPiece = 0
+            try await step()
+        }
         for index in newer.l1.indices {
             let reaches = index < older.l1.count && older.l1[index] != 0
             guard newer.l1[index] != 0 || reaches else { continue }
+            if pending.inPiece > 0 { try await pause() }
             if reaches { try older.load(index, into: below) } else { below.clear() }
             try newer.load(index, into: above)
             for slot in stride(from: 0, to: above.words.count, by: 2) {
@@ -32,6 +39,7 @@ package enum OverlayMerge {
                     let to = min(from + count << OverlayLayout.subclusterBits, writer.size)
                     if from < to { try writer.zero(offset: from, length: to - from) }
                 }
+                if pending.inPiece >= OverlayLayout.piece { try await pause() }
             }
         }
         try pending.flush()
@@ -46,6 +54,8 @@ private struct PendingCopy {
     private var place: UInt64 = 0
     private var offset: UInt64 = 0
     private var length: UInt64 = 0
+    /// Bytes since the last piece ended.
+    var inPiece: UInt64 = 0
 
     init(writer: OverlayWriter) { self.writer = writer }
 
@@ -53,6 +63,7 @@ private struct PendingCopy {
         try SubclusterRuns.forEach(in: bits) { first, count in
             let within = first << OverlayLayout.subclusterBits
             let bytes = count << OverlayLayout.subclusterBits
+            inPiece += bytes
             if source === file, offset + length == start + within, place + length == cluster + within {
                 length += bytes
             } else {

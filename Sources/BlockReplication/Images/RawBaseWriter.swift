@@ -8,6 +8,9 @@ package final class RawBaseWriter: PointImageWriter {
     private let isUsable = Mutex(true)
     /// What lies below stays when the writer gives up.
     private let kept: Mutex<UInt64>
+    /// Up to where what is written replaces what counts, and what is done before it first is.
+    private let frontier: UInt64
+    private let onOverwriting: Mutex<(@Sendable () throws -> Void)?>
 
     /// Creates the file at its full size, all of it a hole.
     package init(creating path: String, size: UInt64) throws {
@@ -15,17 +18,25 @@ package final class RawBaseWriter: PointImageWriter {
         file = try ImageFile(creating: path)
         self.size = size
         kept = Mutex(0)
+        frontier = 0
+        onOverwriting = Mutex(nil)
         try file.truncate(to: size)
     }
 
     /// Goes on with a file that was begun earlier: what lies below `frontier` stays, the rest becomes a hole.
     ///
-    /// Somebody may have written there and not got to the end: nothing is known of it.
-    package init(continuing path: String, size: UInt64, frontier: UInt64) throws {
+    /// Somebody may have written there and not got to the end: nothing is known of it. `onOverwriting` is called once, before
+    /// anything is written below the frontier.
+    package init(
+        continuing path: String, size: UInt64, frontier: UInt64,
+        onOverwriting: @escaping @Sendable () throws -> Void = {}
+    ) throws {
         try BlockGrid.checkDisk(size: size)
         file = try ImageFile(updating: path)
         self.size = size
         kept = Mutex(frontier)
+        self.frontier = frontier
+        self.onOverwriting = Mutex(onOverwriting)
         try dropBeyond(frontier)
     }
 
@@ -39,13 +50,27 @@ package final class RawBaseWriter: PointImageWriter {
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
         try BlockGrid.checkRange(offset: offset, length: UInt64(bytes.count), size: size)
-        try guarded { try file.write(bytes, at: offset) }
+        try guarded {
+            try announce(offset)
+            try file.write(bytes, at: offset)
+        }
     }
 
     package func zero(offset: UInt64, length: UInt64) throws {
         try BlockGrid.checkRange(offset: offset, length: length, size: size)
         guard length > 0 else { return }
-        try guarded { try file.punchHole(at: offset, length: length) }
+        try guarded {
+            try announce(offset)
+            try file.punchHole(at: offset, length: length)
+        }
+    }
+
+    private func announce(_ offset: UInt64) throws {
+        guard offset < frontier else { return }
+        try onOverwriting.withLock { announcement in
+            try announcement?()
+            announcement = nil
+        }
     }
 
     /// Flushes; the extents are the whole disk, since a first copy speaks for every block.

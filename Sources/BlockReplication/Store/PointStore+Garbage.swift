@@ -1,6 +1,6 @@
 extension PointStore {
     /// Endings of the files that a store makes; others in the directory are none of its business.
-    private static let endings = [StoreNames.part, ".qcow2", ".raw", ".map", ".xml", ".firmware"]
+    private static let endings = [StoreNames.part, ".qcow2", ".raw", ".map", ".xml", ".mixed", ".firmware"]
 
     /// Removes the files that no point, map or image needs, and returns their names.
     ///

@@ -10,11 +10,18 @@ extension PointStore {
         try checkNoDraft()
         try checkOpen()
         try checkPlans(plans)
-        let base = try growingBase(of: plans)
+        var base = try growingBase(of: plans)
+        for index in base.disks.indices where directory.exists(StoreNames.mixed(base.disks[index].target)) {
+            base.disks[index].isMixed = true
+        }
         let disks = try base.disks.map { disk in
             let name = StoreNames.base(disk.target)
             let writer = try RawBaseWriter(
-                continuing: directory.path(name + StoreNames.part), size: disk.size, frontier: disk.frontier)
+                continuing: directory.path(name + StoreNames.part), size: disk.size, frontier: disk.frontier
+            ) { [directory] in
+                try directory.write(StoreNames.mixed(disk.target), Data())
+                try directory.sync()
+            }
             return PointDraft.Disk(
                 target: disk.target, size: disk.size, file: name, format: .raw, writer: writer, base: writer)
         }
@@ -33,7 +40,8 @@ extension PointStore {
         }
         for index in base.disks.indices {
             let disk = base.disks[index]
-            guard let frontier = leg.frontiers[disk.target], disk.frontier <= frontier, frontier <= disk.size,
+            // It may lie lower than before: as far as both sides were compared.
+            guard let frontier = leg.frontiers[disk.target], frontier <= disk.size,
                 frontier % BlockGrid.block == 0 || frontier == disk.size
             else {
                 throw ReplicationError(
@@ -47,6 +55,7 @@ extension PointStore {
         base.bytes &+= leg.bytes
         base.checkpoint = leg.checkpoint
         try commit { $0.growing = base }
+        for disk in base.disks { try directory.remove(StoreNames.mixed(disk.target)) }
         for disk in draft.disks { disk.base?.keep(below: base[disk.target]?.frontier ?? 0) }
         if !base.isWhole { self.draft = nil }
         return base.isWhole
@@ -73,7 +82,7 @@ extension PointStore {
     /// Names that the files of the growing base may have: a process that dies while it seals has renamed some of them.
     var growingFiles: [String] {
         (manifest.growing?.disks ?? []).flatMap {
-            [StoreNames.base($0.target), StoreNames.base($0.target) + StoreNames.part]
+            [StoreNames.base($0.target), StoreNames.base($0.target) + StoreNames.part, StoreNames.mixed($0.target)]
         }
     }
 

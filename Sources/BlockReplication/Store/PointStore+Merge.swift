@@ -4,7 +4,10 @@ extension PointStore {
     /// Disk by disk a new file takes the newer one's name: from then on the newer overlay stands on what was beneath the
     /// older one, and reads as before. Only when all disks are there does the manifest follow, and only then is the older one
     /// removed. Found half done, it is taken up where it stopped.
-    func merge(_ older: LayerRecord, into newer: LayerRecord, removing: Bool) throws {
+    func merge(
+        _ older: LayerRecord, into newer: LayerRecord, removing: Bool, unless isAwaited: IsAwaited
+    ) async throws {
+        begunFold = nil
         var merged: [PointDisk] = []
         for disk in newer.disks {
             // Of a disk that was added after the older one, or anew, nothing of the older one is read.
@@ -14,7 +17,9 @@ extension PointStore {
             }
             var result = disk
             result.isWhole = under.isWhole
-            if try stands(disk, on: under) { try writeMerger(of: under, into: disk) }
+            if try stands(disk, on: under) {
+                try await writeMerger(of: under, into: disk, unless: isAwaited)
+            }
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
             result.checksum = nil
             result.map = StoreNames.map(newer.generation, disk.target, serial: manifest.serial)
@@ -51,18 +56,27 @@ extension PointStore {
     /// Between the layer and the base lies nothing, or layers that were folded. Until the empty overlay has taken the layer's
     /// name, the base is read only beneath the layer, which covers all that is written here; found half done, it is simply done
     /// again.
-    func fold(_ generation: String) throws {
+    ///
+    /// One that has made way for another call is gone on with where it stopped, as long as the store stays open.
+    func fold(_ generation: String, unless isAwaited: IsAwaited) async throws {
         let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })
         guard let layer = layers[generation], var base = layer.over.flatMap({ layers[$0] }) else { return }
         while let lower = base.over.flatMap({ layers[$0] }) { base = lower }
         var folded: [PointDisk] = []
         for disk in layer.disks {
             let under = try rawBase(of: disk.target, generation)
-            rewrittenBytes += try BaseFold.fold(directory.path(disk.file), into: directory.path(under)) {
+            // An empty overlay is one that was folded before.
+            let first = begunFold?.file == disk.file ? begunFold?.table ?? 0 : 0
+            rewrittenBytes += try await BaseFold.fold(
+                directory.path(disk.file), into: directory.path(under), from: first
+            ) { next in
                 try hook(.foldPart)
+                begunFold = BegunFold(file: disk.file, table: next)
+                try await makeWay(unless: isAwaited)
             }
+            begunFold = nil
             try hook(.foldWritten)
-            try replaceByEmpty(disk, on: BackingReference(file: under, format: .raw))
+            try await replaceByEmpty(disk, on: BackingReference(file: under, format: .raw))
             var result = disk
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
             (result.checksum, result.isWhole) = (nil, nil)
@@ -118,28 +132,33 @@ extension PointStore {
         try Qcow2Header(reading: ImageFile(reading: directory.path(disk.file))).backing?.file == under.file
     }
 
-    private func writeMerger(of under: PointDisk, into disk: PointDisk) throws {
-        try replace(disk) { part in
-            _ = try OverlayMerge.merge(
-                older: directory.path(under.file), newer: directory.path(disk.file), to: part)
+    private func writeMerger(
+        of under: PointDisk, into disk: PointDisk, unless isAwaited: IsAwaited
+    ) async throws {
+        try await replace(disk) { part in
+            _ = try await OverlayMerge.merge(
+                older: directory.path(under.file), newer: directory.path(disk.file), to: part
+            ) {
+                try await makeWay(unless: isAwaited)
+            }
             try hook(.mergeWritten)
         }
         try hook(.mergeRenamed)
     }
 
-    private func replaceByEmpty(_ disk: PointDisk, on backing: BackingReference) throws {
+    private func replaceByEmpty(_ disk: PointDisk, on backing: BackingReference) async throws {
         guard let size = manifest.size(of: disk) else { return }
-        try replace(disk) { part in
+        try await replace(disk) { part in
             _ = try OverlayWriter(creating: part, size: size, backing: backing).finish()
         }
         try hook(.foldRenamed)
     }
 
     /// Puts the file that `write` makes in the place of a disk's.
-    private func replace(_ disk: PointDisk, _ write: (_ part: String) throws -> Void) throws {
+    private func replace(_ disk: PointDisk, _ write: (_ part: String) async throws -> Void) async throws {
         let part = disk.file + StoreNames.part
         try directory.remove(part)
-        do { try write(directory.path(part)) } catch let error as ReplicationError {
+        do { try await write(directory.path(part)) } catch  where error is ReplicationError || error is MadeWay {
             try? directory.remove(part)
             throw error
         }

@@ -4,7 +4,12 @@ extension PointStore {
     /// The newest point cannot be retired. Generations that are no points (any more) are passed over, so that the call can be
     /// repeated. Files beneath a boot overlay, or beneath a generation in `pinned`, stay as they are. What is due when is
     /// `MergePlan`'s.
-    package func retire(_ generations: Set<String>, pinned: Set<String> = []) throws {
+    ///
+    /// Merging and folding may take minutes. Meanwhile the store answers other calls, between two pieces; and once `isAwaited`
+    /// says that somebody waits to change it, they stop, for the next call to go on.
+    package func retire(
+        _ generations: Set<String>, pinned: Set<String> = [], unless isAwaited: @escaping IsAwaited = { false }
+    ) async throws {
         if let newest = manifest.newest, generations.contains(newest.generation) {
             throw ReplicationError(
                 .invalidArgument, "the newest recovery point cannot be retired",
@@ -20,17 +25,17 @@ extension PointStore {
             }
             try removeUnreferenced(retired.map(\.domainXML) + retired.compactMap(\.firmware?.file))
         }
-        try shortenChains(held: closure(pinned))
+        do { try await shortenChains(held: closure(pinned), unless: isAwaited) } catch is MadeWay {}
         try dropUnusedBases()
     }
 
     /// Retires all but the newest `count` points.
-    package func keep(newest count: Int, pinned: Set<String> = []) throws {
+    package func keep(newest count: Int, pinned: Set<String> = []) async throws {
         guard count >= 1 else {
             throw ReplicationError(
                 .invalidArgument, "at least one recovery point is kept", hint: "give a count of 1 or more")
         }
-        try retire(Set(manifest.points.dropLast(count).map(\.generation)), pinned: pinned)
+        try await retire(Set(manifest.points.dropLast(count).map(\.generation)), pinned: pinned)
     }
 
     /// Generations whose files somebody reads by name: those given, those beneath boot overlays, and all beneath these.
@@ -47,10 +52,11 @@ extension PointStore {
     }
 
     /// Finishes what an earlier call began, then does what the plan says until it says nothing.
-    private func shortenChains(held: Set<String>) throws {
+    private func shortenChains(held: Set<String>, unless isAwaited: @escaping IsAwaited) async throws {
         if !mergesAreWhole {
             while let (older, newer) = try unfinishedMerge(held) {
-                try merge(older, into: newer, removing: plan(held).goes(older.generation))
+                try await merge(
+                    older, into: newer, removing: plan(held).goes(older.generation), unless: isAwaited)
             }
         }
         // One whose upper file is read by name now cannot be finished yet.
@@ -64,13 +70,16 @@ extension PointStore {
                 try drop(generation)
             case .fold(let generation):
                 // Somebody looks at the base, by hand perhaps: there will be another time.
-                do { try fold(generation) } catch let error as ReplicationError where error.code == .busy {
+                do { try await fold(generation, unless: isAwaited) } catch let error as ReplicationError
+                    where error.code == .busy
+                {
                     canFold = false
                 }
             case .merge(let older, let newer):
                 let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })
                 guard let below = layers[older], let top = layers[newer] else { return }
-                try merge(below, into: top, removing: plan(held).goes(older))
+                try await merge(
+                    below, into: top, removing: plan(held).goes(older), unless: isAwaited)
             }
         }
         mergesAreWhole = areWhole

@@ -17,6 +17,8 @@ package actor PointStore {
     package internal(set) var rewrittenBytes: UInt64 = 0
     /// Nothing is left of a merge that a stop, or a failure since, has cut short.
     var mergesAreWhole = false
+    /// What a fold that made way has done.
+    var begunFold: BegunFold?
     /// Layers that merging keeps a chain to; fewer in tests.
     var longestChain = MergePlan.longestChain
     private var isOpen = true
@@ -191,6 +193,12 @@ package actor PointStore {
         manifest = next
         try directory.sync()
         try hook(.manifestRenamed)
+    }
+
+    /// Lets other calls in between two pieces of long work; throws `MadeWay` when the work is to end here.
+    func makeWay(unless isAwaited: IsAwaited) async throws {
+        await Task.yield()
+        guard isOpen, !Task.isCancelled, !isAwaited() else { throw MadeWay() }
     }
 
     func checkOpen() throws {

@@ -7,6 +7,8 @@ enum StoreNames {
     static let part = ".part"
 
     static func base(_ target: String) -> String { "base-\(target).raw" }
+    /// Says of a base that grows in legs that one of them has written below its frontier and was not ended.
+    static func mixed(_ target: String) -> String { "base-\(target).mixed" }
     static func overlay(_ generation: String, _ target: String) -> String { "\(generation)-\(target).qcow2" }
     static func map(_ generation: String, _ target: String, serial: Int) -> String {
         "\(generation)-\(target).\(serial).map"

@@ -11,9 +11,9 @@ package final class LibvirtHypervisor: Hypervisor {
     package var displayURI: String { uri.display }
 
     let clock: any Clock<Duration>
-    private let uri: LibvirtURI
-    private let openLimit: Duration
-    private let callLimit: Duration
+    let uri: LibvirtURI
+    let openLimit: Duration
+    let callLimit: Duration
     private let state = Locked(State())
 
     private struct State {

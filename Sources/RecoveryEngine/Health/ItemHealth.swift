@@ -74,6 +74,7 @@ extension ItemHealth {
             failedOverAt: relationship.failover?.at, statistics: statistics,
             pausedAt: relationship.pausedAt ?? .source)
         facts.unreplicated = relationship.unreplicated ?? [:]
+        facts.applicationTrouble = policy?.applicationConsistentHours == nil ? nil : relationship.applicationTrouble
         let judgement = HealthJudgement(facts)
         if facts.isCopied, let missed = statistics?.missed(by: now, frequency: frequency) {
             statistics?.counts.missed = missed

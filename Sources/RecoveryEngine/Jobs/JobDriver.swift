@@ -19,8 +19,14 @@ actor JobDriver {
     /// This driver has itself found out how the source is, a moment ago.
     var verdictIsFresh = false
     private var lastProgressWrite = Timestamp(milliseconds: 0)
+    /// The other VMs that this one's next point is to be of one instant with; nil for none.
+    let gathering: Gathering?
 
-    init(dependencies: EngineDependencies, job: Job, relationship: Relationship, lease: Lease) {
+    init(
+        dependencies: EngineDependencies, job: Job, relationship: Relationship, lease: Lease,
+        gathering: Gathering? = nil
+    ) {
+        self.gathering = gathering
         self.dependencies = dependencies
         self.jobID = job.id
         self.job = job
@@ -41,6 +47,7 @@ actor JobDriver {
         let renewal = Task(executorPreference: dependencies.executor) { await lease.renewUntilCancelled() }
         defer { renewal.cancel() }
         do {
+            try await letGoOfGuest()
             try await waitForEndedJob()
             for stage in job.stages where stage.state != .done {
                 guard let name = StageName(rawValue: stage.name) else {

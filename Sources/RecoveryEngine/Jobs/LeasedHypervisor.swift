@@ -1,4 +1,5 @@
 import Hypervisors
+import SiteModel
 
 /// A hypervisor in the hands of one job's driver: looking is free, changing needs the lease.
 struct LeasedHypervisor: Hypervisor {
@@ -140,6 +141,20 @@ struct LeasedHypervisor: Hypervisor {
 
     func backupIsActive(uuid: String) async throws -> Bool {
         try await wrapped.backupIsActive(uuid: uuid)
+    }
+
+    func hold(uuid: String, as hold: GuestHold, limit: Duration) async throws {
+        try await lease.require()
+        try await wrapped.hold(uuid: uuid, as: hold, limit: limit)
+    }
+
+    /// Needs no lease: whoever has held a guest lets it go, whatever has become of the job.
+    func letGo(uuid: String, from hold: GuestHold) async throws -> Bool {
+        try await wrapped.letGo(uuid: uuid, from: hold)
+    }
+
+    func apart() async throws -> any Hypervisor {
+        LeasedHypervisor(wrapped: try await wrapped.apart(), lease: lease)
     }
 
     func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws {

@@ -114,7 +114,8 @@ extension RecoveryEngine {
         }
         drivers.withLock { $0[jobID]?.operation = job.operation }
         let driver = JobDriver(
-            dependencies: dependencies, job: job, relationship: relationship, lease: lease)
+            dependencies: dependencies, job: job, relationship: relationship, lease: lease,
+            gathering: job.arguments["group"].flatMap { group in gatherings.withLock { $0[group] } })
         try await driver.drive()
         return await driver.job
     }
@@ -142,8 +143,10 @@ extension RecoveryEngine {
     /// one that a living engine drives ends with that engine's word.
     @discardableResult
     package func recoverOpenJobs() async throws -> [RecoveredJob] {
+        // Before anything that takes its time: these guests stand still.
+        try await releaseHeldGuests()
         let open = try await vault.read { try $0.openJobs().map(\.value).filter { !$0.isHeld } }
-        return try await withThrowingTaskGroup(of: RecoveredJob.self) { group in
+        let recovered = try await withThrowingTaskGroup(of: RecoveredJob.self) { group in
             for job in open {
                 group.addTask {
                     do {
@@ -154,7 +157,9 @@ extension RecoveryEngine {
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }
-        } + cleanUpDueTests()
+        }
+        try await settleGroupPoints()
+        return try await recovered + cleanUpDueTests()
     }
 
     /// Open jobs that no engine drives: its lease is gone, or has run out.

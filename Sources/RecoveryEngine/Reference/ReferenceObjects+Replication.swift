@@ -27,7 +27,7 @@ extension ReferenceObjects {
                 ReferencePart(
                     "application-consistent frequency", lua: ["policy.app_consistent"],
                     model: ["Policy.applicationConsistentHours", "Policy.applicationConsistentLimits"],
-                    "\(span(Policy.applicationConsistentLimits)) h, fewer than the extra points; off by default. Its rules are checked; asking for it is refused until points can be made so."
+                    "\(span(Policy.applicationConsistentLimits)) h, fewer than the extra points; off by default. The first cycle after it freezes the guest by its agent for the point's instant; a point that cannot be made so is crash-consistent and says why."
                 ),
                 ReferencePart(
                     "compression", lua: ["policy.compression"], model: ["Policy.compression"],
@@ -178,7 +178,8 @@ extension ReferenceObjects {
                     "The instant that it shows, not the one at which it arrived."),
                 ReferencePart(
                     "type", lua: ["point.kind"], model: ["RecoveryPoint.cause", "PointKind.planned"],
-                    "`initial`, `crash`, `planned`; `application` is not made yet."),
+                    "`initial`, `crash`, `application` (its guest was frozen by its agent), `planned`; `point.consistency` is `application` or `crash`."
+                ),
                 ReferencePart(
                     "hourly, up to 24 beyond the newest", lua: ["item:points"], model: ["RecoveryPoint.number"],
                     "Up to 24 beyond the newest, the first of each hour of the clock. Until there are so many hours, the newest others fill the room."
@@ -188,7 +189,7 @@ extension ReferenceObjects {
                     "Overlays forward from a base: any point boots at once, from an overlay of its own."),
                 ReferencePart(
                     "disk grown or shrunk", lua: ["vm:check"],
-                    "Stops replication until it has its size again: check `disks-as-recorded`. No point is made over another geometry."
+                    "The next point has the new size, older ones keep theirs. Disks that come and go are dealt with alike."
                 ),
                 ReferencePart(
                     "resync deletes all points", lua: ["item:resync"],

@@ -22,7 +22,7 @@ package struct Duty: Sendable {
 
 extension Duty {
     /// What every replicator does.
-    package static var standard: [Duty] { [watchHealth, cleanUpTests, pruneHistory] }
+    package static var standard: [Duty] { [watchHealth, cleanUpTests, releaseHeldGuests, pruneHistory] }
 
     /// Tells of changes of health and of recovery points that grow too old.
     package static var watchHealth: Duty {
@@ -46,6 +46,11 @@ extension Duty {
             }
             if let first = failures.first { throw first }
         }
+    }
+
+    /// Lets go of guests that an engine held for an instant and could not tell to go on.
+    package static var releaseHeldGuests: Duty {
+        Duty("release-held-guests", every: 10) { try await $0.releaseHeldGuests() }
     }
 
     /// Removes jobs and events that are over and beyond the limits.

@@ -47,8 +47,9 @@ extension RecoveryEngine {
                 facts.activeJobIsOrphaned = try self.standing(of: job, vault)?.isOrphaned ?? false
             }
             if let point = arguments["point"], point != "latest" {
+                let named = try PointChoice.generation(point, of: relationship.id, in: vault) ?? point
                 facts.chosenPointExists = try vault.objects(RecoveryPoint.self, parent: relationship.id)
-                    .contains { Self.names(point, $0.value) }
+                    .contains { Self.names(named, $0.value) }
             }
             facts.testNetwork = try Self.testNetwork(arguments, vault)
             facts.firstCopyExported = relationship.firstCopy?.exported != nil

@@ -166,25 +166,24 @@ extension JobDriver {
         let held = ticket.base == nil ? Set((ticket.held ?? []).map(\.target)) : []
         let fresh = held.isEmpty ? [] : relationship.disks.map(\.target).filter { !held.contains($0) }
         // Before the instant, not after it: a point never claims to be younger than it is.
-        var at = now
-        func begin(since: String?) async throws {
+        func begin(since: String?) async throws -> Timestamp {
             try await hypervisor.endBackup(uuid: uuid)
-            try await hypervisor.beginBackup(
-                uuid: uuid,
+            return try await takeInstant(
+                hypervisor,
                 BackupRequest(
                     since: since, checkpoint: checkpoint,
                     socket: "\(store)/sockets/\(ticket.generation.prefix(8)).sock",
                     scratchFolder: "\(store)/scratch", disks: relationship.disks.map(\.target),
                     whole: since == nil ? [] : fresh))
         }
+        let at: Timestamp
         do {
-            try await begin(since: since)
+            at = try await begin(since: since)
         } catch let error as HypervisorError where error.code == .checkpointUnusable && since != nil {
             // QEMU was killed and the bitmap with it: find the changes by comparing instead.
             try await hypervisor.discardCheckpoints(uuid: relationship.vmUUID, keeping: nil)
             since = nil
-            at = now
-            try await begin(since: nil)
+            at = try await begin(since: nil)
         }
         let also = try await joinedChanges()
         let disks = relationship.disks.map { disk in
@@ -220,7 +219,9 @@ extension JobDriver {
                     .failed, "no file is known for disk \(disk.target) of \(relationship.name) at its source")
             }
             var bitmap: String?
-            if !comparing, let checkpoint = known,
+            // A file at rest may have been put back to what it was before that leg, with its times and its bitmaps.
+            let isMixed = ticket.base?[disk.target]?.isMixed == true
+            if !comparing, !isMixed, let checkpoint = known,
                 try await sender.changedExtents(image: image, bitmap: checkpoint) != nil
             {
                 bitmap = checkpoint
@@ -232,7 +233,7 @@ extension JobDriver {
                     leg: ticket.base?[disk.target].map {
                         LegStart(
                             frontier: $0.frontier, isTracked: bitmap != nil, bitmap: bitmap,
-                            mark: comparing ? nil : $0.mark)
+                            mark: comparing || isMixed ? nil : $0.mark)
                     }))
         }
         let at = now
@@ -290,6 +291,7 @@ extension JobDriver {
 
     private func pointKind(isActive: Bool) -> PointKind {
         if !isActive { return .planned }
+        if fact("consistency") == PointConsistency.application.rawValue { return .applicationConsistent }
         return relationship.newestGeneration == nil && job.operation != .reverse ? .initial : .crashConsistent
     }
 
@@ -305,6 +307,7 @@ extension JobDriver {
             try Self.note(
                 point, in: &relationship, vault, dependencies,
                 begins: [.reverse, .protect, .startFirstCopy, .importFirstCopy, .resume].contains(job.operation))
+            try Self.noteInstant(of: point.generation, job, &relationship, vault, now)
             // A stopped VM's bitmap goes on from where it was; a running one's new checkpoint takes over.
             relationship.checkpoint = job.facts["checkpoint"]
             relationship.failover = nil

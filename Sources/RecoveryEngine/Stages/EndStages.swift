@@ -63,6 +63,7 @@ extension JobDriver {
             // Where it runs now is where it would be protected from again.
             if relationship.owner == relationship.target { swap(&relationship.source, &relationship.target) }
             for point in try vault.objects(RecoveryPoint.self, parent: relationship.id) { try vault.delete(point) }
+            try GroupPoint.takeApart(losing: relationship.id, in: vault)
         }
     }
 

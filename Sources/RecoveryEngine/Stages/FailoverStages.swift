@@ -136,12 +136,13 @@ extension JobDriver {
         guard let newest = points.last else {
             throw EngineError(.failed, "the target holds no point of \(relationship.name)", object: relationship.name)
         }
-        let wanted = argument("point") ?? "latest"
+        let (wanted, id) = (argument("point") ?? "latest", relationship.id)
+        let member = try await dependencies.vault.read { try PointChoice.generation(wanted, of: id, in: $0) }
         let chosen =
             switch wanted {
             case "latest": newest
             case PointChoice.applicationConsistent: points.last { $0.cause == .applicationConsistent }
-            default: points.first { String($0.number) == wanted || $0.generation == wanted }
+            default: points.first { String($0.number) == wanted || $0.generation == member ?? wanted }
             }
         guard let chosen else {
             throw EngineError(
@@ -348,6 +349,7 @@ extension JobDriver {
             where point.value.id != failover.generation {
                 try vault.delete(point)
             }
+            try GroupPoint.takeApart(losing: relationship.id, in: vault)
         }
     }
 }

@@ -13,7 +13,9 @@ extension JobDriver {
         let keeping = try await dependencies.vault.read { vault in
             let policy = try vault.object(Policy.self, id: policyID)?.value
             let points = try vault.objects(RecoveryPoint.self, parent: id).map(\.value)
-            return Retention.kept(points, extra: policy?.recoveryPoints ?? 0).map(\.id)
+            let kept = Set(Retention.kept(points, extra: policy?.recoveryPoints ?? 0).map(\.id))
+                .union(try GroupPoint.kept(of: id, in: vault))
+            return points.filter { kept.contains($0.id) }.sorted { $0.number < $1.number }.map(\.id)
         }
         let stay = Set(keeping + pinned)
         // First in the vault: what it lists can be failed over to, whenever this is interrupted.
@@ -30,5 +32,6 @@ extension JobDriver {
         for point in try vault.objects(RecoveryPoint.self, parent: relationship) where !kept.contains(point.value.id) {
             try vault.delete(point)
         }
+        try GroupPoint.takeApart(losing: relationship, in: vault)
     }
 }

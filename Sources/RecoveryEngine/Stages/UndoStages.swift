@@ -27,7 +27,7 @@ extension JobDriver {
             throw EngineError(
                 .unreachable,
                 "\(try await hosts.host(relationship.source).name), where \(relationship.name) is to start again, or its agent "
-                    + "does not answer; nothing was done to the target",
+                    + "does not answer\(fact("endedAtTarget") == nil ? "; nothing was done to the target" : "")",
                 hint: "bring it back and repeat", object: relationship.name)
         }
         let verdict = try await targetVerdict(word)
@@ -72,22 +72,29 @@ extension JobDriver {
 
     /// The VM runs on at its target: it was ended there for an undo that has failed before the ownership went back.
     ///
-    /// Where that cannot be done now the target's host is owed the start, and `SiteWatch` makes it when the host answers.
+    /// An engine that died as it ended it, and a fence that failed, leave open whether it was: its hypervisor knows. Where that
+    /// cannot be done now the target's host is owed the start, and `SiteWatch` makes it when the host answers.
     ///
     /// - Returns: what has become of the VM; nil where it was not ended.
     func restartAtTarget() async -> String? {
-        guard fact("endedAtTarget") != nil, fact("targetVerdict") == SourceVerdict.proven.rawValue,
+        let verdict = fact("targetVerdict")
+        guard fact("endedAtTarget") != nil, verdict == nil || verdict == SourceVerdict.proven.rawValue,
             job.endedJob == nil, relationship.owner == relationship.target
         else { return nil }
         do {
             try await checkOwnership(of: relationship.target)
-            try await hosts.hypervisor(relationship.target).start(uuid: relationship.vmUUID, paused: false)
+            let hypervisor = try await hosts.hypervisor(relationship.target)
+            if verdict == nil, try await hypervisor.domain(uuid: relationship.vmUUID)?.power.isActive == true {
+                return nil
+            }
+            try await hypervisor.start(uuid: relationship.vmUUID, paused: false)
             return "the VM was ended at its target for it, and has been started there again"
         } catch {
             let (now, name) = (now, relationship.name)
+            let (was, isOff) = verdict == nil ? ("may have been", "may be") : ("was", "is")
             let left =
-                "the VM was ended at its target for it, and is off at both sides: it is started at the target when that "
-                + "answers (perilune replicate); or bring the source back and undo again"
+                "the VM \(was) ended at its target for it, and \(isOff) off at both sides: it is started at the target when "
+                + "that answers (perilune replicate); or bring the source back and undo again"
             try? await record { _, relationship, vault in
                 relationship.startOwedAt = relationship.epoch
                 try vault.append(

@@ -25,6 +25,6 @@ package enum LuaAPI {
             Records.serverNode, SubnetTable.record, StorageClassObject.location, FirstCopyMethods.record,
             FirstCopyMethods.disk, VaultRecords.settingsRecord, VaultRecords.keyRecord,
         ],
-        PlanRecords.all, HealthMethods.records, AlertFunctions.records,
+        PlanRecords.all, HealthMethods.records, AlertFunctions.records, GroupPointFunctions.records,
     ].flatMap { $0 }
 }

@@ -17,7 +17,7 @@ enum Operations {
                 "Ends a first copy that runs, or calls a scheduled one off: it then waits for start_first_copy.",
                 .changes, type, in: .registered,
                 after: FirstCopyMethods.pending(type, "start_after = \"6h\"") + "\n"),
-            plain("sync", .sync, "Makes a new recovery point now.", .changes, type),
+            sync(type),
             plain(
                 "resume", .resume,
                 "Lets paused or failed replication go on: all that changed since then becomes one recovery point.",
@@ -47,7 +47,9 @@ enum Operations {
         ErrorDeclaration("unreachable", "a host or an agent that is needed does not answer"),
     ]
 
-    static let point = ValueType.either([.choice(["latest", "application-consistent"]), .integer, .record("point")])
+    static let point = ValueType.either([
+        .choice(["latest", "application-consistent"]), .integer, .record("point"), .record("group_point"),
+    ])
 
     /// An operation without options.
     private static func plain(
@@ -58,6 +60,21 @@ enum Operations {
             name, doc, results: [job], errors: errors, effect: effect,
             example: "\(preparation)local job = \(type):\(name)()", in: situation,
             .waiting { call in try await perform(operation, call) })
+    }
+
+    private static func sync(_ type: String) -> FunctionDeclaration {
+        FunctionDeclaration(
+            "sync", "Makes a new recovery point now.",
+            named: [
+                .optional(
+                    "consistency", .choice(PointConsistency.allCases.map(\.rawValue)),
+                    "\"application\": the guest's agent freezes its file systems while the point's instant is taken; where it "
+                        + "cannot, the point is crash-consistent and says why. \"crash\": the guest is left alone",
+                    otherwise: "as the policy's app_consistent says")
+            ],
+            results: [job], errors: errors, effect: .changes,
+            example: "local job = \(type):sync { consistency = \"application\" }",
+            .waiting { call in try await perform(.sync, call, engineArguments(call, from: ["consistency"])) })
     }
 
     private static func failover(_ type: String) -> FunctionDeclaration {
@@ -187,16 +204,18 @@ enum Operations {
         return options
     }
 
-    /// "latest" or the number of a point, from what the script named it by.
+    /// "latest", the number of a point or the name of a group point, from what the script named it by.
     static func pointArgument(_ call: Call) throws(LuaError) -> String? {
         switch call.arguments["point"] {
         case .string(let text)?: return text.description
         case .integer(let number)?: return "\(number)"
         case .table(let point)?:
             if let number = point["number"].integer { return "\(number)" }
+            if point["members"].table != nil, let name = point["name"].text { return "group:\(name)" }
             throw LuaError(
                 .argument, "\(call.name): 'point' is a table without 'number'",
-                hint: "pass a point of item:points(), its number, \"latest\" or \"application-consistent\"")
+                hint: "pass a point of item:points(), its number, a vault:group_point(), \"latest\" or "
+                    + "\"application-consistent\"")
         default: return nil
         }
     }

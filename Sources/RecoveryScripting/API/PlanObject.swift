@@ -54,12 +54,19 @@ enum PlanObject {
         "direction", .choice(PlanDirection.allCases.map(\.rawValue)),
         "which way; needed only where VMs are active at both sides", otherwise: "the way that all of them can move")
 
+    private static let point = Parameter.optional(
+        "point", .either([.choice(["latest", "application-consistent"]), .record("group_point")]),
+        "the recovery points: of a group point each VM takes its own; in a failover unplanned only",
+        otherwise: "each VM's latest")
+
     static let test = FunctionDeclaration(
         "test", "Starts test VMs of the whole plan, group by group, beside production.",
-        named: [.optional("network", .text, "where they are connected", otherwise: "nowhere"), direction, limit],
+        named: [
+            .optional("network", .text, "where they are connected", otherwise: "nowhere"), point, direction, limit,
+        ],
         results: [result], errors: errors, effect: .changes, example: "plan:test { network = \"test-net\" }",
         in: .planKept,
-        .waiting { call in try await run(.test, call, from: ["network"]) })
+        .waiting { call in try await run(.test, call, from: ["network"], point: Operations.pointArgument(call)) })
 
     static let cleanUpTest = FunctionDeclaration(
         "clean_up_test", "Removes the test VMs of the whole plan, the last group first.", named: [limit],
@@ -80,7 +87,7 @@ enum PlanObject {
             .optional(
                 "shutdown_limit", .duration, "how long each guest may take to shut down",
                 otherwise: "2min planned, 30s unplanned", range: 1...86_400),
-            direction, limit,
+            point, direction, limit,
         ],
         results: [result], errors: errors, effect: .changes, example: "plan:failover { kind = \"planned\" }",
         in: .planKept,
@@ -91,7 +98,14 @@ enum PlanObject {
                     .argument, "\(call.name): 'source' has no meaning in a planned failover",
                     hint: "it shuts the VMs down; leave 'source' out")
             }
-            return try await run(planned ? .planned : .unplanned, call, from: ["source", "shutdown_limit"])
+            let point = try Operations.pointArgument(call)
+            if planned, point != nil {
+                throw LuaError(
+                    .argument, "\(call.name): 'point' has no meaning in a planned failover",
+                    hint: "it sends a last point of each VM; leave 'point' out")
+            }
+            return try await run(
+                planned ? .planned : .unplanned, call, from: ["source", "shutdown_limit"], point: point)
         })
 
     static let commit = FunctionDeclaration(
@@ -107,7 +121,7 @@ enum PlanObject {
         .waiting { call in try await run(.reverse, call) })
 
     private static func run(
-        _ operation: PlanOperation, _ call: Call, from names: [String] = []
+        _ operation: PlanOperation, _ call: Call, from names: [String] = [], point: String? = nil
     ) async throws -> [LuaValue] {
         let session = call.session
         let plan = try await plan(call)
@@ -118,6 +132,7 @@ enum PlanObject {
             options.arguments[name] =
                 call.arguments.optionalText(name) ?? call.arguments.optionalNumber(name).map { "\($0)" }
         }
+        options.arguments["point"] = point
         let (wanted, powers) = (options, ScriptPlanPowers(session: session).powers)
         defer { session.planCalls.end() }
         let report = try await session.operations.wait(for: "\(operation.rawValue) of plan \(plan.name)") {

@@ -13,6 +13,11 @@ enum Records {
             ResultDeclaration(
                 "point", .integer, "number of the recovery point made or chosen", unit: .ordinal, optional: true),
             ResultDeclaration("at", .number, "the instant that the point shows", unit: .epochSeconds, optional: true),
+            ResultDeclaration(
+                "consistency", .choice(PointConsistency.allCases.map(\.rawValue)),
+                "of a point that was to be application-consistent: what it is", optional: true),
+            ResultDeclaration("reason", .text, "why it is crash-consistent only", optional: true),
+            ResultDeclaration("held", .number, "how long the guest was held", unit: .seconds, optional: true),
             ResultDeclaration("stages", .list(.record("stage")), "its stages, in order"),
             ResultDeclaration("took", .number, "how long it took from begin to end", unit: .seconds, optional: true),
             ResultDeclaration("began", .number, "when", unit: .epochSeconds),
@@ -66,6 +71,13 @@ enum Records {
             ResultDeclaration("at", .number, "the instant that it shows", unit: .epochSeconds),
             ResultDeclaration("kind", .choice(["initial", "crash", "application", "planned"]), "how it came to be"),
             ResultDeclaration("bytes", .integer, "sent to make it", unit: .bytes),
+            ResultDeclaration(
+                "consistency", .choice(PointConsistency.allCases.map(\.rawValue)),
+                "\"application\" when the guest's agent had frozen its file systems"),
+            ResultDeclaration(
+                "reason", .text, "why it is crash-consistent where it was to be application-consistent", optional: true),
+            ResultDeclaration("held", .number, "how long its guest was held", unit: .seconds, optional: true),
+            ResultDeclaration("group", .text, "name of the group point that it is a part of", optional: true),
         ])
 
     static let refusal = RecordDeclaration(
@@ -122,6 +134,9 @@ enum Records {
         table["seconds"] = job.facts["seconds"].flatMap(Double.init).map { .number($0) } ?? .nil
         table["point"] = integer("point")
         table["at"] = job.facts["at"].flatMap(Int64.init).map { seconds(Timestamp(milliseconds: $0)) } ?? .nil
+        table["consistency"] = LuaValue(job.facts["consistency"])
+        table["reason"] = LuaValue(job.facts["crashReason"])
+        table["held"] = job.facts["held"].flatMap(Double.init).map { .number($0) } ?? .nil
         table["stages"] = .list(
             job.stages.map { stage in
                 .table(
@@ -174,7 +189,9 @@ enum Records {
         .table(
             LuaTable([
                 "number": LuaValue(point.number), "at": seconds(point.at), "kind": LuaValue(point.cause.rawValue),
-                "bytes": .integer(Int64(clamping: point.bytes)),
+                "bytes": .integer(Int64(clamping: point.bytes)), "consistency": LuaValue(point.consistency.rawValue),
+                "reason": LuaValue(point.crashReason), "held": point.heldSeconds.map { .number($0) } ?? .nil,
+                "group": LuaValue(point.group),
             ]))
     }
 

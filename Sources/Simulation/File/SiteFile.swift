@@ -74,7 +74,7 @@ package struct SiteFile: Sendable {
     private mutating func addVMs(_ node: FileNode, at host: String) throws {
         let fields = try node.fields([
             "name", "uuid", "count", "memory", "power", "autostart", "disks", "nics", "address", "writes",
-            "power_button",
+            "power_button", "guest_agent",
             "shut_down", "boot", "definition", "comment",
         ])
         let name = try fields.name("name")
@@ -137,6 +137,7 @@ package struct SiteFile: Sendable {
         var guest = GuestBehaviour()
         guest.address = try fields.text("address")
         guest.ignoresPowerButton = try fields.choice("power_button", FilePowerButton.self) == .ignores
+        if let agent = try fields.choice("guest_agent", GuestAgentBehaviour.self) { guest.agent = agent }
         if let seconds = try fields.duration("shut_down") { guest.shutDownSeconds = seconds }
         if let seconds = try fields.duration("boot") { guest.bootSeconds = seconds }
         guard let writes = try fields.child("writes")?.fields(["rate", "size", "working_set"]) else { return guest }

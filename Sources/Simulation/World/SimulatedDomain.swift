@@ -1,6 +1,15 @@
 package import Hypervisors
 package import SiteModel
 
+/// What a guest's agent does when it is asked to freeze or thaw.
+package enum GuestAgentBehaviour: String, Hashable, Sendable, CaseIterable {
+    case answers, absent
+    /// It freezes, and its answer comes too late.
+    case freezesLate = "freezes-late"
+    /// Nothing that it is asked has an effect until it is well again.
+    case silent
+}
+
 /// What a guest does with its disks and its power button.
 package struct GuestBehaviour: Hashable, Sendable {
     package var writesPerSecond = 0.0
@@ -15,6 +24,7 @@ package struct GuestBehaviour: Hashable, Sendable {
     package var powersOffAtBoot = false
     /// IPv4 address at which it answers probes; nil when it does not.
     package var address: String?
+    package var agent = GuestAgentBehaviour.answers
 
     package init() {}
 }
@@ -50,6 +60,8 @@ package struct SimulatedDomain: Sendable {
     package var writeErrors = 0
     /// What the guest had written when it last powered itself off in good order.
     package var writesAtPowerOff: Int?
+    /// Its file systems are frozen.
+    package internal(set) var isFrozen = false
     /// The guest is on its way down since its power button was pressed.
     var goesDown = false
 

@@ -8,9 +8,9 @@ import SiteModel
 extension WorldState {
     /// Lets a running guest have written all that it writes until now.
     mutating func settle(_ uuid: String, at host: String, _ now: Timestamp) {
-        guard let domain = hosts[host]?.domains[uuid], domain.power == .running, domain.guest.writesPerSecond > 0 else {
-            return
-        }
+        guard let domain = hosts[host]?.domains[uuid], domain.power == .running, !domain.isFrozen,
+            domain.guest.writesPerSecond > 0
+        else { return }
         let disks = domain.writable
         guard !disks.isEmpty else { return }
         let sizes = disks.map { $0.path.flatMap { hosts[host]?.files[$0]?.size } ?? 0 }
@@ -48,7 +48,7 @@ extension WorldState {
         _ uuid: String, at host: String, disk target: String, offset: UInt64, length: UInt64, _ now: Timestamp
     ) -> Bool {
         settle(uuid, at: host, now)
-        guard let domain = hosts[host]?.domains[uuid], domain.power == .running,
+        guard let domain = hosts[host]?.domains[uuid], domain.power == .running, !domain.isFrozen,
             let index = domain.writable.firstIndex(where: { $0.target == target })
         else { return false }
         write(
@@ -74,7 +74,9 @@ extension WorldState {
     mutating func run(_ uuid: String, at host: String, _ now: Timestamp, byHand: Bool = false) {
         guard let domain = hosts[host]?.domains[uuid] else { return }
         hosts[host]?.domains[uuid]?.power = .running
-        hosts[host]?.domains[uuid]?.nextWrite = Double(now.milliseconds) * 1000 + domain.nextWrite
+        if !domain.isFrozen {
+            hosts[host]?.domains[uuid]?.nextWrite = Double(now.milliseconds) * 1000 + domain.nextWrite
+        }
         if !byHand { checkAlone(uuid, at: host) }
         if domain.guest.powersOffAtBoot { end(uuid, at: host, .off, now) }
     }
@@ -83,7 +85,24 @@ extension WorldState {
         settle(uuid, at: host, now)
         guard let domain = hosts[host]?.domains[uuid], domain.power == .running else { return }
         hosts[host]?.domains[uuid]?.power = .paused
+        if !domain.isFrozen {
+            hosts[host]?.domains[uuid]?.nextWrite = max(0, domain.nextWrite - Double(now.milliseconds) * 1000)
+        }
+    }
+
+    /// The guest's agent freezes its file systems: what it would write waits.
+    mutating func freeze(_ uuid: String, at host: String, _ now: Timestamp) {
+        settle(uuid, at: host, now)
+        guard let domain = hosts[host]?.domains[uuid], domain.power == .running, !domain.isFrozen else { return }
+        hosts[host]?.domains[uuid]?.isFrozen = true
         hosts[host]?.domains[uuid]?.nextWrite = max(0, domain.nextWrite - Double(now.milliseconds) * 1000)
+    }
+
+    mutating func thaw(_ uuid: String, at host: String, _ now: Timestamp) {
+        guard let domain = hosts[host]?.domains[uuid], domain.isFrozen else { return }
+        hosts[host]?.domains[uuid]?.isFrozen = false
+        guard domain.power == .running else { return }
+        hosts[host]?.domains[uuid]?.nextWrite = Double(now.milliseconds) * 1000 + domain.nextWrite
     }
 
     /// QEMU begins: disks are opened, the CPUs stand still.
@@ -115,6 +134,7 @@ extension WorldState {
         hosts[host]?.domains[uuid]?.power = power
         hosts[host]?.backups[uuid] = nil
         hosts[host]?.domains[uuid]?.goesDown = false
+        hosts[host]?.domains[uuid]?.isFrozen = false
         if domain.stored == nil {
             hosts[host]?.domains[uuid] = nil
         } else {

@@ -14,6 +14,8 @@ package struct HealthFacts: Hashable, Sendable {
     package var pausedAt: ReplicationSide
     /// Disks that are in no point yet, or cannot be, each with the reason.
     package var unreplicated: [String: String] = [:]
+    /// Why the last point that was to be application-consistent is not; nil when it is.
+    package var applicationTrouble: String?
 
     package init(
         name: String, state: ReplicationState, now: Timestamp, frequency: Double, newestPoint: Timestamp?,

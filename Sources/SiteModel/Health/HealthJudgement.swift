@@ -47,7 +47,7 @@ package struct HealthThreshold: Sendable {
 
     static let all: [HealthThreshold] = [
         cannotSend, stopped, resyncRequired, pausedAtTarget, missedCycles, silence, latency, firstCopy, notReversed,
-        pausedAtSource, diskMissing,
+        pausedAtSource, diskMissing, notApplicationConsistent,
     ]
 }
 
@@ -173,5 +173,15 @@ extension HealthThreshold {
     ) { facts in
         guard facts.state == .paused, facts.pausedAt == .source else { return nil }
         return "Replication of \(facts.name) is paused."
+    }
+
+    static let notApplicationConsistent = HealthThreshold(
+        code: "not-application-consistent", level: .warning, category: .replication,
+        causes: ["no guest agent runs in the guest", "the guest is too busy to answer its agent"],
+        recommendation: "See that qemu-guest-agent runs in the guest, or turn app_consistent off in its policy."
+    ) { facts in
+        guard facts.isCopied, let trouble = facts.applicationTrouble else { return nil }
+        return
+            "Recovery points of \(facts.name) are crash-consistent where they were to be application-consistent: \(trouble)."
     }
 }

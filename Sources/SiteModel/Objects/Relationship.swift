@@ -91,6 +91,12 @@ package struct Relationship: SiteObject {
     package var nicSettings: [NICSettings]?
     /// The VM's NICs as its last failover placed them; nil before the first.
     package var placedNICs: [PlacedNIC]?
+    /// Its guest is held for an instant, or was when its engine died; nil otherwise.
+    package var heldGuest: HeldGuest?
+    /// When a point was last to be application-consistent, whether it came to be or not.
+    package var applicationTriedAt: Timestamp?
+    /// Why the last such point is crash-consistent only; nil when it is not.
+    package var applicationTrouble: String?
 
     package init(
         id: String, name: String, vmUUID: String, source: String, target: String, policy: String,
@@ -256,6 +262,12 @@ package struct RecoveryPoint: SiteObject {
     package var host: String
     /// Bytes sent to make it.
     package var bytes: UInt64
+    /// Seconds that its guest was held for the point's instant; nil when it was not, or when that is not known any more.
+    package var heldSeconds: Double?
+    /// Why it is crash-consistent where it was to be application-consistent; nil otherwise.
+    package var crashReason: String?
+    /// Name of the group point that it is a part of; nil when it is none.
+    package var group: String?
 
     package init(
         id: String, number: Int, relationship: String, previous: String?, cause: PointKind, at: Timestamp,

@@ -23,7 +23,7 @@ struct FailoverCommand: AsyncParsableCommand {
     @Flag(help: "The source is lost: your word, recorded.")
     var declaredLost = false
 
-    @Option(help: "Recovery point: latest or a number.")
+    @Option(help: "Recovery point: latest, application-consistent, a number or group:NAME.")
     var point: String?
 
     @Option(help: "How long the guest may take to shut down, as 2min.")
@@ -82,7 +82,7 @@ struct ChangePointCommand: AsyncParsableCommand {
 
     @OptionGroup var operation: OperationOptions
 
-    @Option(help: "Recovery point: latest or a number.")
+    @Option(help: "Recovery point: latest, application-consistent, a number or group:NAME.")
     var point: String
 
     func run() async throws {
@@ -150,7 +150,7 @@ struct TestCommand: AsyncParsableCommand {
     @Flag(help: "End the test and throw its VM and its networks away.")
     var cleanUp = false
 
-    @Option(help: "Recovery point: latest, application-consistent or a number.")
+    @Option(help: "Recovery point: latest, application-consistent, a number or group:NAME.")
     var point: String?
 
     @Option(help: "none, create (an isolated network for this test), or the name of an isolated network.")

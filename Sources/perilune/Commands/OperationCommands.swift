@@ -73,9 +73,18 @@ enum OneOperation {
     /// A Lua table of those options that have a value; a value of digits alone is a number, but for options in `texts`.
     static func table(_ options: [(String, String?)], texts: [(String, String?)] = []) -> String {
         let fields =
-            options.compactMap { name, value in value.map { "\(name) = \(Int($0).map { "\($0)" } ?? quoted($0))" } }
+            options.compactMap { name, value in value.map { "\(name) = \(literal($0))" } }
             + texts.compactMap { name, value in value.map { "\(name) = \(quoted($0))" } }
         return "{ \(fields.joined(separator: ", ")) }"
+    }
+
+    /// A number, a group point by its name, or text.
+    private static func literal(_ value: String) -> String {
+        let group = "group:"
+        if value.hasPrefix(group) {
+            return "recovery.vault():group_point(\(quoted(String(value.dropFirst(group.count)))))"
+        }
+        return Int(value).map { "\($0)" } ?? quoted(value)
     }
 
     /// Those options that have a value, as words of a command.

@@ -153,10 +153,14 @@ struct RecoveryPlanCommand: AsyncParsableCommand {
         @Flag(help: "Shut the VMs down cleanly first; nothing is lost.") var planned = false
         @Flag(help: "End the sources' hosts by their fences.") var fence = false
         @Flag(help: "The source is lost: your word, recorded.") var declaredLost = false
+        @Option(help: "Recovery points: latest, application-consistent or group:NAME.") var point: String?
         @Option(help: "How long each guest may take to shut down, as 2min.") var shutdownLimit: String?
 
         func validate() throws {
             try SourceEnd.check(planned: planned, fence: fence, declaredLost: declaredLost)
+            if planned, point != nil {
+                throw ValidationError("a planned failover takes no --point: it sends a last one and loses nothing")
+            }
         }
 
         func run() async throws {
@@ -165,7 +169,7 @@ struct RecoveryPlanCommand: AsyncParsableCommand {
                 [
                     ("kind", planned ? "planned" : "unplanned"),
                     ("source", fence ? "fence" : declaredLost ? "declared lost" : nil),
-                    ("shutdown_limit", shutdownLimit),
+                    ("point", point), ("shutdown_limit", shutdownLimit),
                 ])
         }
     }

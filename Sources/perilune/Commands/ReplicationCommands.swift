@@ -5,7 +5,14 @@ struct SyncCommand: AsyncParsableCommand {
 
     @OptionGroup var operation: OperationOptions
 
-    func run() async throws { try await operation.run("sync()", as: ["sync", operation.vm]) }
+    @Option(help: "application (the guest's agent freezes it for the point's instant) or crash.")
+    var consistency: String?
+
+    func run() async throws {
+        try await operation.run(
+            "sync" + (consistency == nil ? "()" : OneOperation.table([("consistency", consistency)])),
+            as: ["sync", operation.vm] + OneOperation.words([("--consistency", consistency)]))
+    }
 }
 
 struct PauseCommand: AsyncParsableCommand {

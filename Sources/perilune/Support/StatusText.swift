@@ -128,7 +128,10 @@ enum StatusText {
             ? "  none"
             : Text.table(
                 points.map { point in
-                    ["  \(point.number)", Text.time(point.at), point.cause.rawValue, Text.bytes(point.bytes)]
+                    [
+                        "  \(point.number)", Text.time(point.at), point.cause.rawValue, Text.bytes(point.bytes),
+                        point.group.map { "of group point \($0)" } ?? point.crashReason ?? "",
+                    ]
                 })
         if why { return text + "\n\n" + refused(row, width: width) }
         let names = row.next.refused.map(\.operation.rawValue)

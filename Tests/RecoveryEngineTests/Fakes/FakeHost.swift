@@ -69,6 +69,10 @@ struct FakeDomain: Sendable {
     var checkpoints: [String] = []
     var backup: FakeBackup?
     var ignoresShutdown = false
+    var agent = FakeGuestAgent.answers
+    var isFrozen = false
+    /// The backups that were begun while it was held: by their checkpoints.
+    var begunWhileHeld: [String] = []
     var linksAreUp = true
 
     /// Whether it writes, or could at any moment: a copy that was suspended with its links down does not.
@@ -80,6 +84,13 @@ struct FakeDomain: Sendable {
         self.power = power
         self.autostart = autostart
     }
+}
+
+/// What a guest's agent does when it is asked to freeze.
+enum FakeGuestAgent: Sendable, CaseIterable {
+    case answers, absent
+    /// It freezes, and nobody hears that it has.
+    case freezesUnheard
 }
 
 struct FakeBackup: Sendable {

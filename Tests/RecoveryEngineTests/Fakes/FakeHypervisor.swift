@@ -22,7 +22,7 @@ struct FakeHypervisor: Hypervisor {
         }
     }
 
-    private func act(_ name: String, uuid: String, _ body: (inout FakeDomain) throws -> Void) async throws {
+    func act(_ name: String, uuid: String, _ body: (inout FakeDomain) throws -> Void) async throws {
         try await act(name) { state in
             guard var domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
             try body(&domain)
@@ -266,6 +266,9 @@ struct FakeHypervisor: Hypervisor {
             }
             try state.addCheckpoint(request.checkpoint, to: uuid, at: host)
             state.hosts[host]?.domains[uuid]?.backup = backup
+            if domain.isFrozen || domain.power == .paused {
+                state.hosts[host]?.domains[uuid]?.begunWhileHeld.append(request.checkpoint)
+            }
         }
     }
 

@@ -72,7 +72,7 @@ final class FakeWorld: Sendable {
     @discardableResult
     func write(_ vm: String, at host: String, disk: String = "vda", _ blocks: Blocks) -> Bool {
         change { state in
-            guard state.hosts[host]?.domains[uuid(vm)]?.power == .running,
+            guard let domain = state.hosts[host]?.domains[uuid(vm)], domain.power == .running, !domain.isFrozen,
                 let path = state.path(of: disk, vm: uuid(vm), at: host)
             else { return false }
             for (block, value) in blocks { state.hosts[host]?.files[path]?.write(block, value) }

@@ -91,6 +91,7 @@ struct WorldState: Sendable {
         guard hosts[host]?.domains[vm]?.power.isActive == true else { return }
         hosts[host]?.domains[vm]?.power = .off
         hosts[host]?.domains[vm]?.backup = nil
+        hosts[host]?.domains[vm]?.isFrozen = false
         guard !clean else { return }
         for path in paths(vm: vm, at: host) { hosts[host]?.files[path]?.bitmaps = [:] }
     }

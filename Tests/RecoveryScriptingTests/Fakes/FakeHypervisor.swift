@@ -1,4 +1,5 @@
 import Hypervisors
+import SiteModel
 
 /// One site of a `FakeWorld`, as its hypervisor shows it.
 struct FakeHypervisor: Hypervisor {
@@ -86,6 +87,8 @@ struct FakeHypervisor: Hypervisor {
     func beginBackup(uuid: String, _ request: BackupRequest) async throws {
         try site { $0.guests[uuid]?.checkpoints.append(request.checkpoint) }
     }
+    func hold(uuid: String, as hold: GuestHold, limit: Duration) async throws {}
+    func letGo(uuid: String, from hold: GuestHold) async throws -> Bool { true }
     func endBackup(uuid: String) async throws {}
     func backupIsActive(uuid: String) async throws -> Bool { false }
     func commitChain(uuid: String, disk: String, into base: String, limit: Duration) async throws {}

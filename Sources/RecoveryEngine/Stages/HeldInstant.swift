@@ -1,0 +1,111 @@
+import Hypervisors
+import SiteModel
+
+/// One guest of which a backup is to begin while it is held.
+struct InstantGuest: Sendable {
+    var name: String
+    var uuid: String
+    /// For what holds the guest and begins its backup.
+    var own: any Hypervisor
+    /// For what lets it go: a call that hangs on the other connection must not keep it held.
+    var rescue: any Hypervisor
+    var request: BackupRequest
+}
+
+/// What came of holding guests while their backups began.
+struct HeldInstant: Sendable {
+    /// Why the guests were not all held, so that no backup was begun; nil when they were.
+    var holdFailure: String?
+    /// Of each guest, in order; empty when they were not all held.
+    var begun: [Result<Void, any Error>] = []
+    /// Whether each guest was held until it was let go: no deadline and nobody else had let it go before.
+    var wasHeld: [Bool] = []
+    /// Whether it is known of each guest that it goes on.
+    var goesOn: [Bool] = []
+    /// An instant at which all were held.
+    var at: Timestamp
+    /// Seconds from the first call that held one to the last that let one go.
+    var seconds = 0.0
+    /// Seconds from the first call that began a backup until the last had returned: nobody wrote meanwhile.
+    var spread = 0.0
+}
+
+/// Takes one instant of several guests: holds them all, begins all their backups, lets them all go at once.
+///
+///     hold ──► all are held ──► begin, all at once ──► all have begun ──► let go
+///       └──────────── a deadline lets them go whatever hangs ────────────┘
+///
+/// Nothing but the calls that begin lies between. On every path the guests are let go before this returns.
+struct InstantTaker: Sendable {
+    /// Seconds that a guest is held at most.
+    static let limit = 10.0
+    /// How often a guest is told to go on before it is left to whoever comes next.
+    private static let tries = 3
+
+    let clock: any EngineClock
+    let executor: (any TaskExecutor)?
+
+    func take(_ guests: [InstantGuest], as hold: GuestHold) async -> HeldInstant {
+        let began = clock.now
+        let deadline = Task(executorPreference: executor) { [clock] in
+            try await clock.sleep(seconds: Self.limit)
+            await Self.each(guests) { _ = try? await $0.rescue.letGo(uuid: $0.uuid, from: hold) }
+        }
+        var result = HeldInstant(at: began)
+        // An agent that has answered after most of the time leaves none to begin in.
+        let answer = Duration.seconds(Self.limit / 2)
+        let held = await Self.each(guests) { guest in
+            await Self.result { try await guest.own.hold(uuid: guest.uuid, as: hold, limit: answer) }
+        }
+        result.holdFailure = zip(guests, held).compactMap(Self.failure).first
+        if result.holdFailure == nil {
+            result.at = clock.now
+            result.begun = await Self.each(guests) { guest in
+                await Self.result { try await guest.own.beginBackup(uuid: guest.uuid, guest.request) }
+            }
+            result.spread = clock.now.seconds(since: result.at)
+        }
+        let released = await Self.each(Array(zip(guests, held))) { guest, held in
+            // It says for certain that it is not held: no agent is there that could be asked to thaw.
+            if case .failure(let error as HypervisorError) = held, error.code == .unsupported { return Optional(false) }
+            return await Self.letGo(guest, hold)
+        }
+        deadline.cancel()
+        result.wasHeld = released.map { $0 ?? false }
+        result.goesOn = released.map { $0 != nil }
+        result.seconds = clock.now.seconds(since: began)
+        return result
+    }
+
+    private static func failure(_ guest: InstantGuest, _ held: Result<Void, any Error>) -> String? {
+        guard case .failure(let error) = held else { return nil }
+        return "\(guest.name): \(JobDriver.describe(error).message)"
+    }
+
+    /// Whether the guest was held until now; nil when it cannot be told to go on.
+    private static func letGo(_ guest: InstantGuest, _ hold: GuestHold) async -> Bool? {
+        for _ in 0..<tries {
+            if let held = try? await guest.rescue.letGo(uuid: guest.uuid, from: hold) { return held }
+        }
+        return try? await guest.own.letGo(uuid: guest.uuid, from: hold)
+    }
+
+    private static func result(_ body: () async throws -> Void) async -> Result<Void, any Error> {
+        do { return .success(try await body()) } catch { return .failure(error) }
+    }
+
+    /// All at once; results in order.
+    @discardableResult
+    private static func each<Element: Sendable, Value: Sendable>(
+        _ elements: [Element], _ body: @escaping @Sendable (Element) async -> Value
+    ) async -> [Value] {
+        await withTaskGroup(of: (Int, Value).self) { group in
+            for (index, element) in elements.enumerated() {
+                group.addTask { (index, await body(element)) }
+            }
+            var values: [Int: Value] = [:]
+            for await (index, value) in group { values[index] = value }
+            return elements.indices.compactMap { values[$0] }
+        }
+    }
+}
