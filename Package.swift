@@ -57,6 +57,11 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             swiftSettings: strict),
+        // The data path beside dd, nbdcopy, qemu-nbd, rsync and libvirt's bare calls: `scripts/bench replication`.
+        .executableTarget(
+            name: "replication-bench",
+            dependencies: ["BenchFigures", "BlockReplication", "Hypervisors", "SiteModel", "CLibvirt", "CNBD"],
+            swiftSettings: strict),
         .target(
             name: "RecoveryEngine",
             dependencies: [

@@ -56,6 +56,9 @@
 ---@field reason string? why it is crash-consistent where it was to be application-consistent
 ---@field held number? how long its guest was held, in seconds
 ---@field group string? name of the group point that it is a part of
+---@field damage string? what is known to be wrong with it
+---@field checked_at number? when it was last read and was as it had been written, in seconds since 1970
+---@field verified_at number? when it was last compared with its source at its instant, and was the same, in seconds since 1970
 
 ---Why an operation may not begin now.
 ---@class perilune.refusal
@@ -384,6 +387,24 @@
 ---@field vm string name of the VM
 ---@field point integer? number of its recovery point
 
+---What a former owner's disks hold that the VM went on without.
+---@class perilune.divergence
+---@field host string the host that has the disks
+---@field at number when the two sides parted, in seconds since 1970
+---@field bytes integer in all disks together, in bytes
+---@field exact boolean false where it is only known that what diverged is among this
+---@field disks perilune.diverged_disk[] disk by disk
+
+---One disk of a divergence.
+---@class perilune.diverged_disk
+---@field target string libvirt's name of the disk, such as vda
+---@field path string the former owner's file, which holds the blocks; not to be written
+---@field format string "raw" or "qcow2"
+---@field bytes integer that diverged, in bytes
+---@field ranges integer[][] offset and length of each, at most 1000, in bytes
+---@field count integer how many ranges there are
+---@field file string? what they were written to
+
 ---The record of what exists and what was done. Methods that take a table make the vault say what it says.
 ---@class perilune.vault
 local vault = {}
@@ -446,7 +467,7 @@ function vault:server(options) end
 ---@field recovery_points? integer points kept besides the newest, one an hour, 0 to 24; if left out: stays as it is; 0 for a new policy
 ---@field app_consistent? "off"|perilune.duration time between application-consistent points, 1h to 12h, fewer hours than recovery_points; if left out: stays as it is; "off" for a new policy
 ---@field compression? boolean compress what travels where the network is what a transfer waits for; if left out: stays as it is; true for a new policy
----@field authentication? "ticket"|"certificate" how agents prove who they are; if left out: stays as it is; "ticket" for a new policy
+---@field authentication? "ticket"|"certificate" how agents prove who they are; "certificate" sends to agents with TLS alone; if left out: stays as it is; "ticket" for a new policy
 ---@field port? "any"|integer port that the agents of both clouds must receive on, 1 to 65535; if left out: stays as it is; "any" for a new policy
 ---@field first_copy? "now"|"scheduled"|"offline" when; if left out: stays as it is; "now" for a new policy
 ---@field first_copy_time? string time of day of a scheduled first copy, such as "22:00"; if left out: stays as it is
@@ -1551,6 +1572,7 @@ function vm:resume() end
 ---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 
 ---Starts the VM at the other side. Planned: it is shut down first and nothing is lost. Unplanned: it starts from a recovery point, once its source is known to be down.
 ---
@@ -1573,6 +1595,7 @@ function vm:failover(options) end
 
 ---@class (exact) perilune.vm.change_point.options
 ---@field point "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -1650,6 +1673,7 @@ function vm:reverse() end
 
 ---@class (exact) perilune.vm.test_failover.options
 ---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point; default "latest"
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 ---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
 ---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
 ---@field keep? boolean whether it outlives this run; default false
@@ -1798,6 +1822,82 @@ function vm:points() end
 ---@return perilune.reply reply what the guest answered, whatever the status
 function vm:probe(options) end
 
+---@class (exact) perilune.vm.verify.options
+---@field point? "latest"|"application-consistent"|"all"|integer|perilune.point the stored point to read, or "all"; if left out: both sides are compared
+
+---Makes a recovery point, compares both sides whole at that instant, and makes another point of what differs. With `point` nothing is copied: stored points are read at their host and compared with the checksums that were kept when they were written.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---for _, finding in ipairs(vm:verify().findings) do print(finding) end
+---```
+---@param options? perilune.vm.verify.options
+---@return perilune.job job what was done; `findings` says what came of it
+function vm:verify(options) end
+
+---Ends a verification that runs; what it has found by then is kept.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---vm:verify()
+----- elsewhere, while that is under way
+---if vm:can("cancel-verify") then vm:cancel_verify() end
+---```
+---@return perilune.job job what was done
+function vm:cancel_verify() end
+
+---@class (exact) perilune.vm.divergence.options
+---@field export? string a folder that does not exist yet, at the host that has the disks: a raw sparse file for each disk is written into it, with the diverged blocks in place; if left out: it is only listed
+
+---Lists what the disks of the VM's former owner hold that the VM went on without: kept until the next failover to that host is committed, or until it is given up. With `export` it is also written to a new folder there.
+---
+---Effect: reads. Since 0.1.
+---
+---Errors:
+---- `unreachable`: the host that has the disks does not answer
+---- `failed`: the folder exists already, or has no room
+---
+---```lua
+---local diverged = vm:divergence()
+---if diverged then print(diverged.host, diverged.bytes) end
+---```
+---@param options? perilune.vm.divergence.options
+---@return perilune.divergence? divergence nil when nothing is kept
+function vm:divergence(options) end
+
+---@class (exact) perilune.vm.discard_divergence.options
+---@field reason string why nobody needs it
+
+---Gives up what the former owner's disks hold besides: it is listed no more, and the reason is kept in the events.
+---
+---Effect: cannot be undone. Since 0.1.
+---
+---Errors:
+---- `unknown`: nothing is kept
+---- `unreachable`: the host that has the disks does not answer
+---
+---After the commit of a failover:
+---```lua
+---vm:reverse()
+---if vm:divergence() then vm:discard_divergence { reason = "compared by hand" } end
+---```
+---@param options perilune.vm.discard_divergence.options
+function vm:discard_divergence(options) end
+
 ---@class (exact) perilune.vm.pause.options
 ---@field at? "source"|"target" the side that takes part no longer: health is a warning at the source, critical at the target; if left out: "source"
 
@@ -1869,7 +1969,7 @@ function vm:cancel_resync() end
 ---```lua
 ---local allowed, why = vm:can("reverse")
 ---```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"verify"|"verify-point"|"cancel-verify"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
 ---@param options? perilune.vm.can.options
 ---@return boolean allowed whether it may
 ---@return perilune.refusal? refusal why not
@@ -2033,6 +2133,7 @@ function item:resume() end
 ---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 
 ---Starts the VM at the other side. Planned: it is shut down first and nothing is lost. Unplanned: it starts from a recovery point, once its source is known to be down.
 ---
@@ -2055,6 +2156,7 @@ function item:failover(options) end
 
 ---@class (exact) perilune.item.change_point.options
 ---@field point "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -2132,6 +2234,7 @@ function item:reverse() end
 
 ---@class (exact) perilune.item.test_failover.options
 ---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point; default "latest"
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 ---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
 ---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
 ---@field keep? boolean whether it outlives this run; default false
@@ -2280,6 +2383,82 @@ function item:points() end
 ---@return perilune.reply reply what the guest answered, whatever the status
 function item:probe(options) end
 
+---@class (exact) perilune.item.verify.options
+---@field point? "latest"|"application-consistent"|"all"|integer|perilune.point the stored point to read, or "all"; if left out: both sides are compared
+
+---Makes a recovery point, compares both sides whole at that instant, and makes another point of what differs. With `point` nothing is copied: stored points are read at their host and compared with the checksums that were kept when they were written.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---for _, finding in ipairs(item:verify().findings) do print(finding) end
+---```
+---@param options? perilune.item.verify.options
+---@return perilune.job job what was done; `findings` says what came of it
+function item:verify(options) end
+
+---Ends a verification that runs; what it has found by then is kept.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---item:verify()
+----- elsewhere, while that is under way
+---if item:can("cancel-verify") then item:cancel_verify() end
+---```
+---@return perilune.job job what was done
+function item:cancel_verify() end
+
+---@class (exact) perilune.item.divergence.options
+---@field export? string a folder that does not exist yet, at the host that has the disks: a raw sparse file for each disk is written into it, with the diverged blocks in place; if left out: it is only listed
+
+---Lists what the disks of the VM's former owner hold that the VM went on without: kept until the next failover to that host is committed, or until it is given up. With `export` it is also written to a new folder there.
+---
+---Effect: reads. Since 0.1.
+---
+---Errors:
+---- `unreachable`: the host that has the disks does not answer
+---- `failed`: the folder exists already, or has no room
+---
+---```lua
+---local diverged = item:divergence()
+---if diverged then print(diverged.host, diverged.bytes) end
+---```
+---@param options? perilune.item.divergence.options
+---@return perilune.divergence? divergence nil when nothing is kept
+function item:divergence(options) end
+
+---@class (exact) perilune.item.discard_divergence.options
+---@field reason string why nobody needs it
+
+---Gives up what the former owner's disks hold besides: it is listed no more, and the reason is kept in the events.
+---
+---Effect: cannot be undone. Since 0.1.
+---
+---Errors:
+---- `unknown`: nothing is kept
+---- `unreachable`: the host that has the disks does not answer
+---
+---After the commit of a failover:
+---```lua
+---item:reverse()
+---if item:divergence() then item:discard_divergence { reason = "compared by hand" } end
+---```
+---@param options perilune.item.discard_divergence.options
+function item:discard_divergence(options) end
+
 ---@class (exact) perilune.item.pause.options
 ---@field at? "source"|"target" the side that takes part no longer: health is a warning at the source, critical at the target; if left out: "source"
 
@@ -2351,7 +2530,7 @@ function item:cancel_resync() end
 ---```lua
 ---local allowed, why = item:can("reverse")
 ---```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"verify"|"verify-point"|"cancel-verify"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
 ---@param options? perilune.item.can.options
 ---@return boolean allowed whether it may
 ---@return perilune.refusal? refusal why not
@@ -2514,6 +2693,7 @@ function relationship:resume() end
 ---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point unplanned only: the recovery point; if left out: the latest
 ---@field source? "fence"|"declared lost" unplanned only: how it becomes certain that the source is down. "fence" ends its whole host; "declared lost" is your word; if left out: the VM is shut down there if its hypervisor answers; if it does not, the failover is refused (source-must-be-down)
 ---@field shutdown_limit? perilune.duration how long the guest may take to shut down; 1 to 86400 seconds; if left out: 2min planned, 30s unplanned
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 
 ---Starts the VM at the other side. Planned: it is shut down first and nothing is lost. Unplanned: it starts from a recovery point, once its source is known to be down.
 ---
@@ -2536,6 +2716,7 @@ function relationship:failover(options) end
 
 ---@class (exact) perilune.relationship.change_point.options
 ---@field point "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 
 ---Starts the failed-over VM anew from another recovery point, before commit.
 ---
@@ -2613,6 +2794,7 @@ function relationship:reverse() end
 
 ---@class (exact) perilune.relationship.test_failover.options
 ---@field point? "latest"|"application-consistent"|integer|perilune.point|perilune.group_point the recovery point; default "latest"
+---@field accept_damage? string why a point that is known to be damaged may be used all the same; if left out: such a point is refused (recovery-point-damaged)
 ---@field network? string where the copy is connected: "none", "create" for an isolated network made for this test, or the name of an isolated network; default "none"
 ---@field force? string why it may be in a network of production while the primary VM is off; if left out: such a network is refused
 ---@field keep? boolean whether it outlives this run; default false
@@ -2761,6 +2943,82 @@ function relationship:points() end
 ---@return perilune.reply reply what the guest answered, whatever the status
 function relationship:probe(options) end
 
+---@class (exact) perilune.relationship.verify.options
+---@field point? "latest"|"application-consistent"|"all"|integer|perilune.point the stored point to read, or "all"; if left out: both sides are compared
+
+---Makes a recovery point, compares both sides whole at that instant, and makes another point of what differs. With `point` nothing is copied: stored points are read at their host and compared with the checksums that were kept when they were written.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---for _, finding in ipairs(relationship:verify().findings) do print(finding) end
+---```
+---@param options? perilune.relationship.verify.options
+---@return perilune.job job what was done; `findings` says what came of it
+function relationship:verify(options) end
+
+---Ends a verification that runs; what it has found by then is kept.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `refused`: a rule forbids it: e.rule names the rule, and nothing was changed
+---- `busy`: another operation has the VM; e.retryable
+---- `failed`: a stage failed; the message says what state is left
+---- `unreachable`: a host or an agent that is needed does not answer
+---
+---```lua
+---relationship:verify()
+----- elsewhere, while that is under way
+---if relationship:can("cancel-verify") then relationship:cancel_verify() end
+---```
+---@return perilune.job job what was done
+function relationship:cancel_verify() end
+
+---@class (exact) perilune.relationship.divergence.options
+---@field export? string a folder that does not exist yet, at the host that has the disks: a raw sparse file for each disk is written into it, with the diverged blocks in place; if left out: it is only listed
+
+---Lists what the disks of the VM's former owner hold that the VM went on without: kept until the next failover to that host is committed, or until it is given up. With `export` it is also written to a new folder there.
+---
+---Effect: reads. Since 0.1.
+---
+---Errors:
+---- `unreachable`: the host that has the disks does not answer
+---- `failed`: the folder exists already, or has no room
+---
+---```lua
+---local diverged = relationship:divergence()
+---if diverged then print(diverged.host, diverged.bytes) end
+---```
+---@param options? perilune.relationship.divergence.options
+---@return perilune.divergence? divergence nil when nothing is kept
+function relationship:divergence(options) end
+
+---@class (exact) perilune.relationship.discard_divergence.options
+---@field reason string why nobody needs it
+
+---Gives up what the former owner's disks hold besides: it is listed no more, and the reason is kept in the events.
+---
+---Effect: cannot be undone. Since 0.1.
+---
+---Errors:
+---- `unknown`: nothing is kept
+---- `unreachable`: the host that has the disks does not answer
+---
+---After the commit of the management server's own failover:
+---```lua
+---relationship:reverse()
+---if relationship:divergence() then relationship:discard_divergence { reason = "compared by hand" } end
+---```
+---@param options perilune.relationship.discard_divergence.options
+function relationship:discard_divergence(options) end
+
 ---@class (exact) perilune.relationship.pause.options
 ---@field at? "source"|"target" the side that takes part no longer: health is a warning at the source, critical at the target; if left out: "source"
 
@@ -2832,7 +3090,7 @@ function relationship:cancel_resync() end
 ---```lua
 ---local allowed, why = relationship:can("reverse")
 ---```
----@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
+---@param operation "protect"|"start-first-copy"|"import-first-copy"|"cancel-first-copy"|"sync"|"verify"|"verify-point"|"cancel-verify"|"pause"|"resume"|"resync"|"pause-resync"|"cancel-resync"|"test-failover"|"clean-up-test"|"planned-failover"|"unplanned-failover"|"change-point"|"undo"|"commit"|"reverse"|"unprotect" as rules and status name it
 ---@param options? perilune.relationship.can.options
 ---@return boolean allowed whether it may
 ---@return perilune.refusal? refusal why not

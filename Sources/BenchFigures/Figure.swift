@@ -4,6 +4,8 @@ package struct Figure: Sendable {
     package enum Goal: Sendable {
         /// Ours divided by the peer's.
         case ratio(Double)
+        /// Ours, against so many times the peer's and something on top, in the unit.
+        case ratioPlus(Double, Double)
         /// Ours alone.
         case limit(Double)
         /// Ours alone, and more is better.

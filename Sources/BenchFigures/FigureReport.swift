@@ -13,18 +13,42 @@ package enum FigureReport {
     package static func run(
         _ area: String, _ figures: [Figure], runs: Int = 5, warmsUp: Bool = false, note: String? = nil
     ) async throws {
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        func value(_ flag: String) -> String? {
-            arguments.firstIndex(of: flag).flatMap { $0 + 1 < arguments.count ? arguments[$0 + 1] : nil }
-        }
         let only = value("--only")
         let rows = try await FigureRow.measure(
-            figures.filter { only.map($0.name.contains) ?? true },
-            runs: max(1, value("--runs").flatMap(Int.init) ?? runs), warmsUp: warmsUp)
+            figures.filter { only.map($0.name.contains) ?? true }, runs: times(runs), warmsUp: warmsUp)
+        try report(rows, area, note)
+    }
+
+    /// Measures contests one after the other; says on standard error what is being measured.
+    package static func run(
+        _ area: String, contests: [FigureContest], runs: Int = 5, note: String? = nil
+    ) async throws {
+        var rows: [FigureRow] = []
+        for contest in contests {
+            let measured = await contest.measure(runs: times(runs), only: value("--only"))
+            for row in measured {
+                let line = row.cells.joined(separator: " | ") + (row.obstacle.map { "  [\($0)]" } ?? "") + "\n"
+                FileHandle.standardError.write(Data(line.utf8))
+            }
+            rows += measured
+        }
+        try report(rows, area, note)
+    }
+
+    private static let arguments = Array(CommandLine.arguments.dropFirst())
+
+    private static func value(_ flag: String) -> String? {
+        arguments.firstIndex(of: flag).flatMap { $0 + 1 < arguments.count ? arguments[$0 + 1] : nil }
+    }
+
+    private static func times(_ usual: Int) -> Int { max(1, value("--runs").flatMap(Int.init) ?? usual) }
+
+    private static func report(_ rows: [FigureRow], _ area: String, _ note: String?) throws {
         if arguments.contains("--json") {
             print("[\n  " + rows.map(\.json).joined(separator: ",\n  ") + "\n]")
         } else {
             print(table(rows.map(\.cells)))
+            for row in rows { if let obstacle = row.obstacle { print("not measured: \(row.name): \(obstacle)") } }
             for row in rows where !row.holds { print(row.complaint) }
         }
         if let path = value("--markdown") { try write(rows, area, note, to: path) }
@@ -48,7 +72,10 @@ package enum FigureReport {
         let lines = ([header, header.map { _ in "---" }] + rows.map(\.cells)).map {
             "| " + $0.joined(separator: " | ") + " |"
         }
-        let own = "## \(area)\n\n" + (note.map { $0 + "\n\n" } ?? "") + lines.joined(separator: "\n") + "\n"
+        let remarks = rows.compactMap(\.remark).map { "- \($0)" }
+        let own =
+            "## \(area)\n\n" + (note.map { $0 + "\n\n" } ?? "") + lines.joined(separator: "\n") + "\n"
+            + (remarks.isEmpty ? "" : "\n" + remarks.joined(separator: "\n") + "\n")
         let parts = ((try? String(contentsOfFile: path, encoding: .utf8)) ?? title).components(separatedBy: "\n## ")
         let others = parts.dropFirst().filter { $0.prefix { $0 != "\n" } != area }
             .map { "## " + $0.trimmingCharacters(in: .newlines) + "\n" }

@@ -1,7 +1,15 @@
 /// A figure with the medians of its runs.
 struct FigureRow {
-    let figure: Figure
-    let ours: Double
+    let name: String
+    let unit: String
+    let goal: Figure.Goal
+    let bound: Figure.Bound?
+    let peerName: String
+    /// What is said of it in words below the table.
+    var note: String?
+    /// Why ours or the peer could not be measured.
+    var obstacle: String?
+    let ours: Double?
     let peer: Double?
 
     /// Measures each figure and its peer in turn, `runs` times, so that a slow moment of the machine meets both.
@@ -17,28 +25,36 @@ struct FigureRow {
                 ours.append(try await figure.ours())
                 if let peer = figure.peer { peers.append(try await peer()) }
             }
-            rows.append(FigureRow(figure: figure, ours: median(ours), peer: peers.isEmpty ? nil : median(peers)))
+            rows.append(
+                FigureRow(
+                    name: figure.name, unit: figure.unit, goal: figure.goal, bound: figure.bound,
+                    peerName: figure.peerName, ours: median(ours), peer: peers.isEmpty ? nil : median(peers)))
         }
         return rows
     }
 
-    private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+    static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
-    var ratio: Double? { peer.map { ours / $0 } }
+    var ratio: Double? {
+        guard let ours, let peer, peer > 0 else { return nil }
+        return ours / peer
+    }
 
-    /// Whether the goal is met; nil where there is none.
+    /// Whether the goal is met; nil where there is none, or nothing to hold against it.
     var isMet: Bool? {
-        switch figure.goal {
-        case .ratio(let most): ratio.map { $0 <= most }
-        case .limit(let most): ours <= most
-        case .least(let least): ours >= least
-        case .none: nil
+        guard let ours else { return nil }
+        switch goal {
+        case .ratio(let most): return ratio.map { $0 <= most }
+        case .ratioPlus(let most, let extra): return peer.map { ours <= $0 * most + extra }
+        case .limit(let most): return ours <= most
+        case .least(let least): return ours >= least
+        case .none: return nil
         }
     }
 
     /// The bound as a ratio where there is one, in the unit otherwise.
-    private var bound: (value: Double, isRatio: Bool)? {
-        switch figure.bound {
+    private var limit: (value: Double, isRatio: Bool)? {
+        switch bound {
         case .ratio(let most): (most, true)
         case .limit(let most, let usual): (most * (usual.flatMap { usual in peer.map { $0 / usual } } ?? 1), false)
         case nil: nil
@@ -46,7 +62,10 @@ struct FigureRow {
     }
 
     /// Whether it is no worse than the bound against regressions.
-    var holds: Bool { bound.map { ($0.isRatio ? ratio ?? ours : ours) <= $0.value } ?? true }
+    var holds: Bool {
+        guard let limit, let ours else { return true }
+        return (limit.isRatio ? ratio ?? ours : ours) <= limit.value
+    }
 
     // MARK: Text
 
@@ -54,27 +73,35 @@ struct FigureRow {
 
     var cells: [String] {
         [
-            figure.name, "\(Self.shown(ours)) \(figure.unit)", peerText, ratioText, goalText, boundText, verdict,
+            name, ours.map { "\(Self.shown($0)) \(unit)" } ?? "-", peerText, ratioText, goalText, boundText, verdict,
         ]
     }
 
     /// What is said of a row whose bound is passed.
     var complaint: String {
-        "worse than its bound: \(figure.name), \(Self.shown(ours)) \(figure.unit), \(ratioText) against \(boundText)"
+        "worse than its bound: \(cells[0]), \(cells[1]), \(ratioText) against \(boundText)"
+    }
+
+    /// What stands below the table: what is compared and why it loses, and what was not measured.
+    var remark: String? {
+        let parts = [note, obstacle.map { "Not measured: \($0)." }].compactMap(\.self)
+        return parts.isEmpty ? nil : "\(name): " + parts.joined(separator: " ")
     }
 
     var json: String {
         var pairs = [
-            "\"name\": \"\(figure.name)\"", "\"unit\": \"\(figure.unit)\"", "\"ours\": \(ours)",
-            "\"goal\": \"\(goalText)\"",
+            "\"name\": \(Self.quoted(name))", "\"unit\": \(Self.quoted(unit))", "\"goal\": \(Self.quoted(goalText))",
         ]
-        if let peer, let ratio {
-            pairs += ["\"peer\": \(peer)", "\"peer_name\": \"\(figure.peerName)\"", "\"ratio\": \(ratio)"]
+        if let ours { pairs.append("\"ours\": \(ours)") }
+        if let peer {
+            pairs += ["\"peer\": \(peer)", "\"peer_name\": \(Self.quoted(peerName))"]
+            if let ratio { pairs.append("\"ratio\": \(ratio)") }
         }
-        if let bound {
-            pairs.append("\"bound\": \(bound.value), \"bound_unit\": \"\(bound.isRatio ? "x" : figure.unit)\"")
+        if let limit {
+            pairs.append("\"bound\": \(limit.value), \"bound_unit\": \(Self.quoted(limit.isRatio ? "x" : unit))")
         }
         if let isMet { pairs.append("\"ok\": \(isMet)") }
+        if let obstacle { pairs.append("\"not_measured\": \(Self.quoted(obstacle))") }
         pairs.append("\"holds\": \(holds)")
         return "{" + pairs.joined(separator: ", ") + "}"
     }
@@ -82,25 +109,26 @@ struct FigureRow {
     private var ratioText: String { ratio.map { "\(Self.shown($0)) x" } ?? "-" }
 
     private var goalText: String {
-        switch figure.goal {
+        switch goal {
         case .ratio(let most): "<= \(Self.shown(most)) x"
-        case .limit(let most): "<= \(Self.shown(most)) \(figure.unit)"
-        case .least(let least): ">= \(Self.shown(least)) \(figure.unit)"
+        case .ratioPlus(let most, let extra): "<= \(Self.shown(most)) x + \(Self.shown(extra)) \(unit)"
+        case .limit(let most): "<= \(Self.shown(most)) \(unit)"
+        case .least(let least): ">= \(Self.shown(least)) \(unit)"
         case .none: "-"
         }
     }
 
-    private var boundText: String { bound.map { "\(Self.shown($0.value)) \($0.isRatio ? "x" : figure.unit)" } ?? "-" }
+    private var boundText: String { limit.map { "\(Self.shown($0.value)) \($0.isRatio ? "x" : unit)" } ?? "-" }
 
     private var peerText: String {
-        guard let peer else { return "-" }
-        return "\(Self.shown(peer)) \(figure.unit) (\(figure.peerName))"
+        guard let peer else { return peerName.isEmpty ? "-" : "no figure (\(peerName))" }
+        return "\(Self.shown(peer)) \(unit) (\(peerName))"
     }
 
     /// `ok`, `MISS` for a goal that is missed, `WORSE` for a bound that is passed; nothing for information.
     private var verdict: String {
         if !holds { return "WORSE" }
-        guard isMet != nil || figure.bound != nil else { return "-" }
+        guard isMet != nil || (bound != nil && ours != nil) else { return "-" }
         return isMet == false ? "MISS" : "ok"
     }
 
@@ -109,5 +137,17 @@ struct FigureRow {
         let scale = [1.0, 10.0, 100.0][digits]
         let rounded = (value * scale).rounded() / scale
         return digits == 0 ? "\(Int(rounded))" : "\(rounded)"
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": result += "\\\(scalar)"
+            case _ where scalar.value < 0x20: result += " "
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
     }
 }

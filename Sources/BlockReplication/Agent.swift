@@ -59,6 +59,15 @@ package protocol Agent: Sendable {
     /// Test and boot images go too when no process has them open; `busy`, with all left as it was, when one has.
     func forget(relationship: String) async throws
 
+    /// Reads points at this host and compares them with the checksums that were kept as they were written; records what is wrong.
+    ///
+    /// The gate of the relationship stays open: whatever must go on at once does. `unsupported` when the agent is older.
+    func checkPoints(
+        _ request: CheckPoints, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> CheckedPoints
+    /// What this host's former disks hold that the VM went on without; nil when there is nothing.
+    func divergence(_ request: DivergenceRequest) async throws -> Divergence?
+
     // A first copy that is carried
     /// At a source: makes ready to receive the first point into a folder for carrying. The agent sends it to itself; sealing
     /// and abandoning are those of any point.
@@ -111,4 +120,15 @@ package protocol Agent: Sendable {
     ///
     /// `unsupported` when the agent is older than the call.
     func check(_ request: AgentCheck) async throws -> AgentCheckAnswer
+}
+
+extension Agent {
+    package func checkPoints(
+        _ request: CheckPoints, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> CheckedPoints {
+        throw ReplicationError(
+            .unsupported, "this agent does not check points", hint: "run the same version of perilune at all hosts")
+    }
+
+    package func divergence(_ request: DivergenceRequest) async throws -> Divergence? { nil }
 }

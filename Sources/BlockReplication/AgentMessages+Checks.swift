@@ -57,10 +57,13 @@ package struct AgentCheckAnswer: Codable, Hashable, Sendable {
     package var startHook: StartHookFacts?
     /// Those of the files that are there; nil from an agent that does not know the question.
     package var files: [String]?
+    /// How its data connections are protected; nil from an agent that does not know the question.
+    package var security: SecurityFacts?
 
     package init(
         time: Timestamp, dataAddress: String, storeID: String, store: FolderFacts, images: [ImageFacts] = [],
-        programs: [ProgramFacts] = [], endpoints: [EndpointOutcome] = [], startHook: StartHookFacts? = nil
+        programs: [ProgramFacts] = [], endpoints: [EndpointOutcome] = [], startHook: StartHookFacts? = nil,
+        security: SecurityFacts? = nil
     ) {
         self.time = time
         self.dataAddress = dataAddress
@@ -70,6 +73,28 @@ package struct AgentCheckAnswer: Codable, Hashable, Sendable {
         self.programs = programs
         self.endpoints = endpoints
         self.startHook = startHook
+        self.security = security
+    }
+}
+
+/// How the connections that carry disks' content to this host are protected.
+package struct SecurityFacts: Codable, Hashable, Sendable {
+    /// Whether they are encrypted, with certificates on both sides.
+    package var isEncrypted: Bool
+    /// Whether they come from this machine alone.
+    package var isLocal: Bool
+    /// The agent's own certificate.
+    package var certificate: CertificateFacts?
+    /// Why the certificate cannot be put to use.
+    package var problem: String?
+
+    package init(
+        isEncrypted: Bool, isLocal: Bool, certificate: CertificateFacts? = nil, problem: String? = nil
+    ) {
+        self.isEncrypted = isEncrypted
+        self.isLocal = isLocal
+        self.certificate = certificate
+        self.problem = problem
     }
 }
 

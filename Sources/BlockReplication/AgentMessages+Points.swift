@@ -55,15 +55,21 @@ package struct PointTicket: Codable, Hashable, Sendable {
     ///
     /// Empty for a first copy; nil from an agent that is older than changes of shape, which takes no other disks than before.
     package var held: [DiskGeometry]?
+    /// Whether the receiver takes data with TLS alone, showing a certificate for the host of `address`.
+    ///
+    /// Nil from one that knows no TLS.
+    package var isEncrypted: Bool?
 
     package init(
-        relationship: String, generation: String, token: String, address: String, base: GrowingBase? = nil
+        relationship: String, generation: String, token: String, address: String, base: GrowingBase? = nil,
+        isEncrypted: Bool? = nil
     ) {
         self.relationship = relationship
         self.generation = generation
         self.token = token
         self.address = address
         self.base = base
+        self.isEncrypted = isEncrypted
     }
 }
 
@@ -111,10 +117,17 @@ package struct PointSummary: Codable, Hashable, Sendable {
     package var cause: PointKind
     package var at: Timestamp
     package var bytes: UInt64
+    /// What is known to be wrong with it; nil when nothing is.
+    package var damage: PointDamage?
+    /// When all of it was last read at its host and was as it had been written.
+    package var checkedAt: Timestamp?
 
     package init(
-        generation: String, previous: String?, number: Int, cause: PointKind, at: Timestamp, bytes: UInt64
+        generation: String, previous: String?, number: Int, cause: PointKind, at: Timestamp, bytes: UInt64,
+        damage: PointDamage? = nil, checkedAt: Timestamp? = nil
     ) {
+        self.damage = damage
+        self.checkedAt = checkedAt
         self.generation = generation
         self.previous = previous
         self.number = number

@@ -65,10 +65,18 @@ package struct TransferSummary: Codable, Hashable, Sendable {
     package var checksums: [String: String]
     /// How far a leg came; nil when all was sent.
     package var leg: LegSummary?
+    /// Bytes of disk that differed from the target's newest state, runs of zeros included, of the disks that were compared as a
+    /// whole; nil from an older agent.
+    package var differing: UInt64?
+    /// Marks of the files that were read at rest: the same while nothing writes them.
+    package var marks: [String: String]?
 
     package init(
-        bytes: UInt64, scanned: UInt64, seconds: Double, checksums: [String: String], leg: LegSummary? = nil
+        bytes: UInt64, scanned: UInt64, seconds: Double, checksums: [String: String], leg: LegSummary? = nil,
+        differing: UInt64? = nil, marks: [String: String]? = nil
     ) {
+        self.differing = differing
+        self.marks = marks
         self.bytes = bytes
         self.scanned = scanned
         self.seconds = seconds

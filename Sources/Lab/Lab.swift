@@ -111,14 +111,28 @@ package struct Lab: Sendable {
         let layout = layout(of: site)
         let agent = Daemon(name: "agent", layout: layout)
         if agent.running == nil {
+            let identity = try await issueIdentity(of: site, program)
             let words = [
                 program, "agent", "--site", site.rawValue, "--socket", "\(layout.ownRun)/agent.sock", "--listen",
-                dataAddress(of: site), "--store", layout.store, "--runtime", layout.runtime,
+                dataAddress(of: site), "--store", layout.store, "--runtime", layout.runtime, "--tls", identity,
             ]
             try await agent.start(words, through: SiteStorage.entry(to: holder))
         }
         let run = isCut(site) ? layout.cutRun : layout.run
         try await agent.waitUntilAnswering(at: "\(run)/agent.sock")
+    }
+
+    /// The file with the key and certificate of a site's agent, made anew; the lab's authority is made for the first.
+    private func issueIdentity(of site: SiteName, _ program: String) async throws(LabError) -> String {
+        let authority = "\(configuration.root)/authority"
+        if access("\(authority)/authority.pem", F_OK) != 0 {
+            // By way of env: programs are looked for by name.
+            try await Command(["env", program, "authority", "create", "--authority", authority]).output()
+        }
+        let file = layout(of: site).identity
+        let words = ["authority", "issue", "--authority", authority, "--out", file, site.dataAddress]
+        try await Command(["env", program] + words).output()
+        return file
     }
 
     private func endAll() async throws(LabError) {

@@ -35,6 +35,8 @@ package struct SiteLayout: Sendable, Hashable {
     /// Not lost with the site: they are what was promised to clients.
     package var consoles: String { "\(directory)/console" }
     package var logs: String { "\(directory)/log" }
+    /// The key and certificate of the site's agent.
+    var identity: String { "\(directory)/agent.pem" }
     /// Which processes were started, with their start times.
     package var processes: String { "\(directory)/processes" }
     package var domains: String { "\(directory)/domains" }

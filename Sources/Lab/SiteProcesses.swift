@@ -68,7 +68,12 @@ struct MountTable: Sendable {
     private let points: Set<String>
 
     init?(pid: pid_t) {
-        guard let text = try? String(contentsOfFile: "/proc/\(pid)/mountinfo", encoding: .utf8) else { return nil }
+        // Read to its end by a handle: of a file that the kernel makes up as it is read, with no size to tell, String takes the
+        // first page only, and a site whose mounts are listed later would be taken for lost.
+        guard let handle = FileHandle(forReadingAtPath: "/proc/\(pid)/mountinfo"),
+            let data = try? handle.readToEnd()
+        else { return nil }
+        let text = String(decoding: data, as: UTF8.self)
         points = Set(
             text.split(separator: "\n").compactMap { line in
                 let fields = line.split(separator: " ", maxSplits: 5)

@@ -25,13 +25,14 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "Replication of one VM",
                 subcommands: [
-                    SyncCommand.self, PauseCommand.self, ResumeCommand.self, ResyncCommand.self, UnprotectCommand.self,
+                    SyncCommand.self, PauseCommand.self, ResumeCommand.self, ResyncCommand.self,
+                    VerifyCommand.self, DivergenceCommand.self, UnprotectCommand.self,
                 ]),
             CommandGroup(
                 name: "Services and upkeep",
                 subcommands: [
-                    ReplicateCommand.self, AgentCommand.self, HostCommand.self, VaultCommand.self, DoctorCommand.self,
-                    AlertCommand.self,
+                    ReplicateCommand.self, AgentCommand.self, AuthorityCommand.self, HostCommand.self,
+                    VaultCommand.self, DoctorCommand.self, AlertCommand.self,
                 ]),
             CommandGroup(name: "The lab, and sites to simulate", subcommands: [LabCommand.self, SiteCommand.self]),
         ])

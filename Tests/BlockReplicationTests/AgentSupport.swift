@@ -26,15 +26,18 @@ final class TwoSites: Sendable {
     let vm = VMIdentity(name: "orders", uuid: "5f7e2f7e-6b50-4e33-9d5c-1f2b9a3d6c11")
 
     /// Starts both agents; `storeB` puts the second one's store elsewhere.
-    init(storeB: String? = nil, limits: AgentLimits = AgentLimits()) throws {
+    init(
+        storeB: String? = nil, limits: AgentLimits = AgentLimits(),
+        security: (a: DataSecurity, b: DataSecurity) = (.local, .local)
+    ) throws {
         scratch = try Scratch()
         let folder = scratch.path
         a = try AgentServer(
             site: "a", controlSocket: folder + "/a/control", listen: "127.0.0.1:0", store: folder + "/a/store",
-            limits: limits)
+            security: security.a, limits: limits)
         b = try AgentServer(
             site: "b", controlSocket: folder + "/b/control", listen: "127.0.0.1:0",
-            store: storeB ?? folder + "/b/store", limits: limits)
+            store: storeB ?? folder + "/b/store", security: security.b, limits: limits)
         clientA = AgentClient(controlSocket: folder + "/a/control")
         clientB = AgentClient(controlSocket: folder + "/b/control")
     }
@@ -50,9 +53,10 @@ final class TwoSites: Sendable {
 
     /// Runs a test's body, and ends the sites whatever comes of it.
     static func with<Value: Sendable>(
-        storeB: String? = nil, limits: AgentLimits = AgentLimits(), _ body: (TwoSites) async throws -> Value
+        storeB: String? = nil, limits: AgentLimits = AgentLimits(),
+        security: (a: DataSecurity, b: DataSecurity) = (.local, .local), _ body: (TwoSites) async throws -> Value
     ) async throws -> Value {
-        let sites = try TwoSites(storeB: storeB, limits: limits)
+        let sites = try TwoSites(storeB: storeB, limits: limits, security: security)
         do {
             let value = try await body(sites)
             await sites.end()

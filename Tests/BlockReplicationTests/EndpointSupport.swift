@@ -93,14 +93,21 @@ final class TLSServer: Sendable {
     let port: UInt16
     private let process: HelperProcess
 
-    init(_ certificates: TestCertificates, _ kind: TestCertificates.Kind) async throws {
-        let said = "\(certificates.folder)/\(UUID().uuidString).out"
+    convenience init(_ certificates: TestCertificates, _ kind: TestCertificates.Kind) async throws {
+        try await self.init(
+            certificate: certificates.file(kind, "pem"), key: certificates.file(kind, "key"),
+            folder: certificates.folder)
+    }
+
+    /// Shows the certificate and key of these files, or of one; `options` are further words of openssl's.
+    init(certificate: String, key: String? = nil, _ options: [String] = [], folder: String) async throws {
+        let said = "\(folder)/\(UUID().uuidString).out"
         // With -www it does not read its input, at whose end it would go.
         process = try HelperProcess(
             [
-                "openssl", "s_server", "-www", "-accept", "127.0.0.1:0", "-cert", certificates.file(kind, "pem"),
-                "-key", certificates.file(kind, "key"),
-            ], outputPath: said)
+                "openssl", "s_server", "-www", "-accept", "127.0.0.1:0", "-cert", certificate, "-key",
+                key ?? certificate,
+            ] + options, outputPath: said)
         // It says "ACCEPT 127.0.0.1:PORT" once it listens.
         var found: UInt16?
         _ = await eventually {

@@ -55,6 +55,46 @@ struct ImagesOverlayTests {
         }
     }
 
+    @Test("a table of which two pages are in memory, written up and down the disk", arguments: [1, 2, 3] as [UInt64])
+    func spilledTable(seed: UInt64) async throws {
+        let scratch = try Scratch()
+        var generator = SeededGenerator(seed: seed)
+        // Seven pages of the table.
+        let disk = ReferenceDisk(size: (200 << 20) + 512)
+        try disk.save(scratch("base.raw"))
+        let path = scratch("p1.qcow2")
+        let writer = try OverlayWriter(
+            creating: path, size: disk.size, backing: BackingReference(file: "base.raw", format: .raw),
+            pagesInMemory: 2)
+        let touched = try disk.change(300, longest: 40, &generator, to: [writer])
+        #expect(try writer.finish().extents == touched)
+        #expect(try OverlayReader(opening: path).extents() == touched)
+        let layer = ImageLayer(path: path, format: .qcow2)
+        try await QemuImg.check(layer)
+        #expect(try await reads(layer, as: disk, in: scratch))
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["base.raw", "p1.qcow2"])
+    }
+
+    @Test("a table remembers every entry, however few of its pages are in memory", arguments: [1, 2, 5, 64])
+    func tableInPages(_ pagesInMemory: Int) throws {
+        let scratch = try Scratch()
+        // Two folders of pages and some; clusters far apart.
+        let size: UInt64 = 300 << 30
+        let table = ClusterTable(size: size, beside: scratch("image"), pagesInMemory: pagesInMemory)
+        var generator = SeededGenerator(seed: 9)
+        var expected: [UInt64: UInt64] = [:]
+        let clusters = (0..<40).map { _ in UInt64.random(in: 0..<size >> OverlayLayout.clusterBits, using: &generator) }
+        for value in 1...2000 as ClosedRange<UInt64> {
+            guard let cluster = clusters.randomElement(using: &generator) else { continue }
+            let entry = try table.entry(cluster)
+            #expect(entry[0] == expected[cluster] ?? 0)
+            (entry[0], expected[cluster]) = (value, value)
+        }
+        let pages = try (0..<table.pageCount).filter { try table.page($0) != nil }
+        #expect(pages == Set(expected.keys.map { Int($0 / ClusterTable.clustersPerPage) }).sorted())
+    }
+
     @Test(
         "a chain of overlays, merged pair by pair in any order, still reads the same",
         arguments: [11, 12, 13, 14] as [UInt64])
@@ -79,7 +119,8 @@ struct ImagesOverlayTests {
             let (older, newer) = (chain[index], chain[index + 1])
             let part = scratch("p\(newer).part")
             let summary = try await OverlayMerge.merge(
-                older: scratch("p\(older)"), newer: scratch("p\(newer)"), to: part)
+                older: scratch("p\(older)"), newer: scratch("p\(newer)"), to: part
+            ).summary
             maps[newer] = maps[older].union(maps[newer])
             #expect(summary.extents == maps[newer])
             try FileManager.default.removeItem(atPath: scratch("p\(newer)"))

@@ -111,6 +111,11 @@ final class StoreSite: @unchecked Sendable {
                 try await compare(layer, boot.generation, disk.target, sourceLocation)
             }
         }
+        let found = try await store.checkAll()
+        #expect(found.wrong.isEmpty, "\(found.wrong)", sourceLocation: sourceLocation)
+        if !manifest.disks.contains(where: \.base.external) {
+            #expect(found.unrecorded.isEmpty, "without checksums", sourceLocation: sourceLocation)
+        }
     }
 
     private func compare(
@@ -126,6 +131,26 @@ final class StoreSite: @unchecked Sendable {
 extension PointStore {
     /// Keeps chains shorter than in earnest.
     func limitChain(_ layers: Int) { longestChain = layers }
+
+    /// Reads all points against their checksums, and records nothing.
+    func checkAll() async throws -> (wrong: [PointCheck.Wrong], unrecorded: [String: UInt64]) {
+        let check = try beginCheck(nil)
+        let wrong = try await check.run(interrupt: try Interrupt()) { _ in }.wrong
+        try endCheck(check, wrong: nil)
+        return (wrong, check.unrecorded.filter { $0.value > 0 })
+    }
+
+    /// The same, and what is found is recorded.
+    func checkAndRecord(_ generations: [String]? = nil) async throws {
+        let check = try beginCheck(generations)
+        let wrong = try await check.run(interrupt: try Interrupt()) { _ in }.wrong
+        try endCheck(check, wrong: wrong)
+    }
+
+    /// Numbers of the points that are known to be damaged.
+    func damaged() throws -> [Int] {
+        try manifest.points.filter { try damage(of: $0.generation) != nil }.map(\.number)
+    }
 
     /// Layers of the longest chain among the points', as the files themselves name them.
     func longest() async throws -> Int {

@@ -143,9 +143,13 @@ struct EngineProcess {
     let script: String
 
     static func run(_ text: String, _ site: RecoveryLab) throws -> EngineProcess {
-        let script = "\(site.lab.configuration.root)/\(UUID().uuidString).lua"
+        try run(text, root: site.lab.configuration.root, vault: site.vaultPath)
+    }
+
+    static func run(_ text: String, root: String, vault: String) throws -> EngineProcess {
+        let script = "\(root)/\(UUID().uuidString).lua"
         try text.write(toFile: script, atomically: true, encoding: .utf8)
-        let process = try Program([builtProgram, "run", script, "--vault", site.vaultPath])
+        let process = try Program([builtProgram, "run", script, "--vault", vault])
         return EngineProcess(process: process, script: script)
     }
 

@@ -30,7 +30,8 @@ struct LabTraces {
 
     /// Mounts of this process's namespace below the lab's directory.
     func mounts() throws -> [Substring] {
-        try String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8).split(separator: "\n").filter {
+        let handle = try #require(FileHandle(forReadingAtPath: "/proc/self/mountinfo"))
+        return String(decoding: try handle.readToEnd() ?? Data(), as: UTF8.self).split(separator: "\n").filter {
             $0.contains(root)
         }
     }

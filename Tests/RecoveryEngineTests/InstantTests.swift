@@ -125,6 +125,27 @@ struct InstantTests {
         #expect(try await rig.relationship().heldGuest == nil)
     }
 
+    @Test func copyWhoseOwnershipHasEndedIsNotMadeToRun() async throws {
+        let rig = try await rig()
+        let (id, uuid) = (try await rig.relationship().id, rig.world.uuid("orders"))
+        rig.world.change { state in
+            state.hosts["a"]?.domains[uuid]?.power = .paused
+            state.hosts["a"]?.domains[uuid]?.linksAreUp = false
+        }
+        try await rig.vault.write { vault in
+            var stored = try #require(try vault.object(Relationship.self, id: id))
+            stored.value.heldGuest = HeldGuest(host: "a", hold: .paused, since: Timestamp(milliseconds: 0))
+            try vault.update(stored)
+        }
+        rig.world.cutOff("a")
+        try await rig.run(.unplannedFailover, "orders", ["source": "declared lost"])
+        rig.world.bringBack("a")
+        try await rig.engine.releaseHeldGuests()
+        #expect(rig.world.power("orders", at: "a") == .paused)
+        #expect(try await rig.relationship().heldGuest == nil)
+        #expect(rig.world.violations == [])
+    }
+
     @Test func failoverTakesTheNewestApplicationConsistentPoint() async throws {
         let rig = try await rig()
         try await rig.run(.sync, "orders", ["consistency": "application"])

@@ -46,8 +46,11 @@ struct CompletionTests {
             // A script's own tables, one level deep.
             ("my.st", ["start", "state"]), ("my:st", ["start"]),
             // Options.
-            ("item:failover { ", ["kind = ", "point = ", "source = ", "shutdown_limit = "]),
-            ("item:failover { kind = \"planned\", ", ["point = ", "source = ", "shutdown_limit = "]),
+            ("item:failover { ", ["kind = ", "point = ", "source = ", "shutdown_limit = ", "accept_damage = "]),
+            (
+                "item:failover { kind = \"planned\", ",
+                ["point = ", "source = ", "shutdown_limit = ", "accept_damage = "]
+            ),
             ("item:failover({ po", ["point = "]),
             ("item:failover { kind = \"planned\", s", ["source = ", "shutdown_limit = "]),
             ("gold:pair { with = vault:server(\"x\"):cloud(\"y\"), po", ["policy = "]),

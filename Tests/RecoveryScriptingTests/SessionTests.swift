@@ -76,15 +76,6 @@ struct SessionTests {
         #expect(host?.fence == ["/bin/fence", "a"])
     }
 
-    @Test(
-        "What a policy cannot keep yet is refused, not taken and forgotten",
-        arguments: ["authentication = 'certificate'"])
-    func unavailable(option: String) async throws {
-        let error = try #require(
-            try await Bench().failure(of: "recovery.vault():policy { name = 'p', \(option) }"))
-        #expect(error.kind == "invalid" && error.message.contains("does not have"), "\(error)")
-    }
-
     @Test("A VM's replication is found by its name, whichever layer it belongs to")
     func replicated() async throws {
         let outcome = try await Bench().run(

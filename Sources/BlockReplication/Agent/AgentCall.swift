@@ -71,6 +71,8 @@ enum AgentCalls {
     static let points = AgentCall<String, [PointSummary]>("points")
     static let keepPoints = AgentCall<Keep, [PointSummary]>("keepGenerations", deadlineSeconds: nil)
     static let dropPoints = AgentCall<GenerationReference, Nothing>("dropPoints", deadlineSeconds: nil)
+    static let checkPoints = AgentCall<CheckPoints, CheckedPoints>("checkPoints", deadlineSeconds: nil)
+    static let divergence = AgentCall<DivergenceRequest, Divergence?>("divergence", deadlineSeconds: nil)
     static let domainXML = AgentCall<GenerationReference, String>("domainXML")
     static let forget = AgentCall<String, Nothing>("forget", deadlineSeconds: nil)
     static let openExport = AgentCall<ExportPoint, PointTicket>("openExport")

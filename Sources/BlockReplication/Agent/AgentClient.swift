@@ -71,6 +71,17 @@ package final class AgentClient: Agent {
             AgentCalls.dropPoints, GenerationReference(relationship: relationship, generation: generation))
     }
 
+    package func checkPoints(
+        _ request: CheckPoints, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) async throws -> CheckedPoints {
+        try await link.ask(
+            AgentCalls.checkPoints, request, silenceSeconds: transferSilenceSeconds, progress: progress)
+    }
+
+    package func divergence(_ request: DivergenceRequest) async throws -> Divergence? {
+        try await link.ask(AgentCalls.divergence, request)
+    }
+
     package func domainXML(relationship: String, generation: String) async throws -> String {
         try await link.ask(
             AgentCalls.domainXML, GenerationReference(relationship: relationship, generation: generation))

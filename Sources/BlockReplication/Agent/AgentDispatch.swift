@@ -61,6 +61,8 @@ struct AgentDispatch: Sendable {
             try await agent.dropPoints(relationship: body.relationship, allBut: body.generation)
             return Nothing()
         }
+        on(AgentCalls.checkPoints) { body, progress in try await agent.checkPoints(body, progress: progress) }
+        on(AgentCalls.divergence) { body, _ in try await agent.divergence(body) }
         on(AgentCalls.domainXML) { body, _ in
             try await agent.domainXML(relationship: body.relationship, generation: body.generation)
         }

@@ -15,16 +15,20 @@ package final class AgentServer: Sendable {
     /// Binds both sockets and serves at once.
     ///
     /// Errors: `busy` when an agent serves the control socket already, `invalidArgument` when its folder may be written
-    /// by everybody, `io` when the data address cannot be had.
+    /// by everybody or the data address would need a certificate, `io` when that address cannot be had.
     package init(
         site: String, controlSocket: String, listen: String, store: String, runtime: String? = nil,
-        limits: AgentLimits = AgentLimits(), startHook: (@Sendable () -> StartHookFacts)? = nil
+        security: DataSecurity = .local, limits: AgentLimits = AgentLimits(),
+        startHook: (@Sendable () -> StartHookFacts)? = nil
     ) throws {
         let interrupt = try Interrupt()
+        let dataPlace = try SocketAddress(listen)
+        try security.check(listening: dataPlace)
         lock = try ControlSocketLock(controlSocket)
-        let data = try SocketListener(try SocketAddress(listen), interrupt: interrupt, limit: limits.connections)
+        let data = try SocketListener(dataPlace, interrupt: interrupt, limit: limits.connections)
         let service = try AgentService(
-            site: site, store: store, runtime: runtime, address: data.address, limits: limits, startHook: startHook)
+            site: site, store: store, runtime: runtime, address: data.address, security: security, limits: limits,
+            startHook: startHook)
         let control = try SocketListener(
             try SocketAddress(controlSocket), interrupt: interrupt, limit: limits.connections)
         let dispatch = AgentDispatch(service)
@@ -61,11 +65,12 @@ package final class AgentServer: Sendable {
 /// Runs the agent of a site until SIGTERM or SIGINT, or until the task is cancelled.
 package func runAgent(
     site: String, controlSocket: String, listen: String, store: String, runtime: String? = nil,
-    limits: AgentLimits = AgentLimits(), startHook: (@Sendable () -> StartHookFacts)? = nil
+    security: DataSecurity = .local, limits: AgentLimits = AgentLimits(),
+    startHook: (@Sendable () -> StartHookFacts)? = nil
 ) async throws {
     let server = try AgentServer(
         site: site, controlSocket: controlSocket, listen: listen, store: store, runtime: runtime,
-        limits: limits, startHook: startHook)
+        security: security, limits: limits, startHook: startHook)
     for await _ in endingSignals() { break }
     await server.stop()
 }

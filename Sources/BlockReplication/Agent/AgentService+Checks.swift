@@ -6,15 +6,16 @@ extension AgentService {
         try request.requireLimits()
         let (store, identity, address) = (store, storeID, dataAddress)
         let startHook = startHook
+        let security = security
         var answer = try await onThread("agent-check") {
             AgentCheckAnswer(
                 time: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)), dataAddress: address,
                 storeID: identity, store: try FolderLook.facts(of: store),
                 images: request.images.map(ImageLook.facts), programs: request.programs.map(ProgramLook.facts),
-                startHook: startHook?())
+                startHook: startHook?(), security: security.facts(listening: address))
         }
         answer.files = request.files?.filter { $0.hasPrefix("/") && access($0, F_OK) == 0 }
-        answer.endpoints = await EndpointProber.run(request.endpoints)
+        answer.endpoints = await EndpointProber.run(request.endpoints, security)
         return answer
     }
 }
@@ -35,9 +36,11 @@ enum FolderLook {
     /// Type of the file system by the mount of its device, as proc(5) lists mounts; nil when it cannot be told.
     private static func fileSystem(of path: String) -> String? {
         var status = stat()
-        guard stat(path, &status) == 0,
-            let mounts = try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)
+        // By a handle: of a file without a size String takes the first page only, and later mounts would not be seen.
+        guard stat(path, &status) == 0, let handle = FileHandle(forReadingAtPath: "/proc/self/mountinfo"),
+            let data = try? handle.readToEnd()
         else { return nil }
+        let mounts = String(decoding: data, as: UTF8.self)
         // The kernel's own split of a device number (makedev(3)).
         let (major, minor) = (
             (status.st_dev >> 8) & 0xFFF | (status.st_dev >> 32) & ~0xFFF,

@@ -101,7 +101,7 @@ extension AgentService {
 
     package func points(relationship: String) async throws -> [PointSummary] {
         guard let store = try await stores.existing(relationship) else { return [] }
-        return await store.manifest.points.map { PointSummary($0) }
+        return try await store.summaries()
     }
 
     package func keepPoints(relationship: String, keeping: [String], pinned: [String]) async throws -> [PointSummary] {
@@ -114,7 +114,7 @@ extension AgentService {
             try await store.retire(
                 PointsToRetire.of(all, keeping: keeping, pinned: Array(held)), pinned: held
             ) { [gate] in gate.isAwaited(relationship) }
-            return await store.manifest.points.map { PointSummary($0) }
+            return try await store.summaries()
         }
     }
 
@@ -193,7 +193,7 @@ extension PointSummary {
     init(_ record: RecoveryPointRecord) {
         self.init(
             generation: record.generation, previous: record.parent, number: record.number, cause: record.kind,
-            at: record.time, bytes: record.disks.reduce(0) { $0 + $1.bytes })
+            at: record.time, bytes: record.disks.reduce(0) { $0 + $1.bytes }, checkedAt: record.checkedAt)
     }
 }
 

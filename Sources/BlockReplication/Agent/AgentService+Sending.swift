@@ -39,7 +39,8 @@ extension AgentService {
                 LegSummary(
                     frontiers: sent.compactMapValues(\.frontier),
                     marks: held.disks.reduce(into: [:]) { $0[$1.disk.target] = $1.mark }, renewed: watch.renewed)
-            })
+            }, differing: sent.values.reduce(0) { $0 + $1.differing },
+            marks: held.disks.reduce(into: [:]) { $0[$1.disk.target] = $1.mark })
     }
 
     /// Sends the disks, some at a time; returns what came of each.
@@ -54,7 +55,8 @@ extension AgentService {
                 let sender = DiskSender(
                     ticket: request.ticket, held: entry, meter: meter, writeLimitSeconds: limits.writeSeconds,
                     watch: watch, comparesBlocks: limits.comparesBlocks,
-                    packing: request.compresses == false ? .never : limits.packing)
+                    packing: request.compresses == false ? .never : limits.packing, pace: pace, security: security,
+                    handshakeSeconds: limits.handshakeSeconds)
                 group.addTask {
                     try await onThread("agent-send-\(entry.disk.target)", interrupt: entry.interrupt) {
                         (entry.disk.target, try sender.run())

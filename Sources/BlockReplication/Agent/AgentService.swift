@@ -19,6 +19,9 @@ package final class AgentService: Agent {
     let limits: AgentLimits
     /// Where senders reach this host's data listener.
     let dataAddress: String
+    let security: DataSecurity
+    /// What all transfers from here share.
+    let pace: SendingPace
     let storeID: String
     /// Looks at the hook by which libvirt asks before it starts a VM; nil where nobody has said how.
     let startHook: (@Sendable () -> StartHookFacts)?
@@ -29,8 +32,8 @@ package final class AgentService: Agent {
     /// store, and a reboot is not noticed. `startHook` is asked at each check: what stands in the hook is its installer's to
     /// know.
     package init(
-        site: String, store: String, runtime: String? = nil, address: String, limits: AgentLimits = AgentLimits(),
-        startHook: (@Sendable () -> StartHookFacts)? = nil
+        site: String, store: String, runtime: String? = nil, address: String, security: DataSecurity = .local,
+        limits: AgentLimits = AgentLimits(), startHook: (@Sendable () -> StartHookFacts)? = nil
     ) throws {
         guard store.hasPrefix("/") else {
             throw ReplicationError(
@@ -40,6 +43,8 @@ package final class AgentService: Agent {
         self.store = store
         self.startHook = startHook
         dataAddress = address
+        self.security = security
+        pace = SendingPace(limits.sending)
         self.limits = limits
         // QEMU, which may run under a user of its own, passes through these to the images that it is given.
         try makeFolder(store, rights: 0o711)
@@ -50,7 +55,7 @@ package final class AgentService: Agent {
         vaults = try KeptVaults(store: store)
         stores = PointStores(root: store + "/points")
         // A point that failed holds space and a name: both are given back at once, off the connection's thread.
-        incoming = IncomingPoints(helloSeconds: limits.helloSeconds) { point in
+        incoming = IncomingPoints(limits, security) { point in
             Task { await Self.throwAway(point) }
         }
     }
@@ -142,7 +147,7 @@ package final class AgentService: Agent {
     func ticket(_ point: IncomingPoint) -> PointTicket {
         PointTicket(
             relationship: point.relationship, generation: point.generation, token: Hexadecimal.encode(point.token),
-            address: dataAddress)
+            address: dataAddress, isEncrypted: security.isEncrypted)
     }
 }
 

@@ -7,7 +7,12 @@ final class ContentStream {
     private let hasher: KeyedHasher?
     private var comparison: Comparison?
     private var packing: ContentPacking?
+    private let pace: SendingPace?
+    /// Seconds that content has waited for its turn under a limit: to packing, the network's fault too.
+    private var paced = 0.0
     private var frames = FrameCounter()
+    /// Bytes of disk that the frames so far speak of, zeros included.
+    private(set) var covered: UInt64 = 0
 
     /// What tells the blocks that the peer has already.
     private struct Comparison {
@@ -16,11 +21,15 @@ final class ContentStream {
     }
 
     /// With a hasher, blocks that the peer has already are left out; with packing, content is compressed.
-    init(_ channel: WireChannel, _ peer: PeerState, hasher: KeyedHasher?, packing: AgentLimits.Packing) {
+    init(
+        _ channel: WireChannel, _ peer: PeerState, hasher: KeyedHasher?, packing: AgentLimits.Packing,
+        pace: SendingPace? = nil
+    ) {
         self.channel = channel
         self.peer = peer
         self.hasher = hasher
         self.packing = ContentPacking(packing)
+        self.pace = pace
     }
 
     /// Makes ready for these extents, whose buffers come next; those before have all been sent.
@@ -48,11 +57,14 @@ final class ContentStream {
 
     /// Says that a range is zeros.
     func sendZeros(offset: UInt64, length: UInt64) throws {
+        covered += length
         try send(FrameHeader(kind: .zero, offset: offset, length: length), .empty, content: 0)
     }
 
     private func sendData(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
-        let packed = packing?.pack(bytes, blockedSeconds: channel.socket.blockedSeconds)
+        covered += UInt64(bytes.count)
+        let packed = packing?.pack(bytes, blockedSeconds: channel.socket.blockedSeconds + paced)
+        if let pace { paced += try pace.take(packed?.count ?? bytes.count, channel.socket.interrupt) }
         let header = FrameHeader(
             kind: packed == nil ? .data : .packed, offset: offset, length: UInt64(packed?.count ?? bytes.count))
         try send(header, packed ?? bytes, content: bytes.count)

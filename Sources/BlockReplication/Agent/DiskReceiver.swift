@@ -13,6 +13,7 @@ struct DiskReceiver {
     /// The caller confirms it.
     func run(_ channel: WireChannel) throws -> FrameSummary {
         var frames = FrameCounter()
+        let behind = try WriteBehind(writer.path)
         var comparison: Comparison?
         var unpacker: Unpacker?
         defer { comparison?.close() }
@@ -48,7 +49,9 @@ struct DiskReceiver {
             }
             switch step {
             case .nothing: break
-            case .content(let bytes): channel.withLastHeader { frames.count($0, bytes: bytes) }
+            case .content(let bytes):
+                channel.withLastHeader { frames.count($0, bytes: bytes) }
+                behind.wrote(bytes)
             case .hashes(let header):
                 if let comparison { try answer(header, comparison, channel) }
             case .blocks(let ranges):
@@ -59,7 +62,9 @@ struct DiskReceiver {
                         .checksumMismatch, "the frames received do not add up to those sent",
                         hint: "start the cycle again; if it happens twice, check the network between the sites")
                 }
-                try makeDurable(writer.path)
+                // Sealing then has only tables left to write.
+                try behind.finish(writer.path)
+                try writer.syncSums()
                 return end
             }
         }
@@ -75,16 +80,6 @@ struct DiskReceiver {
         case hashes(FrameHeader)
         case blocks([ByteRange])
         case end(FrameSummary)
-    }
-
-    /// Puts the content on stable storage; sealing then has only tables left to write.
-    private func makeDurable(_ path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw ReplicationError.system("opening an image", path: path, errno: errno) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else {
-            throw ReplicationError.system("flushing an image", path: path, errno: errno)
-        }
     }
 
     private func answer(_ header: FrameHeader, _ comparison: Comparison, _ channel: WireChannel) throws {
@@ -106,6 +101,10 @@ struct DiskReceiver {
                 let first = max(known, header.offset) - header.offset
                 for block in Int(first / BlockHashes.block)..<hashes.count { hashes[block] = .unknown }
             }
+        }
+        // A leg is compared with what earlier ones have written here: what is found equal is known to be right.
+        if newest?.path == writer.path {
+            try (writer as? RawBaseWriter)?.renewSums(offset: header.offset, length: header.length)
         }
         try hashes.flatMap(\.bytes).withUnsafeBytes { try channel.send(.hashReply, offset: header.offset, $0) }
     }

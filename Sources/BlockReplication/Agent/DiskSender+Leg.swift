@@ -3,11 +3,11 @@ import SiteModel
 import Synchronization
 
 extension SourceDisk {
-    /// Says of a file at rest whether anything wrote it between two looks; nil for an export, and where no leg asks.
+    /// Says of a file at rest whether anything wrote it between two looks; nil for an export.
     ///
     /// A write changes the times; a file that was put in its place is another inode.
     func fileMark() throws -> String? {
-        guard leg != nil, case .image(let image) = from else { return nil }
+        guard case .image(let image) = from else { return nil }
         var status = stat()
         guard stat(image.path, &status) == 0 else {
             throw ReplicationError.system("looking at an image", path: image.path, errno: errno)

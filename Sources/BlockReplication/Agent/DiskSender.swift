@@ -14,6 +14,10 @@ struct DiskSender: Sendable {
     /// Whether blocks that the target has already are left out.
     var comparesBlocks = true
     var packing = AgentLimits.Packing.whenQuicker
+    /// How fast the agent sends, with all its other transfers.
+    var pace: SendingPace?
+    var security = DataSecurity.local
+    var handshakeSeconds = AgentLimits().handshakeSeconds
 
     var disk: SourceDisk { held.disk }
     var interrupt: Interrupt { held.interrupt }
@@ -22,6 +26,8 @@ struct DiskSender: Sendable {
     struct Sent: Sendable {
         var checksum: Hash128
         var frontier: UInt64?
+        /// Bytes that differed, of a disk that was compared as a whole.
+        var differing: UInt64 = 0
     }
 
     /// Sends the disk; returns what was sent when the receiver has all of it on stable storage.
@@ -29,8 +35,9 @@ struct DiskSender: Sendable {
     /// The source stays open: who opened it closes it.
     func run() throws -> Sent {
         let source = held.source
-        let socket = try StreamSocket.connect(
-            to: try SocketAddress(ticket.address), interrupt: interrupt, timeoutSeconds: 10)
+        let socket = try security.connect(
+            to: try SocketAddress(ticket.address), encrypted: ticket.isEncrypted == true, interrupt: interrupt,
+            handshakeSeconds: handshakeSeconds)
         socket.setWriteLimit(seconds: writeLimitSeconds)
         let channel = WireChannel(socket)
         let peer = PeerState()
@@ -40,11 +47,11 @@ struct DiskSender: Sendable {
             let sent: Sent
             if let leg = disk.leg, let watch {
                 // Most of it is new to the target, so blocks are not asked about.
-                let content = ContentStream(channel, peer, hasher: nil, packing: packing)
+                let content = ContentStream(channel, peer, hasher: nil, packing: packing, pace: pace)
                 sent = try sendLeg(leg, watch, of: source, channel, peer, content)
             } else {
                 let asks = welcome.contains(.answersBlocks) && comparesBlocks
-                sent = Sent(checksum: try sendSelected(of: source, channel, peer, asks, packing))
+                sent = try sendSelected(of: source, channel, peer, asks, packing)
             }
             channel.end()
             return sent
@@ -58,7 +65,7 @@ struct DiskSender: Sendable {
     private func sendSelected(
         of source: any ExtentSource, _ channel: WireChannel, _ peer: PeerState, _ asks: Bool,
         _ packing: AgentLimits.Packing
-    ) throws -> Hash128 {
+    ) throws -> Sent {
         let selected = try disk.selected(from: source)
         // A key of this transfer alone: who writes the disk cannot know it.
         let key = randomBytes(KeyedHasher.keySize)
@@ -67,9 +74,9 @@ struct DiskSender: Sendable {
             try key.withUnsafeBytes { try channel.send(.hashKey, $0) }
         }
         let extents = try selected ?? compare(source, upTo: disk.size, channel, peer, hasher).differing
-        let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing)
+        let content = ContentStream(channel, peer, hasher: asks ? hasher : nil, packing: packing, pace: pace)
         try send(extents, of: source, content)
-        return try content.finish()
+        return Sent(checksum: try content.finish(), differing: selected == nil ? content.covered : 0)
     }
 
     /// Shows the ticket, and returns what the receiver can do.

@@ -7,7 +7,7 @@ struct HeldDisks: Sendable {
         let disk: SourceDisk
         let source: any ExtentSource
         let interrupt: Interrupt
-        /// Mark of the file, when a leg reads it at rest.
+        /// Mark of the file, when it is read at rest.
         let mark: String?
     }
 

@@ -6,10 +6,12 @@ final class IncomingPoints: Sendable {
     /// Called when a point that was being received can only be thrown away.
     private let failed: @Sendable (IncomingPoint) -> Void
 
-    private let helloSeconds: Double
+    private let limits: AgentLimits
+    private let security: DataSecurity
 
-    init(helloSeconds: Double, failed: @escaping @Sendable (IncomingPoint) -> Void) {
-        self.helloSeconds = helloSeconds
+    init(_ limits: AgentLimits, _ security: DataSecurity, failed: @escaping @Sendable (IncomingPoint) -> Void) {
+        self.limits = limits
+        self.security = security
         self.failed = failed
     }
 
@@ -32,7 +34,9 @@ final class IncomingPoints: Sendable {
     /// `known` is called when it has shown a ticket; false when it had to make room before. Blocks: each connection has its own thread.
     func serve(_ socket: StreamSocket, known: () -> Bool) {
         // A stranger has little time in all, however busily it talks.
-        socket.setDeadline(.now + .seconds(helloSeconds))
+        socket.setDeadline(.now + .seconds(limits.helloSeconds))
+        guard security.accept(socket, seconds: limits.handshakeSeconds) else { return }
+        socket.setDeadline(.now + .seconds(limits.helloSeconds))
         let channel = WireChannel(socket)
         var point: IncomingPoint?
         do {

@@ -7,12 +7,16 @@ package enum EndpointProber {
     static let width = 8
 
     /// Tries them side by side; outcomes are in the order of the probes.
-    package static func run(_ probes: [EndpointProbe]) async -> [EndpointOutcome] {
+    ///
+    /// Other agents are greeted as one with this `security` sends to them.
+    package static func run(
+        _ probes: [EndpointProbe], _ security: DataSecurity = .local
+    ) async -> [EndpointOutcome] {
         await withTaskGroup(of: (Int, EndpointOutcome).self) { group in
             var outcomes = [EndpointOutcome](repeating: EndpointOutcome(), count: probes.count)
             for (index, probe) in probes.enumerated() {
                 if index >= width, let (place, outcome) = await group.next() { outcomes[place] = outcome }
-                group.addTask { (index, await run(probe)) }
+                group.addTask { (index, await run(probe, security)) }
             }
             for await (place, outcome) in group { outcomes[place] = outcome }
             return outcomes
@@ -20,11 +24,11 @@ package enum EndpointProber {
     }
 
     /// Tries one; takes no longer than its time-out and what the machine's resolver takes beyond it.
-    package static func run(_ probe: EndpointProbe) async -> EndpointOutcome {
+    package static func run(_ probe: EndpointProbe, _ security: DataSecurity = .local) async -> EndpointOutcome {
         do {
             let interrupt = try Interrupt()
             return try await onThread("endpoint-probe", interrupt: interrupt) {
-                EndpointAttempt(probe, interrupt: interrupt).run()
+                EndpointAttempt(probe, security, interrupt: interrupt).run()
             }
         } catch {
             return EndpointOutcome(failure: EndpointFailure(.invalid, "the probe could not begin: \(error)"))
@@ -35,14 +39,16 @@ package enum EndpointProber {
 /// One probe under way; used by one thread.
 private final class EndpointAttempt {
     private let probe: EndpointProbe
+    private let security: DataSecurity
     private let interrupt: Interrupt
     private let seconds: Double
     private var outcome = EndpointOutcome()
     /// What is being done, for the message of a time-out.
     private var doing = "looking up the name"
 
-    init(_ probe: EndpointProbe, interrupt: Interrupt) {
+    init(_ probe: EndpointProbe, _ security: DataSecurity, interrupt: Interrupt) {
         self.probe = probe
+        self.security = security
         self.interrupt = interrupt
         seconds = min(max(probe.timeoutSeconds, 0.05), EndpointProbe.longest)
     }
@@ -110,6 +116,11 @@ private final class EndpointAttempt {
             if let failure = result.failure { throw failure }
         case .agent:
             doing = "greeting the agent at \(probe.host):\(probe.port)"
+            do {
+                try security.greet(socket, host: probe.host, seconds: seconds)
+            } catch let error as ReplicationError where interrupt.reason == nil && error.code != .disconnected {
+                throw EndpointFailure(.handshakeFailed, error.message)
+            }
             try AgentGreeting.run(over: socket, probe)
         }
         socket.shutDown()

@@ -114,24 +114,8 @@ enum TLSHandshake {
     private static func shown(_ ssl: OpaquePointer) -> CertificateFacts? {
         guard let certificate = SSL_get1_peer_certificate(ssl) else { return nil }
         defer { X509_free(certificate) }
-        guard let from = time(X509_get0_notBefore(certificate)), let until = time(X509_get0_notAfter(certificate))
-        else { return nil }
-        return CertificateFacts(
-            subject: name(X509_get_subject_name(certificate)), issuer: name(X509_get_issuer_name(certificate)),
-            validFrom: from, validUntil: until,
-            protocolVersion: SSL_get_version(ssl).map { String(cString: $0) } ?? "TLS")
-    }
-
-    private static func name(_ name: OpaquePointer?) -> String {
-        var text = [CChar](repeating: 0, count: 256)
-        X509_NAME_oneline(name, &text, Int32(text.count))
-        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    private static func time(_ time: UnsafePointer<ASN1_TIME>?) -> Timestamp? {
-        var parts = tm()
-        guard ASN1_TIME_to_tm(time, &parts) == 1 else { return nil }
-        return Timestamp(milliseconds: Int64(timegm(&parts)) * 1000)
+        return CertificateWords.facts(
+            certificate, protocolVersion: SSL_get_version(ssl).map { String(cString: $0) } ?? "TLS")
     }
 
     /// The cause in our words (X509_V_ERR of x509_vfy.h); nil when the certificate holds.

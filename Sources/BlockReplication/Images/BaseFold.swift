@@ -6,15 +6,20 @@ internal import Glibc
 /// read through it is the same before, meanwhile and after. Done again after a stop anywhere, it ends in the same.
 enum BaseFold {
     /// Folds `overlay` into the raw image `base` from its L2 table `first` on, flushes that, and returns the bytes of data and
-    /// zeros.
+    /// zeros, and which of them were found not to be what had been written.
     ///
     /// `busy` while another process has the base open; nothing is changed then. `step` is called after each piece, with the
-    /// table that is to be begun with should it throw: what was written until then is flushed first.
+    /// table that is to be begun with should it throw: what was written until then is flushed first. `sums` are the checksums of
+    /// both, where there are any: those of what is folded go along.
     static func fold(
-        _ overlay: String, into base: String, from first: Int = 0, isolation: isolated (any Actor)? = #isolation,
+        _ overlay: String, into base: String, from first: Int = 0,
+        sums: (overlay: String?, base: String?) = (nil, nil), isolation: isolated (any Actor)? = #isolation,
         step: (_ next: Int) async throws -> Void
-    ) async throws -> UInt64 {
+    ) async throws -> (bytes: UInt64, wrong: [Extent]) {
         let overlay = try OverlayReader(opening: overlay)
+        let baseSums = try sums.base.map { try BlockSums(updating: $0, size: overlay.size) }
+        var copy = CheckedCopy(
+            source: overlay.file, sums: try sums.overlay.map { try BlockSums(reading: $0, size: overlay.size) })
         let lock = try WriteLock(base)
         defer { withExtendedLifetime(lock) {} }
         let base = try ImageFile(updating: base)
@@ -25,6 +30,7 @@ enum BaseFold {
         func pause(_ next: Int) async throws {
             do { try await step(next) } catch {
                 try base.sync()
+                try baseSums?.sync()
                 throw error
             }
         }
@@ -42,13 +48,16 @@ enum BaseFold {
                 }
                 try SubclusterRuns.forEach(in: bits & 0xFFFF_FFFF) { first, count in
                     guard let range = range(first, count) else { return }
-                    try base.copy(
-                        from: overlay.file, at: place + range.within, to: range.from, length: range.length)
+                    try copy.copy(place: place + range.within, offset: range.from, length: range.length) {
+                        try base.write($0, at: $2)
+                        if let known = $1 { try baseSums?.put(known, at: $2) } else { try baseSums?.note($0, at: $2) }
+                    }
                     inPiece += range.length
                 }
                 try SubclusterRuns.forEach(in: bits >> 32) { first, count in
                     guard let range = range(first, count) else { return }
                     try base.punchHole(at: range.from, length: range.length)
+                    try baseSums?.clear(offset: range.from, length: range.length)
                     inPiece += range.length
                 }
                 if inPiece >= OverlayLayout.piece {
@@ -60,7 +69,8 @@ enum BaseFold {
             try await pause(index + 1)
         }
         try base.sync()
-        return bytes
+        try baseSums?.sync()
+        return (bytes, copy.wrong)
     }
 }
 

@@ -6,7 +6,6 @@ struct OverlayTables {
     let size: UInt64
 
     private static let pagesPerL2 = Int(OverlayLayout.entriesPerL2 / ClusterTable.clustersPerPage)
-    private static let pageBytes = Int(ClusterTable.clustersPerPage) * 16
 
     func write(to file: ImageFile, backing: BackingReference) throws {
         let clusterSize = OverlayLayout.clusterSize
@@ -49,17 +48,17 @@ struct OverlayTables {
     ) throws -> Bool {
         let first = index * Self.pagesPerL2
         var isUsed = false
-        for slot in 0..<min(Self.pagesPerL2, table.pages.count - first) {
-            guard let page = table.pages[first + slot] else { continue }
+        for slot in 0..<min(Self.pagesPerL2, table.pageCount - first) {
+            guard let page = try table.page(first + slot) else { continue }
             let target = scratch.bindMemory(to: UInt64.self)
             for word in stride(from: 0, to: 512, by: 2) {
-                let place = page.words[word]
+                let place = page[word]
                 target[word] = (place == 0 ? 0 : place | OverlayLayout.copied).bigEndian
-                target[word + 1] = page.words[word + 1].bigEndian
+                target[word + 1] = page[word + 1].bigEndian
             }
             try file.write(
-                UnsafeRawBufferPointer(rebasing: scratch[..<Self.pageBytes]),
-                at: offset + UInt64(slot * Self.pageBytes))
+                UnsafeRawBufferPointer(rebasing: scratch[..<ClusterTable.pageBytes]),
+                at: offset + UInt64(slot * ClusterTable.pageBytes))
             isUsed = true
         }
         return isUsed

@@ -9,23 +9,37 @@ package final class OverlayWriter: PointImageWriter {
     let file: ImageFile
     package let size: UInt64
     package var path: String { file.path }
+    let sums: BlockSums?
     private let backing: BackingReference
     private let state: Mutex<State>
 
     private struct State {
-        var table: ClusterTable
+        let table: ClusterTable
         /// The first cluster of the file that is free; the header has cluster 0.
         var nextCluster: UInt64 = 1
         var isUsable = true
     }
 
     /// Creates the file; `size` is the disk's and the backing file's is expected to be the same.
-    package init(creating path: String, size: UInt64, backing: BackingReference) throws {
+    ///
+    /// `sums` is where checksums are kept of what is written.
+    package convenience init(
+        creating path: String, size: UInt64, backing: BackingReference, sums: String? = nil
+    ) throws {
+        try self.init(
+            creating: path, size: size, backing: backing, sums: sums, pagesInMemory: ClusterTable.pagesInMemory)
+    }
+
+    /// As above, with so many pages of the table in memory.
+    init(
+        creating path: String, size: UInt64, backing: BackingReference, sums: String? = nil, pagesInMemory: Int
+    ) throws {
         try BlockGrid.checkDisk(size: size)
         file = try ImageFile(creating: path)
+        self.sums = try sums.map { try BlockSums(creating: $0, size: size) }
         self.size = size
         self.backing = backing
-        state = Mutex(State(table: ClusterTable(size: size)))
+        state = Mutex(State(table: ClusterTable(size: size, beside: path, pagesInMemory: pagesInMemory)))
     }
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
@@ -33,23 +47,22 @@ package final class OverlayWriter: PointImageWriter {
             let from = Int(done)
             try file.write(UnsafeRawBufferPointer(rebasing: bytes[from..<from + Int(length)]), at: place)
         }
+        try failing { try sums?.note(bytes, at: offset) }
     }
 
-    /// Takes the content of a range from another file, without passing it through memory where the kernel allows.
-    func copy(from source: ImageFile, at sourceOffset: UInt64, offset: UInt64, length: UInt64) throws {
-        try put(offset: offset, length: length) { done, length, place in
-            try file.copy(from: source, at: sourceOffset + done, to: place, length: length)
-        }
-    }
+    package func syncSums() throws { try sums?.sync() }
 
     package func zero(offset: UInt64, length: UInt64) throws {
         try BlockGrid.checkRange(offset: offset, length: length, size: size)
-        let holes = try state.withLock { state in
-            guard state.isUsable else { throw ImageWriterState.unusable(path) }
-            return Self.markZero(&state.table, offset: offset, end: offset + length)
+        try failing {
+            let holes = try state.withLock { state in
+                guard state.isUsable else { throw ImageWriterState.unusable(path) }
+                return try Self.markZero(state.table, offset: offset, end: offset + length)
+            }
+            // Data that a later zero has replaced gives its space back.
+            for hole in holes { try file.punchHole(at: hole.offset, length: hole.length) }
+            if !holes.isEmpty { try sums?.clear(offset: offset, length: length) }
         }
-        // Data that a later zero has replaced gives its space back.
-        try failing { for hole in holes { try file.punchHole(at: hole.offset, length: hole.length) } }
     }
 
     package func finish() throws -> PointImageSummary {
@@ -59,7 +72,8 @@ package final class OverlayWriter: PointImageWriter {
                 state.isUsable = false
                 try OverlayTables(table: state.table, dataEnd: state.nextCluster, size: size)
                     .write(to: file, backing: backing)
-                return state.table.extents(size: size)
+                try sums?.sync()
+                return try state.table.extents(size: size)
             }
             return PointImageSummary(allocatedBytes: try file.allocatedBytes(), extents: extents)
         }
@@ -77,22 +91,24 @@ package final class OverlayWriter: PointImageWriter {
         try BlockGrid.checkRange(offset: offset, length: length, size: size)
         var done: UInt64 = 0
         while done < length {
-            let run = try state.withLock { state in
-                guard state.isUsable else { throw ImageWriterState.unusable(path) }
-                return Self.place(&state, offset: offset + done, end: offset + length)
+            done += try failing {
+                let run = try state.withLock { state in
+                    guard state.isUsable else { throw ImageWriterState.unusable(path) }
+                    return try Self.place(&state, offset: offset + done, end: offset + length)
+                }
+                try body(done, run.length, run.offset)
+                return run.length
             }
-            try failing { try body(done, run.length, run.offset) }
-            done += run.length
         }
     }
 
     /// Marks the longest piece from `offset` that is in one run in the file as data, and says where it is.
-    private static func place(_ state: inout State, offset: UInt64, end: UInt64) -> Extent {
+    private static func place(_ state: inout State, offset: UInt64, end: UInt64) throws -> Extent {
         let clusterSize = OverlayLayout.clusterSize
         var at = offset
         var start: UInt64?
         while at < end {
-            let entry = state.table.entry(at >> OverlayLayout.clusterBits)
+            let entry = try state.table.entry(at >> OverlayLayout.clusterBits)
             let within = at & (clusterSize - 1)
             if entry[0] == 0 {
                 // A new cluster joins the run only where the run ends at the end of the file.
@@ -112,11 +128,11 @@ package final class OverlayWriter: PointImageWriter {
     }
 
     /// Marks a range as zeros and returns the places in the file that held data for it.
-    private static func markZero(_ table: inout ClusterTable, offset: UInt64, end: UInt64) -> [Extent] {
+    private static func markZero(_ table: ClusterTable, offset: UInt64, end: UInt64) throws -> [Extent] {
         var holes: [Extent] = []
         var at = offset
         while at < end {
-            let entry = table.entry(at >> OverlayLayout.clusterBits)
+            let entry = try table.entry(at >> OverlayLayout.clusterBits)
             let within = at & (OverlayLayout.clusterSize - 1)
             let length = min(OverlayLayout.clusterSize - within, end - at)
             let mask = Self.mask(within: within, length: length)

@@ -12,6 +12,8 @@ package protocol PointImageWriter: AnyObject, Sendable {
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws
     /// Takes note that a range reads as zeros.
     func zero(offset: UInt64, length: UInt64) throws
+    /// Puts the checksums that are kept of what was written on stable storage.
+    func syncSums() throws
     /// Writes what is missing and flushes; nothing may be written after it. The caller renames the file.
     func finish() throws -> PointImageSummary
     /// Gives up: takes nothing more, and gives the file's space back even while somebody holds the writer.

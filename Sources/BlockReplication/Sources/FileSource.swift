@@ -4,6 +4,9 @@ import Foundation
 
 /// Reads a raw image file that nobody writes, with pread(2); holes are zeros without being read.
 final class FileSource: ExtentSource, @unchecked Sendable {
+    /// Bytes that the kernel is asked to read before they are wanted.
+    private static let readAhead: UInt64 = 8 << 20
+
     let size: UInt64
     private let path: String
     private let interrupt: Interrupt
@@ -63,7 +66,14 @@ final class FileSource: ExtentSource, @unchecked Sendable {
 
     func read(_ extents: ExtentMap, pool: BufferPool, deliver: (FilledBuffer) throws -> Void) throws {
         var ranges = RequestIterator(extents)
+        var ahead = RequestIterator(extents)
+        var asked: UInt64 = 0
         while let range = ranges.next() {
+            // Many requests are in the disk's queue, where one at a time would wait for each.
+            while asked < range.offset + Self.readAhead, let next = ahead.next() {
+                asked = next.offset + next.length
+                posix_fadvise(descriptor, off_t(next.offset), off_t(next.length), POSIX_FADV_WILLNEED)
+            }
             let buffer = try pool.take(interrupt)
             do {
                 try fill(buffer, range)

@@ -37,7 +37,7 @@ package struct CarriedPoint: Sendable {
     static func files(of manifest: Manifest, _ point: RecoveryPointRecord) -> [String] {
         Array(
             Set(
-                manifest.disks.map(\.base.path) + point.disks.flatMap { [$0.file, $0.map] } + [point.domainXML]
+                manifest.disks.map(\.base.path) + point.disks.flatMap(\.files) + [point.domainXML]
                     + [point.firmware?.file].compactMap { $0 })
         )
         .sorted()

@@ -42,6 +42,12 @@ package struct Manifest: Codable, Sendable, Equatable {
     ///
     /// Nil while they are points of a VM that is protected. A new point, or the adoption of disks, begins anew.
     package var releasedAt: Timestamp?
+    /// What of the layers is known not to be what it must be; nil when nothing is.
+    package var damage: [LayerDamage]?
+    /// The generation that is being folded into the base: its file may be empty already.
+    package var folding: String?
+    /// What the former owner's disks hold that the VM went on without; nil when there is nothing, or it was given up.
+    package var divergence: StoredDivergence?
 
     package init(relationship: String, vmName: String, vmUUID: String, epoch: Int, owner: String) {
         self.relationship = relationship
@@ -101,6 +107,10 @@ package struct RecoveryPointRecord: Codable, Sendable, Equatable {
     package var domainXML: String
     /// What the VM kept outside its disks; nil when that was nothing, and in a manifest of an older version.
     package var firmware: FirmwareRecord?
+    /// XXH3-128 of that file; nil in a manifest of an older version.
+    package var domainSum: String?
+    /// When all of it was last read and was as it had been written; nil when nobody has looked.
+    package var checkedAt: Timestamp?
 
     var layer: LayerRecord { LayerRecord(generation: generation, number: number, disks: disks, over: over) }
 }
@@ -134,6 +144,23 @@ package struct PointDisk: Codable, Sendable, Equatable {
     ///
     /// Nil for others.
     package var isWhole: Bool?
+    /// Name of the file with the checksums of the blocks in the image; nil when it holds none, or an older version wrote it.
+    package var sums: String?
+
+    /// Names of all its files.
+    var files: [String] { [file, map] + (sums.map { [$0] } ?? []) }
+}
+
+/// Blocks of a layer's disk that are not what they must be.
+///
+/// They are in every point that stands on the layer, up to the one that holds newer blocks there.
+package struct LayerDamage: Codable, Sendable, Equatable {
+    package var generation: String
+    /// Nil when it is the domain XML, which is the point's own.
+    package var target: String?
+    package var ranges: [ByteRange]
+    package var cause: PointDamage.Cause
+    package var at: Timestamp
 }
 
 /// The extents of a point whose data is gone: what a reverse copy has to send because of it.

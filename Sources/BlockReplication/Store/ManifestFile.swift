@@ -63,8 +63,14 @@ enum ManifestFile {
             for disk in layer.disks {
                 try checkFile(disk.file)
                 try checkFile(disk.map)
+                try disk.sums.map(checkFile)
             }
         }
+        for damage in manifest.damage ?? [] {
+            try damage.target.map(StoreNames.checkTarget)
+            _ = try ExtentMap(checked: damage.ranges)
+        }
+        try manifest.divergence?.check()
         try manifest.points.forEach { try checkFile($0.domainXML) }
         try manifest.points.compactMap(\.firmware?.file).forEach(checkFile)
         try manifest.retainedMaps.flatMap { $0.maps.values }.forEach(checkFile)

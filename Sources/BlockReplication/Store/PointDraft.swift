@@ -22,6 +22,8 @@ package final class PointDraft: Sendable {
         let size: UInt64
         /// The name that the image gets when the point is sealed.
         let file: String
+        /// The same for the file with the checksums of its blocks; nil when none are kept.
+        let sums: String?
         let format: ImageFormat
         let writer: any PointImageWriter
         /// The writer of a base that is made in legs; nil for an image that is made in one go.
@@ -108,7 +110,8 @@ extension PointStore {
             disks.append(
                 PointDisk(
                     target: disk.target, file: disk.file, format: disk.format, bytes: summary.allocatedBytes, map: map,
-                    checksum: checksums[disk.target], size: disk.size, isWhole: disk.beneath == 0 ? true : nil))
+                    checksum: checksums[disk.target], size: disk.size, isWhole: disk.beneath == 0 ? true : nil,
+                    sums: disk.sums))
         }
         let domain = StoreNames.domain(draft.generation)
         try directory.write(domain, Data(domainXML.utf8))
@@ -116,6 +119,7 @@ extension PointStore {
         let firmware = try write(firmware, of: draft.generation)
         for disk in draft.disks {
             try directory.rename(disk.file + StoreNames.part, to: disk.file)
+            if let sums = disk.sums { try directory.rename(sums + StoreNames.part, to: sums) }
             try hook(.imageRenamed)
         }
         // The names must be durable before the manifest speaks of them.
@@ -123,7 +127,8 @@ extension PointStore {
         let record = RecoveryPointRecord(
             generation: draft.generation, parent: draft.parent, number: max(manifest.nextNumber, number), time: time,
             kind: kind,
-            disks: disks, over: manifest.newest?.generation, domainXML: domain, firmware: firmware)
+            disks: disks, over: manifest.newest?.generation, domainXML: domain, firmware: firmware,
+            domainSum: Self.domainSum(Data(domainXML.utf8)))
         let superseded = manifest.superseded
         try commit { next in
             if next.disks.isEmpty {
@@ -148,6 +153,12 @@ extension PointStore {
         return record
     }
 
+    static func domainSum(_ data: Data) -> String {
+        let sum = RunningChecksum()
+        data.withUnsafeBytes { sum.update($0) }
+        return sum.value.hexadecimal
+    }
+
     func abandon(_ draft: PointDraft) throws {
         guard self.draft === draft else { return }
         self.draft = nil
@@ -159,8 +170,9 @@ extension PointStore {
         }
         for disk in draft.disks { disk.writer.abandon() }
         if draft.isLeg { return }
-        let files = draft.disks.flatMap {
-            [$0.file + StoreNames.part, $0.file] + [$0.addedBase?.base.path].compactMap { $0 }
+        let files = draft.disks.flatMap { disk in
+            [disk.file, disk.sums].compactMap { $0 }.flatMap { [$0 + StoreNames.part, $0] }
+                + [disk.addedBase?.base.path].compactMap { $0 }
         }
         try removeUnreferenced(
             files + [StoreNames.domain(draft.generation), StoreNames.firmware(draft.generation)])

@@ -1,6 +1,8 @@
 extension PointStore {
     /// Endings of the files that a store makes; others in the directory are none of its business.
-    private static let endings = [StoreNames.part, ".qcow2", ".raw", ".map", ".xml", ".mixed", ".firmware"]
+    private static let endings = [
+        StoreNames.part, StoreNames.table, ".qcow2", ".raw", ".map", ".sums", ".xml", ".mixed", ".firmware",
+    ]
 
     /// Removes the files that no point, map or image needs, and returns their names.
     ///
@@ -47,6 +49,7 @@ extension PointStore {
             $0.superseded = []
             $0.disks = []
             $0.growing = nil
+            ($0.damage, $0.divergence) = (nil, nil)
         }
         _ = try collectGarbage()
         try directory.remove(StoreNames.manifest)
@@ -73,7 +76,8 @@ extension PointStore {
     var manifestFiles: Set<String> {
         var names: Set<String> = [StoreNames.manifest]
         for disk in manifest.disks where !disk.base.external { names.insert(disk.base.path) }
-        for layer in allLayers { names.formUnion(layer.disks.flatMap { [$0.file, $0.map] }) }
+        for layer in allLayers { names.formUnion(layer.disks.flatMap(\.files)) }
+        names.formUnion(manifest.divergence?.disks.compactMap(\.map) ?? [])
         names.formUnion(manifest.points.map(\.domainXML) + manifest.points.compactMap(\.firmware?.file))
         names.formUnion(manifest.retainedMaps.flatMap { $0.maps.values })
         names.formUnion(manifest.boots.flatMap { $0.disks.map(\.file) })
@@ -86,7 +90,8 @@ extension PointStore {
     private func keptFiles() throws -> Set<String> {
         var kept = manifestFiles
         if let draft {
-            kept.formUnion(draft.disks.map { $0.file + StoreNames.part })
+            kept.formUnion(
+                draft.disks.flatMap { [$0.file, $0.sums].compactMap { $0.map { $0 + StoreNames.part } } })
             kept.formUnion(draft.disks.compactMap { $0.addedBase?.base.path })
         }
         var tops = manifest.disks.map { disk in

@@ -16,14 +16,19 @@ extension PointStore {
         }
         let disks = try base.disks.map { disk in
             let name = StoreNames.base(disk.target)
+            let sums = StoreNames.baseSums(disk.target)
+            // One that an older version has begun has none.
+            let hasSums = directory.exists(sums + StoreNames.part)
             let writer = try RawBaseWriter(
-                continuing: directory.path(name + StoreNames.part), size: disk.size, frontier: disk.frontier
+                continuing: directory.path(name + StoreNames.part), size: disk.size, frontier: disk.frontier,
+                sums: hasSums ? directory.path(sums + StoreNames.part) : nil
             ) { [directory] in
                 try directory.write(StoreNames.mixed(disk.target), Data())
                 try directory.sync()
             }
             return PointDraft.Disk(
-                target: disk.target, size: disk.size, file: name, format: .raw, writer: writer, base: writer)
+                target: disk.target, size: disk.size, file: name, sums: hasSums ? sums : nil, format: .raw,
+                writer: writer, base: writer)
         }
         let draft = PointDraft(store: self, generation: generation, parent: nil, disks: disks)
         self.draft = draft
@@ -82,7 +87,8 @@ extension PointStore {
     /// Names that the files of the growing base may have: a process that dies while it seals has renamed some of them.
     var growingFiles: [String] {
         (manifest.growing?.disks ?? []).flatMap {
-            [StoreNames.base($0.target), StoreNames.base($0.target) + StoreNames.part, StoreNames.mixed($0.target)]
+            [StoreNames.base($0.target), StoreNames.baseSums($0.target)].flatMap { [$0, $0 + StoreNames.part] }
+                + [StoreNames.mixed($0.target)]
         }
     }
 
@@ -99,8 +105,10 @@ extension PointStore {
         let fresh = GrowingBase(disks: plans.map { GrowingDisk(target: $0.target, size: $0.size) })
         for plan in plans {
             let part = StoreNames.base(plan.target) + StoreNames.part
+            let sums = StoreNames.baseSums(plan.target) + StoreNames.part
             try directory.remove(part)
-            _ = try RawBaseWriter(creating: directory.path(part), size: plan.size)
+            try directory.remove(sums)
+            _ = try RawBaseWriter(creating: directory.path(part), size: plan.size, sums: directory.path(sums))
         }
         // The names become durable with the record that speaks of them.
         try commit { $0.growing = fresh }
@@ -110,6 +118,10 @@ extension PointStore {
     private func isThere(_ disk: GrowingDisk) throws -> Bool {
         let (name, part) = (StoreNames.base(disk.target), StoreNames.base(disk.target) + StoreNames.part)
         if !directory.exists(part), directory.exists(name) { try directory.rename(name, to: part) }
+        let sums = StoreNames.baseSums(disk.target)
+        if !directory.exists(sums + StoreNames.part), directory.exists(sums) {
+            try directory.rename(sums, to: sums + StoreNames.part)
+        }
         return try directory.exists(part) && ImageFile(reading: directory.path(part)).length() == disk.size
     }
 }

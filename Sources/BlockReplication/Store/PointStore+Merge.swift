@@ -9,6 +9,7 @@ extension PointStore {
     ) async throws {
         begunFold = nil
         var merged: [PointDisk] = []
+        var moves: [(inout LayerDamages) -> Void] = []
         for disk in newer.disks {
             // Of a disk that was added after the older one, or anew, nothing of the older one is read.
             guard disk.isWhole != true, let under = older.disks.first(where: { $0.target == disk.target }) else {
@@ -17,8 +18,16 @@ extension PointStore {
             }
             var result = disk
             result.isWhole = under.isWhole
+            let sums = StoreNames.sums(newer.generation, disk.target, serial: manifest.serial)
+            var wrong: [Extent] = []
             if try stands(disk, on: under) {
-                try await writeMerger(of: under, into: disk, unless: isAwaited)
+                wrong = try await writeMerger(of: under, into: disk, sums: sums, unless: isAwaited)
+            }
+            // The merger may have been made before a stop; its checksums were renamed before it was.
+            result.sums = directory.exists(sums) ? sums : nil
+            let (own, found, at) = (try readMap(disk.map), wrong, clock())
+            moves.append {
+                $0.merge(older.generation, into: newer.generation, target: disk.target, over: own, found: found, at: at)
             }
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
             result.checksum = nil
@@ -32,6 +41,9 @@ extension PointStore {
         try directory.sync()
         try commit { next in
             next.serial += 1
+            var damage = LayerDamages(next.damage)
+            for move in moves { move(&damage) }
+            next.damage = damage.list(of: removing ? older.generation : nil)
             if removing { next.layers.removeAll { $0.generation == older.generation } }
             next.change(newer.generation) { layer in
                 layer.disks = merged
@@ -41,14 +53,17 @@ extension PointStore {
         }
         rewrittenBytes += merged.reduce(0) { $0 + $1.bytes }
         try hook(.mergeRecorded)
-        try removeUnreferenced(older.disks.flatMap { [$0.file, $0.map] } + newer.disks.map(\.map))
+        try removeUnreferenced(older.disks.flatMap(\.files) + newer.disks.flatMap(\.files))
     }
 
     /// Removes a layer that nothing stands on.
     func drop(_ generation: String) throws {
         guard let layer = manifest.layers.first(where: { $0.generation == generation }) else { return }
-        try commit { $0.layers.removeAll { $0.generation == generation } }
-        try removeUnreferenced(layer.disks.flatMap { [$0.file, $0.map] })
+        try commit {
+            $0.layers.removeAll { $0.generation == generation }
+            $0.damage = LayerDamages($0.damage).list(of: generation)
+        }
+        try removeUnreferenced(layer.disks.flatMap(\.files))
     }
 
     /// Writes what a layer holds into the raw base beneath it, and puts an empty overlay in its place.
@@ -63,26 +78,47 @@ extension PointStore {
         guard let layer = layers[generation], var base = layer.over.flatMap({ layers[$0] }) else { return }
         while let lower = base.over.flatMap({ layers[$0] }) { base = lower }
         var folded: [PointDisk] = []
+        var moves: [(inout LayerDamages) -> Void] = []
+        // Who checks the files meanwhile, or after a stop, must know that one may be empty already.
+        if manifest.folding != generation { try commit { $0.folding = generation } }
         for disk in layer.disks {
             let under = try rawBase(of: disk.target, generation)
+            let baseSums = base.disks.first { $0.target == disk.target }?.sums
             // An empty overlay is one that was folded before.
             let first = begunFold?.file == disk.file ? begunFold?.table ?? 0 : 0
-            rewrittenBytes += try await BaseFold.fold(
-                directory.path(disk.file), into: directory.path(under), from: first
+            let extents = try readMap(disk.map)
+            // What is found wrong before it makes way is not recorded here: its checksums go along, so that it is found again.
+            let done = try await BaseFold.fold(
+                directory.path(disk.file), into: directory.path(under), from: first,
+                sums: (existing(disk.sums), existing(baseSums))
             ) { next in
                 try hook(.foldPart)
                 begunFold = BegunFold(file: disk.file, table: next)
                 try await makeWay(unless: isAwaited)
+            }
+            rewrittenBytes += done.bytes
+            let (lower, at) = (base.generation, clock())
+            moves.append {
+                $0.fold(generation, into: lower, target: disk.target, extents: extents, found: done.wrong, at: at)
             }
             begunFold = nil
             try hook(.foldWritten)
             try await replaceByEmpty(disk, on: BackingReference(file: under, format: .raw))
             var result = disk
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
-            (result.checksum, result.isWhole) = (nil, nil)
+            (result.checksum, result.sums, result.isWhole) = (nil, nil, nil)
             folded.append(result)
         }
+        var sizes: [String: UInt64] = [:]
+        for disk in base.disks + folded {
+            sizes[disk.target] = max(sizes[disk.target] ?? 0, manifest.size(of: disk) ?? 0)
+        }
+        let lengths = sizes
         try commit { next in
+            next.folding = nil
+            var damage = LayerDamages(next.damage)
+            for move in moves { move(&damage) }
+            next.damage = damage.list()
             next.change(generation) { layer in
                 layer.disks = folded
                 layer.over = base.generation
@@ -90,10 +126,19 @@ extension PointStore {
             }
             next.change(base.generation) { base in
                 // It holds later generations now, so no transfer's checksum is its own.
-                for index in base.disks.indices { base.disks[index].checksum = nil }
+                for index in base.disks.indices {
+                    base.disks[index].checksum = nil
+                    base.disks[index].size = lengths[base.disks[index].target]
+                }
             }
         }
         try hook(.foldRecorded)
+        try removeUnreferenced(layer.disks.compactMap(\.sums))
+    }
+
+    /// The path of a file of checksums that is there.
+    private func existing(_ sums: String?) -> String? {
+        sums.flatMap { directory.exists($0) ? directory.path($0) : nil }
     }
 
     /// A merge that a stop has left undone for some of the disks: what stood on what is told by the files themselves.
@@ -132,18 +177,28 @@ extension PointStore {
         try Qcow2Header(reading: ImageFile(reading: directory.path(disk.file))).backing?.file == under.file
     }
 
+    /// Returns what was found not to be what had been written.
     private func writeMerger(
-        of under: PointDisk, into disk: PointDisk, unless isAwaited: IsAwaited
-    ) async throws {
+        of under: PointDisk, into disk: PointDisk, sums: String, unless isAwaited: IsAwaited
+    ) async throws -> [Extent] {
+        var wrong: [Extent] = []
+        try directory.remove(sums)
+        try directory.remove(sums + StoreNames.part)
         try await replace(disk) { part in
-            _ = try await OverlayMerge.merge(
-                older: directory.path(under.file), newer: directory.path(disk.file), to: part
+            wrong = try await OverlayMerge.merge(
+                older: directory.path(under.file), newer: directory.path(disk.file), to: part,
+                sums: MergeSums(
+                    older: existing(under.sums), newer: existing(disk.sums),
+                    destination: directory.path(sums + StoreNames.part))
             ) {
                 try await makeWay(unless: isAwaited)
-            }
+            }.wrong
+            // Before the image: once that has its name, these are its checksums.
+            try directory.rename(sums + StoreNames.part, to: sums)
             try hook(.mergeWritten)
         }
         try hook(.mergeRenamed)
+        return wrong
     }
 
     private func replaceByEmpty(_ disk: PointDisk, on backing: BackingReference) async throws {

@@ -26,7 +26,7 @@ extension PointStore {
             try removeUnreferenced(retired.map(\.domainXML) + retired.compactMap(\.firmware?.file))
         }
         do { try await shortenChains(held: closure(pinned), unless: isAwaited) } catch is MadeWay {}
-        try dropUnusedBases()
+        try dropUnusedDisks(held: closure(pinned))
     }
 
     /// Retires all but the newest `count` points.
@@ -42,7 +42,7 @@ extension PointStore {
     func closure(_ pinned: Set<String>) -> Set<String> {
         let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })
         var result: Set<String> = []
-        for start in pinned.union(manifest.boots.map(\.generation)) {
+        for start in pinned.union(manifest.boots.map(\.generation)).union(checking.values.flatMap(\.self)) {
             var at = layers[start]
             while let layer = at, result.insert(layer.generation).inserted {
                 at = layer.over.flatMap { layers[$0] }
@@ -86,6 +86,8 @@ extension PointStore {
     }
 
     private func plan(_ held: Set<String>, beneath depth: Int = 0) -> MergePlan {
+        // Between two steps somebody may have begun to look.
+        let held = held.union(closure([]))
         let points = Set(manifest.points.map(\.generation))
         let layers = allLayers.map { layer in
             MergePlan.Layer(

@@ -34,6 +34,7 @@ extension PointStore {
             next.growing = nil
             next.baseEpoch = epoch
             next.baseGeneration = generation
+            next.divergence = nil
             next.points = []
             next.layers = []
             next.boots = []
@@ -55,6 +56,7 @@ extension PointStore {
             next.growing = nil
             next.baseEpoch = next.epoch
             next.baseGeneration = nil
+            next.divergence = nil
             next.points = []
             next.layers = []
             next.boots = []
@@ -129,13 +131,15 @@ extension PointStore {
                 generation: layer.generation, number: layer.number,
                 maps: Dictionary(uniqueKeysWithValues: layer.disks.map { ($0.target, $0.map) }))
         }
-        guard manifest.points != [chosen] || !dropped.isEmpty else { return }
+        guard manifest.points != [chosen] || !dropped.isEmpty || manifest.divergence != nil else { return }
         let before = manifestFiles
         try commit { next in
             next.layers += next.points.filter { $0.generation != generation }.map(\.layer)
             next.layers.removeAll { !held.contains($0.generation) }
             next.layers.sort { $0.number < $1.number }
             next.points = [chosen]
+            // The VM runs here by now, and for good: what its disks held before it went on from them has had its time.
+            next.divergence = nil
             next.retainedMaps = (next.retainedMaps + retained).sorted { $0.number < $1.number }
         }
         try removeUnreferenced(Array(before))

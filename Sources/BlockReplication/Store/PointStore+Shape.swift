@@ -55,12 +55,23 @@ extension PointStore {
         }
     }
 
-    /// Removes the bases of disks that no point, layer or boot image has any more.
-    func dropUnusedBases() throws {
-        let used = Set((allLayers.flatMap(\.disks).map(\.target)) + manifest.boots.flatMap { $0.disks.map(\.target) })
-        let unused = manifest.disks.filter { !used.contains($0.target) }
-        guard !manifest.points.isEmpty, !unused.isEmpty, draft == nil else { return }
-        try commit { next in next.disks.removeAll { unused.contains($0) } }
-        try removeUnreferenced(unused.filter { !$0.base.external }.map(\.base.path))
+    /// Removes all of the disks that no point, boot image or reader has any more, their bases too.
+    func dropUnusedDisks(held: Set<String>) throws {
+        guard !manifest.points.isEmpty, draft == nil else { return }
+        let inUse =
+            manifest.points.flatMap(\.disks).map(\.target) + manifest.boots.flatMap(\.disks).map(\.target)
+            + allLayers.filter { held.contains($0.generation) }.flatMap(\.disks).map(\.target)
+        let unused = Set(manifest.disks.map(\.target)).subtracting(inUse)
+        // A layer is one of some disk: the last of it goes with the layer.
+        let needed = manifest.layers.map { Set($0.disks.map(\.target)) }.filter { $0.isSubset(of: unused) }
+        let gone = unused.subtracting(needed.flatMap(\.self))
+        guard !gone.isEmpty else { return }
+        let parts = manifest.layers.flatMap(\.disks).filter { gone.contains($0.target) }
+        let bases = manifest.disks.filter { gone.contains($0.target) && !$0.base.external }
+        try commit { next in
+            next.disks.removeAll { gone.contains($0.target) }
+            for index in next.layers.indices { next.layers[index].disks.removeAll { gone.contains($0.target) } }
+        }
+        try removeUnreferenced(parts.flatMap(\.files) + bases.map(\.base.path))
     }
 }

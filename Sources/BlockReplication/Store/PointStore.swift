@@ -21,6 +21,9 @@ package actor PointStore {
     var begunFold: BegunFold?
     /// Layers that merging keeps a chain to; fewer in tests.
     var longestChain = MergePlan.longestChain
+    /// Layers that a check reads, by the check's number.
+    var checking: [Int: Set<String>] = [:]
+    var checksBegun = 0
     private var isOpen = true
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -167,18 +170,24 @@ package actor PointStore {
 
     private func makeDraftDisk(_ plan: DiskPlan, generation: String) throws -> PointDraft.Disk {
         guard let backing = try backing(of: plan) else {
-            let name = StoreNames.base(plan.target)
+            let (name, sums) = (StoreNames.base(plan.target), StoreNames.baseSums(plan.target))
             try directory.remove(name + StoreNames.part)
-            let writer = try RawBaseWriter(creating: directory.path(name + StoreNames.part), size: plan.size)
+            try directory.remove(sums + StoreNames.part)
+            let writer = try RawBaseWriter(
+                creating: directory.path(name + StoreNames.part), size: plan.size,
+                sums: directory.path(sums + StoreNames.part))
             return PointDraft.Disk(
-                target: plan.target, size: plan.size, file: name, format: .raw, writer: writer)
+                target: plan.target, size: plan.size, file: name, sums: sums, format: .raw, writer: writer)
         }
         let name = StoreNames.overlay(generation, plan.target)
+        let sums = StoreNames.sums(generation, plan.target, serial: manifest.serial)
         try directory.remove(name + StoreNames.part)
+        try directory.remove(sums + StoreNames.part)
         let writer = try OverlayWriter(
-            creating: directory.path(name + StoreNames.part), size: plan.size, backing: backing.reference)
+            creating: directory.path(name + StoreNames.part), size: plan.size, backing: backing.reference,
+            sums: directory.path(sums + StoreNames.part))
         return PointDraft.Disk(
-            target: plan.target, size: plan.size, file: name, format: .qcow2, writer: writer,
+            target: plan.target, size: plan.size, file: name, sums: sums, format: .qcow2, writer: writer,
             beneath: backing.size, addedBase: backing.added)
     }
 
@@ -187,6 +196,11 @@ package actor PointStore {
         try checkOpen()
         var next = manifest
         try change(&next)
+        if let damage = next.damage {
+            let known = Set((next.layers + next.points.map(\.layer)).map(\.generation))
+            let left = damage.filter { known.contains($0.generation) }
+            next.damage = left.isEmpty ? nil : left
+        }
         try directory.writePart(StoreNames.manifest, try ManifestFile.encode(next))
         try hook(.manifestWritten)
         try directory.rename(StoreNames.manifest + StoreNames.part, to: StoreNames.manifest)

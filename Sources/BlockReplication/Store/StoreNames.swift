@@ -5,6 +5,8 @@ enum StoreNames {
     static let checksums = "checksums.json"
     /// Ends the name of every file that is not finished.
     static let part = ".part"
+    /// Ends the name, which it has for an instant, of what an image's tables take beyond memory.
+    static let table = ".table"
 
     static func base(_ target: String) -> String { "base-\(target).raw" }
     /// Says of a base that grows in legs that one of them has written below its frontier and was not ended.
@@ -13,6 +15,11 @@ enum StoreNames {
     static func map(_ generation: String, _ target: String, serial: Int) -> String {
         "\(generation)-\(target).\(serial).map"
     }
+    static func baseSums(_ target: String) -> String { "base-\(target).sums" }
+    static func sums(_ generation: String, _ target: String, serial: Int) -> String {
+        "\(generation)-\(target).\(serial).sums"
+    }
+    static func divergence(epoch: Int, _ target: String) -> String { "diverged-e\(epoch)-\(target).map" }
     static func domain(_ generation: String) -> String { "\(generation).xml" }
     static func firmware(_ generation: String) -> String { "\(generation).firmware" }
     static func boot(_ purpose: BootPurpose, epoch: Int, _ target: String) -> String {

@@ -3,7 +3,7 @@ import Synchronization
 
 /// A connected stream socket for threads: every wait heeds an interrupt and a limit of silence.
 ///
-/// TLS goes here and nowhere else: `send` and `receive` are the only two places where bytes of a connection between
+/// TLS is here and nowhere else: `send` and `receive` are the only two places where bytes of a connection between
 /// agents pass.
 final class StreamSocket: Sendable {
     /// A peer that is silent for longer is gone; heartbeats come every `heartbeatIntervalSeconds`.
@@ -22,6 +22,9 @@ final class StreamSocket: Sendable {
     let interrupt: Interrupt
     private let limits: Mutex<Limits>
     private let blocked = Atomic<Int64>(0)
+    /// Set once, before anything but a handshake has passed.
+    private let secured = Mutex<TLSStream?>(nil)
+    private var tls: TLSStream? { secured.withLock { $0 } }
 
     /// Takes over a connected socket and closes it at its own end.
     init(descriptor: Int32, interrupt: Interrupt, idleLimitSeconds: Double = StreamSocket.idleLimitSeconds) {
@@ -83,6 +86,7 @@ final class StreamSocket: Sendable {
 
     /// Whether there is something to read at once.
     func hasInput() -> Bool {
+        if let tls { return tls.hasInput() }
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&entry, 1, 0) == 1
     }
@@ -97,9 +101,29 @@ final class StreamSocket: Sendable {
 
     /// Receives at least one byte.
     func receiveSome(_ buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let tls = tls
         while true {
-            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-            if count > 0 { return count }
+            if let tls {
+                if let count = try tls.read(buffer) { return count }
+            } else {
+                let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+                if count > 0 { return count }
+                if count == 0 { throw Self.gone("the peer closed the connection") }
+                if errno == EINTR { continue }
+                guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
+            }
+            let (idle, deadline) = limits.withLock { ($0.idle, $0.deadline) }
+            let left = deadline.map { ($0 - .now) / .seconds(1) } ?? idle
+            guard try wait(for: Int16(POLLIN), seconds: min(idle, left)) != 0 else { throw Self.silent }
+        }
+    }
+
+    /// The first byte that comes, which stays to be received.
+    func firstByte() throws -> UInt8 {
+        while true {
+            var byte: UInt8 = 0
+            let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK))
+            if count > 0 { return byte }
             if count == 0 { throw Self.gone("the peer closed the connection") }
             if errno == EINTR { continue }
             guard errno == EAGAIN else { throw Self.gone(String(cString: strerror(errno))) }
@@ -107,6 +131,33 @@ final class StreamSocket: Sendable {
             let left = deadline.map { ($0 - .now) / .seconds(1) } ?? idle
             guard try wait(for: Int16(POLLIN), seconds: min(idle, left)) != 0 else { throw Self.silent }
         }
+    }
+
+    /// Shakes hands; from then on everything travels encrypted, to a peer that has shown a certificate that holds.
+    ///
+    /// `place` is what messages call the peer. Errors: `notAuthorized` for a certificate, `timedOut` for a peer that says
+    /// too little in `seconds`, `protocolViolation` for one that speaks no TLS 1.3.
+    func secure(
+        _ identity: TLSIdentity, _ role: TLSStream.Role, place: String, seconds: Double,
+        bytesForOneKey: UInt64 = TLSStream.bytesForOneKey
+    ) throws {
+        let stream = try TLSStream(identity, role, descriptor: descriptor, bytesForOneKey: bytesForOneKey)
+        let limit = ContinuousClock.now + .seconds(seconds)
+        do {
+            while try stream.shakeHands(place, { try transmit($0, .empty) }) == .needsInput {
+                let left = (limit - .now) / .seconds(1)
+                guard left > 0, try wait(for: Int16(POLLIN), seconds: left) != 0 else {
+                    throw ReplicationError(
+                        .timedOut, "\(place) did not end the TLS handshake within \(Int(seconds)) seconds",
+                        hint: "look whether an agent answers there, and at its host's load; then try again")
+                }
+            }
+        } catch let error as ReplicationError where error.code == .disconnected && interrupt.reason == nil {
+            throw ReplicationError(
+                .disconnected, "\(place) closed the connection during the TLS handshake",
+                hint: "look whether an agent with --tls answers there, then start the cycle again", cause: error)
+        }
+        secured.withLock { $0 = stream }
     }
 
     /// Seconds that sending has waited for the peer or the network to take in more.
@@ -117,6 +168,15 @@ final class StreamSocket: Sendable {
     /// A peer that is `listening` to both directions calls `hear` when something has come and nothing can be sent: so two
     /// peers that both send never wait for each other.
     func send(
+        _ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, listening: Bool = false,
+        hear: () throws -> Void = {}
+    ) throws {
+        guard let tls else { return try transmit(header, payload, listening: listening, hear: hear) }
+        try tls.send(header, payload) { try transmit($0, .empty, listening: listening, hear: hear) }
+    }
+
+    /// Hands bytes to the system as they are.
+    private func transmit(
         _ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, listening: Bool = false,
         hear: () throws -> Void = {}
     ) throws {
@@ -211,6 +271,8 @@ final class StreamSocket: Sendable {
         let limit = ContinuousClock.now + .seconds(write)
         var heardAt = ContinuousClock.now
         var unread = unreadCount
+        // What was decrypted already makes no socket readable.
+        if listening, let tls, tls.hasInput() { try hear() }
         while true {
             let silenceEnds = heardAt + .seconds(idle)
             let until = min(silenceEnds, limit, .now + .seconds(1))
@@ -248,7 +310,7 @@ final class StreamSocket: Sendable {
                 + " intact")
     }
 
-    private static func gone(_ reason: String) -> ReplicationError {
+    static func gone(_ reason: String) -> ReplicationError {
         ReplicationError(
             .disconnected, "the connection between the agents broke: \(reason)",
             hint: "check the other agent and the network, then start the cycle again; earlier points are intact")

@@ -153,6 +153,17 @@ package struct HostFailover: Sendable {
                 hint: "it has: \(points.map { String($0.number) }.joined(separator: ", "))",
                 rule: "recovery-point-unknown", object: manifest.vmName)
         }
+        // A point that is named is taken at the operator's word; nobody names the newest one by chance.
+        if claim == nil, wanted == "latest", let damage = chosen.damage {
+            let whole = points.last { $0.damage == nil }.map {
+                "point \($0.number) is the newest of which nothing bad is known"
+            }
+            throw EngineError(
+                .refused, "point \(chosen.number) of \(manifest.vmName) is damaged: \(damage.text)",
+                hint:
+                    "\(whole ?? "nothing good is known of any other point"); give the point that you want by its number",
+                rule: RuleBook.recoveryPointDamaged.id, object: manifest.vmName)
+        }
         return chosen
     }
 

@@ -24,7 +24,7 @@ extension CheckBook {
         UncheckedRow(
             row: 19, what: "Kerberos or certificates between hosts",
             instead:
-                "Agents show each other a ticket of one transfer (decisions/0005); control sockets belong to their user alone. "
+                "With `perilune agent --tls`, agents show each other certificates of one authority (decisions/0021), and always a ticket of one transfer; control sockets belong to their user alone. `agent-tls` looks at the certificate. "
                 + "`replication-port` shows that an agent of this version answers."),
         UncheckedRow(
             row: 22, what: "Paths, permissions and delegation for an offline first copy",

@@ -62,7 +62,7 @@ enum HostChecks {
     private static let agent: [Check<HostFacts>] = [
         Check(
             "agent-answers", .host, "The host's agent answers at its control socket.", source: "3, row 21",
-            fix: "Start it there: perilune agent --site ... --socket ... --listen ... --store ..."
+            fix: "Start it there: perilune agent --site ... --socket ... --listen ... --store ... --tls ..."
         ) { facts in
             switch facts.agent {
             case .known(let status): .ok("process \(status.processID) at \(facts.host.agentSocket)")
@@ -70,7 +70,8 @@ enum HostChecks {
                 .fail(
                     reason,
                     fix: "Start it at the host: perilune agent --site \(facts.host.site) --socket "
-                        + "\(facts.host.agentSocket) --listen \(facts.host.agentAddress) --store \(facts.host.store)")
+                        + "\(facts.host.agentSocket) --listen \(facts.host.agentAddress) --store \(facts.host.store) --tls FILE"
+                )
             }
         },
         Check(
@@ -120,6 +121,13 @@ enum HostChecks {
                     "not in the agent's PATH: \(missing.joined(separator: ", "))",
                     fix: "At the host: apt-get install \(packages)")
             }
+        },
+        Check(
+            "agent-tls", .host, "Disks' content reaches the agent encrypted, with a certificate that lasts.",
+            source: "DESIGN 6",
+            fix: "Make a certificate (perilune authority issue), and start the agent with --tls FILE."
+        ) { facts in
+            facts.answers.judged { TransportRule.judge($0, facts.host) }
         },
         Check(
             "clock-skew", .host, "The host's clock agrees with this machine's.", source: "3, row 20",
@@ -220,9 +228,12 @@ enum HostChecks {
 
     /// What to do about a way that is closed; the commonest reason is that nobody listens at its end.
     private static func cure(_ cause: EndpointFailure.Cause, _ peer: String) -> String {
-        cause == .refused
-            ? "Start the agent of \(peer); if it runs, let firewalls pass the port, which one of them rejects."
-            : EndpointChecks.cure(cause, proxied: false)
+        switch cause {
+        case .refused: "Start the agent of \(peer); if it runs, let firewalls pass the port, which one of them rejects."
+        case .handshakeFailed:
+            "Give both agents certificates of one authority, for the addresses they listen on: perilune authority issue."
+        default: EndpointChecks.cure(cause, proxied: false)
+        }
     }
 
     private static let between: [Check<HostFacts>] = [

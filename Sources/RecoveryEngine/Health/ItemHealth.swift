@@ -75,6 +75,10 @@ extension ItemHealth {
             pausedAt: relationship.pausedAt ?? .source)
         facts.unreplicated = relationship.unreplicated ?? [:]
         facts.applicationTrouble = policy?.applicationConsistentHours == nil ? nil : relationship.applicationTrouble
+        let damaged = try vault.objects(RecoveryPoint.self, parent: relationship.id).map(\.value)
+            .filter { $0.damage != nil }
+        facts.damaged = damaged.map(\.number).sorted()
+        facts.newestIsDamaged = damaged.contains { $0.id == relationship.newestGeneration }
         let judgement = HealthJudgement(facts)
         if facts.isCopied, let missed = statistics?.missed(by: now, frequency: frequency) {
             statistics?.counts.missed = missed

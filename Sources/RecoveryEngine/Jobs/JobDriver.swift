@@ -18,6 +18,8 @@ actor JobDriver {
     private var revision = 0
     /// This driver has itself found out how the source is, a moment ago.
     var verdictIsFresh = false
+    /// The backup of the source stays open when its point has been sent.
+    var keepsBackup = false
     private var lastProgressWrite = Timestamp(milliseconds: 0)
     /// The other VMs that this one's next point is to be of one instant with; nil for none.
     let gathering: Gathering?
@@ -98,6 +100,8 @@ actor JobDriver {
         case .exportFirstCopy: try await exportFirstCopy()
         case .importFirstCopy: try await importFirstCopy()
         case .endCopy: try await endCopy()
+        case .verify: try await verify()
+        case .checkPoints: try await checkPoints()
         case .prune: try await prune()
         case .fenceSource: try await fenceSource()
         case .shutDownSource: try await shutDownSource()

@@ -42,16 +42,23 @@ extension Job {
         let words: [String]
         switch operation {
         case .sync, .pause, .resume, .resync, .commit, .reverse, .unprotect: words = [operation.rawValue, vm]
+        case .verify: words = ["verify-vm", vm]
+        case .verifyPoint: words = ["verify-vm", vm] + take([("point", "--point", "")])
+        case .cancelVerify: words = ["verify-vm", vm, "--cancel"]
         case .pauseResync: words = ["pause", vm]
         case .cancelResync: words = ["resync", vm, "--cancel"]
-        case .changePoint: words = ["change-point", vm] + take([("point", "--point", "")])
+        case .changePoint:
+            words = ["change-point", vm] + take([("point", "--point", ""), ("accept_damage", "--accept-damage", "")])
         case .plannedFailover:
             words = ["failover", vm, "--planned"] + take([("shutdown_limit", "--shutdown-limit", "s")])
         case .unplannedFailover:
             guard let source = left.removeValue(forKey: "source") else { return nil }
             words =
                 ["failover", vm, source == "fence" ? "--fence" : "--declared-lost"]
-                + take([("point", "--point", ""), ("shutdown_limit", "--shutdown-limit", "s")])
+                + take([
+                    ("point", "--point", ""), ("shutdown_limit", "--shutdown-limit", "s"),
+                    ("accept_damage", "--accept-damage", ""),
+                ])
         case .undo:
             let target = left.removeValue(forKey: "target")
             words = ["undo", vm] + (target.map { [$0 == "fence" ? "--fence" : "--declared-lost"] } ?? [])
@@ -63,6 +70,7 @@ extension Job {
                 + take([
                     ("point", "--point", ""), ("network", "--network", ""), ("force", "--force", ""),
                     ("within", "--within", "s"), ("scratch", "--scratch", "B"), ("notes", "--notes", ""),
+                    ("accept_damage", "--accept-damage", ""),
                 ])
         case .cleanUpTest: words = ["clean-up-test", vm] + take([("notes", "--notes", "")])
         case .protect, .startFirstCopy, .importFirstCopy, .cancelFirstCopy: return nil

@@ -65,6 +65,18 @@ struct LeasedAgent: Agent {
         try await wrapped.dropPoints(relationship: relationship, allBut: generation)
     }
 
+    func checkPoints(_ request: CheckPoints, progress: @escaping @Sendable (TransferProgress) -> Void) async throws
+        -> CheckedPoints
+    {
+        try await lease.require()
+        return try await wrapped.checkPoints(request, progress: progress)
+    }
+
+    func divergence(_ request: DivergenceRequest) async throws -> Divergence? {
+        try await lease.require()
+        return try await wrapped.divergence(request)
+    }
+
     func domainXML(relationship: String, generation: String) async throws -> String {
         try await wrapped.domainXML(relationship: relationship, generation: generation)
     }

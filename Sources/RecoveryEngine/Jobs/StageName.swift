@@ -14,6 +14,10 @@ package enum StageName: String, Sendable, CaseIterable {
     case importFirstCopy = "import-first-copy"
     /// End what a copy has begun at both sites, so that nothing of it goes on.
     case endCopy = "end-copy"
+    /// Compare both sides whole at the instant of a new point.
+    case verify
+    /// Read stored points and compare them with what was written.
+    case checkPoints = "check-points"
     /// Forget what the new point makes dead: old checkpoints, points beyond the policy's number.
     case prune
 
@@ -68,6 +72,8 @@ package enum StagePlan {
         case .protect, .startFirstCopy: [.prepare, .copy, .prune]
         case .importFirstCopy: [.importFirstCopy, .prune]
         case .sync, .resync: [.copy, .prune]
+        case .verify: [.verify, .prune]
+        case .verifyPoint: [.checkPoints]
         // One point shows all that changed meanwhile; a resync that was held is taken up by comparing anew.
         case .resume: [.copy, .prune]
         case .pause: [.endCopy]
@@ -83,7 +89,7 @@ package enum StagePlan {
         case .testFailover: [.settlePoint, .prepareTest, .createTest, .confirmTest]
         case .cleanUpTest: [.removeTest]
         case .unprotect: [.release]
-        case .cancelFirstCopy, .pauseResync, .cancelResync: [.endCopy]
+        case .cancelVerify, .cancelFirstCopy, .pauseResync, .cancelResync: [.endCopy]
         }
     }
 

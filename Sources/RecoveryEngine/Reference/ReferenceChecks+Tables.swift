@@ -79,8 +79,10 @@ extension ReferenceChecks {
             checks: ["nothing-passed-through"], foreign: true,
             here: "Any that QEMU runs: disks are copied whatever is on them."),
         ReferenceCheck(
-            "19", "Kerberos in a domain, else certificates", checks: ["replication-port"], foreign: true,
-            here: "Agents show each other a ticket of one transfer; control sockets belong to their user alone."),
+            "19", "Kerberos in a domain, else certificates", checks: ["agent-tls", "replication-port"], foreign: true,
+            here:
+                "Agents show each other certificates, with `--tls`, and a ticket of one transfer; control sockets belong to their user alone."
+        ),
         ReferenceCheck(
             "20", "The source's clock is right", checks: ["clock-skew"],
             here: "Each host's against the machine that asks."),
@@ -131,7 +133,7 @@ extension ReferenceChecks {
         ReferenceCheck(
             "B-BPA", "Traffic is throttled, resync is off-peak", foreign: true,
             here:
-                "`auto_resync = \"window\"` waits for its window; transfers are limited by number for each host and link."
+                "`auto_resync = \"window\"` waits for its window; transfers are limited by number for each host and link, and in bytes a second by `perilune agent --throttle`."
         ),
         ReferenceCheck("B-BPA", "No VM is paused", checks: ["not-paused"], here: "The same."),
         ReferenceCheck(

@@ -36,7 +36,7 @@ extension ReferenceObjects {
                 ReferencePart(
                     "authentication: certificate, Kerberos", lua: ["policy.authentication"],
                     model: ["Policy.Authentication.ticket", "Policy.Authentication.certificate"],
-                    "\(words(Policy.Authentication.allCases.map(\.rawValue))); `\(policy.authentication.rawValue)` by default, `certificate` refused until agents have TLS. No Kerberos."
+                    "\(words(Policy.Authentication.allCases.map(\.rawValue))); `\(policy.authentication.rawValue)` by default, `certificate` sends to agents with TLS alone; how an agent is started decides, and neither falls back to plain. No Kerberos."
                 ),
                 ReferencePart(
                     "port", lua: ["policy.port"], model: ["Policy.port", "Policy.portLimits"],

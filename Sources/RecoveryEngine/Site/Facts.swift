@@ -46,11 +46,12 @@ extension RecoveryEngine {
                 facts.activeJobIsHeld = job.isHeld
                 facts.activeJobIsOrphaned = try self.standing(of: job, vault)?.isOrphaned ?? false
             }
-            if let point = arguments["point"], point != "latest" {
+            if let point = arguments["point"], point != "latest", point != PointChoice.all {
                 let named = try PointChoice.generation(point, of: relationship.id, in: vault) ?? point
                 facts.chosenPointExists = try vault.objects(RecoveryPoint.self, parent: relationship.id)
                     .contains { Self.names(named, $0.value) }
             }
+            facts.damage = try Self.damage(of: relationship, arguments, vault)
             facts.testNetwork = try Self.testNetwork(arguments, vault)
             facts.firstCopyExported = relationship.firstCopy?.exported != nil
             guard let item else { return facts }
@@ -64,6 +65,24 @@ extension RecoveryEngine {
                 relationship: try vault.object(Relationship.self, named: managementVM, parent: nil)?.value)
             return facts
         }
+    }
+
+    /// What is known to be wrong with the point that the operation would use.
+    private static func damage(
+        of relationship: Relationship, _ arguments: [String: String], _ vault: any VaultReader
+    ) throws -> SiteFacts.DamageFacts? {
+        guard arguments["accept_damage"]?.isEmpty ?? true else { return nil }
+        let points = try vault.objects(RecoveryPoint.self, parent: relationship.id).map(\.value)
+            .sorted { $0.number < $1.number }
+        guard points.contains(where: { $0.damage != nil }) else { return nil }
+        let given = arguments["point"] ?? "latest"
+        let wanted = try PointChoice.generation(given, of: relationship.id, in: vault) ?? given
+        let chosen =
+            wanted == "latest"
+            ? points.last { $0.id == relationship.newestGeneration } : points.last { Self.names(wanted, $0) }
+        guard let chosen, let damage = chosen.damage else { return nil }
+        return SiteFacts.DamageFacts(
+            number: chosen.number, text: damage.text, whole: points.last { $0.damage == nil }?.number)
     }
 
     /// Whether an operation's option names that point: by number, by identity, or as the newest of a kind.

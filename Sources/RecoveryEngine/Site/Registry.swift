@@ -16,17 +16,6 @@ extension RecoveryEngine {
     @discardableResult
     package func ensurePolicy(_ wanted: Policy) async throws -> Policy {
         try Self.check(wanted, "policy '\(wanted.name)'")
-        // Allowed by the table and not built yet: better refused than taken and not kept.
-        let missing = [
-            ("authentication = \"certificate\"", wanted.authentication == .certificate)
-        ].filter(\.1).map(\.0)
-        guard missing.isEmpty else {
-            throw EngineError(
-                .invalid,
-                "policy '\(wanted.name)': this version does not have \(missing.joined(separator: ", "))",
-                hint: "leave it out: each transfer has a ticket",
-                object: wanted.name)
-        }
         return try await ensure(wanted) { $0.id = $1.id }
     }
 

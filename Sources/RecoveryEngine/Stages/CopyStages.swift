@@ -139,6 +139,7 @@ extension JobDriver {
             job.facts["checkpoint"] = checkpoint
             job.facts["bytes"] = String(summary.bytes &+ (ticket.base?.bytes ?? 0))
             job.facts["scanned"] = String(summary.scanned)
+            job.facts["marks"] = summary.marksText
             job.facts["seconds"] = String(summary.seconds)
         }
         if let base = ticket.base, try await !endLeg(base, ticket, summary, checkpoint, at: target) { return nil }
@@ -197,7 +198,7 @@ extension JobDriver {
             ticket: ticket, disks: disks, limits: ticket.base.flatMap { _ in leg.map { limits(of: $0) } })
         do {
             let summary = try await sendWatchingScratch(request, by: sender)
-            try await hypervisor.endBackup(uuid: uuid)
+            if !keepsBackup { try await hypervisor.endBackup(uuid: uuid) }
             return (at, summary, checkpoint)
         } catch {
             try? await hypervisor.endBackup(uuid: uuid)
@@ -275,8 +276,14 @@ extension JobDriver {
     func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
         let (executor, policy) = (dependencies.executor, relationship.policy)
         var request = request
-        request.compresses = try await dependencies.vault.read {
-            try $0.object(Policy.self, id: policy)?.value.compression
+        let rules = try await dependencies.vault.read { try $0.object(Policy.self, id: policy)?.value }
+        request.compresses = rules?.compression
+        if let rules, rules.authentication == .certificate, request.ticket.isEncrypted != true {
+            throw ReplicationError(
+                .notAuthorized,
+                "policy '\(rules.name)' wants certificates, and the agent at \(request.ticket.address) takes data without",
+                hint: "start both agents with --tls FILE (perilune authority issue makes the file), or set the policy's"
+                    + " authentication to \"ticket\"")
         }
         // What earlier legs have brought over is a part of what is shown.
         let before = request.ticket.base?.bytes ?? 0

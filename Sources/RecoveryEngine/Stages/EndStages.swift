@@ -53,7 +53,7 @@ extension JobDriver {
             (relationship.firstCopy, relationship.growing) = (nil, nil)
             // What could not be removed is in the way of other points: a new first copy begins by removing it.
             relationship.keptReplica = keeps || forgetful == nil ? true : nil
-            relationship.newestGeneration = nil
+            (relationship.newestGeneration, relationship.divergence) = (nil, nil)
             relationship.checkpoint = nil
             relationship.failover = nil
             if untold == nil { relationship.autostart = nil }

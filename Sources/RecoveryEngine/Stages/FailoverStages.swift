@@ -10,6 +10,8 @@ private let defaultShutdownLimit = 120.0
 enum PointChoice {
     /// The newest one that the guest's applications agreed to.
     static let applicationConsistent = "application-consistent"
+    /// Every point; a verification takes it.
+    static let all = "all"
 }
 
 /// Moving a VM to its replica.
@@ -154,6 +156,15 @@ extension JobDriver {
             String(chosen.number), isNamed: wanted == String(chosen.number) || wanted == chosen.generation)
         try await checkNameAtTarget()
         try await checkFirmware(at: chosen.generation)
+        try await noteChecks(points)
+        if let damage = chosen.damage, argument("accept_damage") == nil {
+            let whole = points.last { $0.damage == nil }?.number
+            let rule = SiteFacts.DamageFacts(number: chosen.number, text: damage.text, whole: whole)
+                .rule(against: job.operation)
+            throw EngineError(
+                .refused, "\(job.operation.rawValue) of \(relationship.name): \(rule.sentence)", hint: rule.hint,
+                rule: rule.id, object: relationship.name)
+        }
         // What a newest point held that is gone from the target is in no map that a reversal could join: it must compare.
         let hasDiverged =
             Lineage.contradiction(points: points, newest: relationship.newestGeneration, number: nil) != nil
@@ -345,6 +356,8 @@ extension JobDriver {
             relationship: relationship.id, allBut: failover.generation)
         try await record { _, relationship, vault in
             relationship.newestGeneration = failover.generation
+            // The VM went back to these disks, and for good.
+            if relationship.divergence?.host == relationship.target { relationship.divergence = nil }
             for point in try vault.objects(RecoveryPoint.self, parent: relationship.id)
             where point.value.id != failover.generation {
                 try vault.delete(point)

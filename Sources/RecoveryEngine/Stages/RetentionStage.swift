@@ -24,6 +24,7 @@ extension JobDriver {
             relationship: id, keeping: keeping, pinned: pinned)
         let generations = Set(kept.map(\.generation))
         try await record { _, _, vault in try Self.dropPoints(of: id, besides: generations, in: vault) }
+        try await noteChecks(kept)
     }
 
     private static func dropPoints(

@@ -67,6 +67,35 @@ extension JobDriver {
     /// It is the union of what the former owner wrote after its last checkpoint and what every point newer than the
     /// chosen one held. Both are at rest, so they can be asked again whenever a copy is tried again.
     func joinedChanges() async throws -> [String: [ByteRange]]? {
+        let joined = try await changesOnBothSides()
+        try await noteDivergence(joined)
+        return joined
+    }
+
+    /// Records at the former owner what its disks hold that the VM went on without, before a point is laid over them.
+    ///
+    /// A planned failover leaves nothing behind.
+    private func noteDivergence(_ joined: [String: [ByteRange]]?) async throws {
+        guard job.operation == .reverse, relationship.newestGeneration == nil, let failover = relationship.failover,
+            !failover.planned
+        else { return }
+        let (host, epoch) = (relationship.target, relationship.epoch)
+        let noted = try await hosts.agent(host).divergence(
+            DivergenceRequest(
+                relationship: relationship.id, action: .note(epoch: epoch, at: failover.at, ranges: joined)))
+        let kept =
+            joined == nil
+            ? KeptDivergence(host: host, at: failover.at, bytes: [:], isExact: false)
+            : noted.map { noted in
+                KeptDivergence(
+                    host: host, at: noted.at,
+                    bytes: noted.disks.reduce(into: [:]) { $0[$1.target] = $1.bytes }, isExact: noted.isExact)
+            }
+        guard kept != relationship.divergence else { return }
+        try await record { _, relationship, _ in relationship.divergence = kept }
+    }
+
+    private func changesOnBothSides() async throws -> [String: [ByteRange]]? {
         guard job.operation == .reverse, relationship.newestGeneration == nil, let failover = relationship.failover
         else {
             return [:]

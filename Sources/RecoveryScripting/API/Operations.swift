@@ -35,7 +35,7 @@ enum Operations {
                 "unprotect", .unprotect, "Ends replication; the VM stays where it runs, its points are removed.",
                 .cannotBeUndone, type),
             points(type), ProbeMethod.probe(type),
-        ] + ResyncMethods.methods(of: type) + NextMethods.methods(of: type)
+        ] + VerifyMethods.methods(of: type) + ResyncMethods.methods(of: type) + NextMethods.methods(of: type)
     }
 
     static let job = ResultDeclaration("job", .record("job"), "what was done")
@@ -50,6 +50,10 @@ enum Operations {
     static let point = ValueType.either([
         .choice(["latest", "application-consistent"]), .integer, .record("point"), .record("group_point"),
     ])
+
+    static let acceptDamage = Parameter.optional(
+        "accept_damage", .text, "why a point that is known to be damaged may be used all the same",
+        otherwise: "such a point is refused (recovery-point-damaged)")
 
     /// An operation without options.
     private static func plain(
@@ -96,6 +100,7 @@ enum Operations {
                     "shutdown_limit", .duration, "how long the guest may take to shut down",
                     otherwise: "2min planned, 30s unplanned",
                     range: 1...86_400),
+                acceptDamage,
             ],
             results: [job],
             errors: errors + [
@@ -106,10 +111,10 @@ enum Operations {
             example: "\(type):failover { kind = \"unplanned\", point = \"latest\", source = \"fence\" }",
             .waiting { call in
                 let planned = call.arguments.text("kind") == "planned"
-                var options = engineArguments(call, from: ["source", "shutdown_limit"])
+                var options = engineArguments(call, from: ["source", "shutdown_limit", "accept_damage"])
                 options["point"] = try pointArgument(call)
                 if planned {
-                    for name in ["point", "source"] where options[name] != nil {
+                    for name in ["point", "source", "accept_damage"] where options[name] != nil {
                         throw LuaError(
                             .argument, "\(call.name): '\(name)' has no meaning in a planned failover",
                             hint: "it shuts the VM down and always takes the last point; leave '\(name)' out")
@@ -140,10 +145,13 @@ enum Operations {
     private static func changePoint(_ type: String) -> FunctionDeclaration {
         FunctionDeclaration(
             "change_point", "Starts the failed-over VM anew from another recovery point, before commit.",
-            named: [.required("point", point, "the recovery point", unit: .ordinal)], results: [job], errors: errors,
+            named: [.required("point", point, "the recovery point", unit: .ordinal), acceptDamage], results: [job],
+            errors: errors,
             effect: .changes, example: "\(type):change_point { point = 3 }", in: .failedOver,
             .waiting { call in
-                try await perform(.changePoint, call, ["point": pointArgument(call) ?? "latest"])
+                var options = engineArguments(call, from: ["accept_damage"])
+                options["point"] = try pointArgument(call) ?? "latest"
+                return try await perform(.changePoint, call, options)
             })
     }
 

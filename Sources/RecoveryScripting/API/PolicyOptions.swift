@@ -25,7 +25,8 @@ enum PolicyOptions {
                 otherwise: "stays as it is; true for a new policy"),
             .optional(
                 "authentication", .choice(Policy.Authentication.allCases.map(\.rawValue)),
-                "how agents prove who they are", otherwise: "stays as it is; \"ticket\" for a new policy"),
+                "how agents prove who they are; \"certificate\" sends to agents with TLS alone",
+                otherwise: "stays as it is; \"ticket\" for a new policy"),
             .optional(
                 "port", .either([.choice(["any"]), .integer]),
                 "port that the agents of both clouds must receive on, 1 to 65535",

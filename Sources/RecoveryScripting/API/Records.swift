@@ -78,6 +78,13 @@ enum Records {
                 "reason", .text, "why it is crash-consistent where it was to be application-consistent", optional: true),
             ResultDeclaration("held", .number, "how long its guest was held", unit: .seconds, optional: true),
             ResultDeclaration("group", .text, "name of the group point that it is a part of", optional: true),
+            ResultDeclaration("damage", .text, "what is known to be wrong with it", optional: true),
+            ResultDeclaration(
+                "checked_at", .number, "when it was last read and was as it had been written", unit: .epochSeconds,
+                optional: true),
+            ResultDeclaration(
+                "verified_at", .number, "when it was last compared with its source at its instant, and was the same",
+                unit: .epochSeconds, optional: true),
         ])
 
     static let refusal = RecordDeclaration(
@@ -192,6 +199,9 @@ enum Records {
                 "bytes": .integer(Int64(clamping: point.bytes)), "consistency": LuaValue(point.consistency.rawValue),
                 "reason": LuaValue(point.crashReason), "held": point.heldSeconds.map { .number($0) } ?? .nil,
                 "group": LuaValue(point.group),
+                "damage": LuaValue(point.damage?.text),
+                "checked_at": point.checkedAt.map(seconds) ?? .nil,
+                "verified_at": point.verifiedAt.map(seconds) ?? .nil,
             ]))
     }
 

@@ -11,6 +11,7 @@ enum TestMethods {
                 + "up by clean_up_test, at the end of this run, or when its time is over, whichever comes first.",
             named: [
                 .optional("point", Operations.point, "the recovery point", default: "latest", unit: .ordinal),
+                Operations.acceptDamage,
                 .optional(
                     "network", .text,
                     "where the copy is connected: \"none\", \"create\" for an isolated network made for this test, or the "
@@ -41,7 +42,7 @@ enum TestMethods {
             .waiting { call in
                 let arguments = call.arguments
                 var options = Operations.engineArguments(
-                    call, from: ["network", "force", "notes", "within", "host_address", "dhcp"])
+                    call, from: ["network", "force", "notes", "within", "host_address", "dhcp", "accept_damage"])
                 options["point"] = try Operations.pointArgument(call)
                 options["scratch"] = arguments.optionalInteger("scratch").map { "\($0)" }
                 for name in ["host_address", "dhcp"] where options[name] != nil && options["network"] != "create" {

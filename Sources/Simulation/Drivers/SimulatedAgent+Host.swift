@@ -102,7 +102,12 @@ extension SimulatedAgent {
                 programs: request.programs.map { ProgramFacts(name: $0, path: current.path(ofProgram: $0)) },
                 endpoints: request.endpoints.map { state.outcome(of: $0, from: current) },
                 startHook: StartHookFacts(
-                    path: StartHook.path(in: StartHook.libvirtRoot), runtime: OwnershipRecords.defaultRuntime))
+                    path: StartHook.path(in: StartHook.libvirtRoot), runtime: OwnershipRecords.defaultRuntime),
+                security: SecurityFacts(
+                    isEncrypted: true, isLocal: false,
+                    certificate: CertificateFacts(
+                        subject: "/CN=\(host)", issuer: "/CN=simulated", validFrom: now,
+                        validUntil: now.advanced(bySeconds: 365 * 86_400), protocolVersion: "TLSv1.3")))
         }
     }
 }

@@ -38,7 +38,8 @@ extension SimulatedAgent {
             state.hosts[host]?.stores[request.relationship] = store
             var ticket = PointTicket(
                 relationship: request.relationship, generation: request.generation, token: token,
-                address: state.hosts[host]?.address ?? host, base: state.growingBase(for: request, at: host))
+                address: state.hosts[host]?.address ?? host, base: state.growingBase(for: request, at: host),
+                isEncrypted: true)
             ticket.held = store.newestFiles.compactMap { target, path in
                 (state.hosts[host]?.files[path]?.size).map { DiskGeometry(target: target, size: $0) }
             }.sorted { $0.target < $1.target }
@@ -124,6 +125,7 @@ extension SimulatedAgent {
                     .init(generation: layer.generation, number: layer.summary.number, extents: layer.extents))
             }
             store.layers.removeAll { !held.contains($0.generation) }
+            store.divergence = nil
             for index in store.layers.indices {
                 store.layers[index].isPoint = store.layers[index].generation == generation
             }

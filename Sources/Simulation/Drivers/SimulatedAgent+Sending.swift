@@ -101,6 +101,9 @@ extension SimulatedAgent {
                 LegSummary(
                     frontiers: loads.reduce(into: [:]) { $0[$1.target] = $1.frontier },
                     marks: loads.reduce(into: [:]) { $0[$1.target] = $1.fileMark }, renewed: renewed)
+            },
+            differing: zip(request.disks, loads).reduce(0) { sum, entry in
+                entry.0.extents == .differing ? sum + entry.1.byteCount : sum
             })
     }
 

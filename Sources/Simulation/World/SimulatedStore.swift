@@ -20,6 +20,8 @@ package struct SimulatedStore: Sendable {
     /// Maps of points whose data was dropped.
     package var retired: [RetiredMap] = []
     package var nextNumber = 1
+    /// What the adopted disks hold besides.
+    package var divergence: (epoch: Int, list: Divergence)?
 
     package init(vm: VMIdentity) {
         self.vm = vm

@@ -27,6 +27,8 @@ package struct WorldState: Sendable {
     package var chance: SplitMix
     /// Compare each sealed point with what the source held at its instant.
     package var checksPoints = true
+    /// Files that no longer hold what was written to them, as "host path": whoever checks them finds that.
+    package var alteredFiles: Set<String> = []
     /// Content of the source at the instant of each generation that is on its way.
     var truth: [String: [String: LayeredContent]] = [:]
     var lastVersion: UInt64 = 0

@@ -16,6 +16,9 @@ package struct HealthFacts: Hashable, Sendable {
     package var unreplicated: [String: String] = [:]
     /// Why the last point that was to be application-consistent is not; nil when it is.
     package var applicationTrouble: String?
+    /// Numbers of the points that are known to be damaged, oldest first; whether the newest is one of them.
+    package var damaged: [Int] = []
+    package var newestIsDamaged = false
 
     package init(
         name: String, state: ReplicationState, now: Timestamp, frequency: Double, newestPoint: Timestamp?,

@@ -46,8 +46,8 @@ package struct HealthThreshold: Sendable {
     }
 
     static let all: [HealthThreshold] = [
-        cannotSend, stopped, resyncRequired, pausedAtTarget, missedCycles, silence, latency, firstCopy, notReversed,
-        pausedAtSource, diskMissing, notApplicationConsistent,
+        cannotSend, stopped, resyncRequired, pausedAtTarget, newestDamaged, missedCycles, silence, latency, firstCopy,
+        notReversed, pausedAtSource, diskMissing, notApplicationConsistent, olderDamaged,
     ]
 }
 
@@ -83,6 +83,28 @@ extension HealthThreshold {
         case .resyncPaused: "The comparing anew of \(facts.name) is held; until it is done no new point is made."
         default: nil
         }
+    }
+
+    static let newestDamaged = HealthThreshold(
+        code: "newest-point-damaged", level: .critical, category: .replication, causes: damageCauses,
+        recommendation: "Verify the VM: what is wrong is sent again, as a new point. Look at the target's disks."
+    ) { facts in
+        guard facts.newestIsDamaged else { return nil }
+        return "The newest recovery point of \(facts.name) is damaged (point \(facts.damaged.last ?? 0))."
+    }
+
+    private static let damageCauses = [
+        "the target's storage has changed or lost blocks", "something else wrote to the point's files",
+        "a change at the source was missed",
+    ]
+
+    static let olderDamaged = HealthThreshold(
+        code: "points-damaged", level: .warning, category: .replication, causes: damageCauses,
+        recommendation: "Newer points are whole. Look at the target's disks; the damaged points go as new ones come."
+    ) { facts in
+        guard !facts.newestIsDamaged, !facts.damaged.isEmpty else { return nil }
+        return
+            "Recovery points of \(facts.name) are damaged: \(facts.damaged.map(String.init).joined(separator: ", "))."
     }
 
     static let pausedAtTarget = HealthThreshold(

@@ -87,6 +87,8 @@ package struct Relationship: SiteObject {
     package var resyncAt: Timestamp?
     /// What the last test came to, passed or not; nil before the first.
     package var lastTest: TestReport?
+    /// What the former owner's disks hold that the VM went on without; nil when nothing is kept.
+    package var divergence: KeptDivergence?
     /// How the VM's NICs are addressed away from where it was set up; nil where nothing has been said.
     package var nicSettings: [NICSettings]?
     /// The VM's NICs as its last failover placed them; nil before the first.
@@ -268,6 +270,12 @@ package struct RecoveryPoint: SiteObject {
     package var crashReason: String?
     /// Name of the group point that it is a part of; nil when it is none.
     package var group: String?
+    /// What is known to be wrong with it; nil when nothing is.
+    package var damage: PointDamage?
+    /// When all of it was last read at its host and was as it had been written.
+    package var checkedAt: Timestamp?
+    /// When it was last compared with its source at its instant, and was the same.
+    package var verifiedAt: Timestamp?
 
     package init(
         id: String, number: Int, relationship: String, previous: String?, cause: PointKind, at: Timestamp,

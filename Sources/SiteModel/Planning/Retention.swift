@@ -8,6 +8,8 @@
 ///     09:00 ─────── 10:00 ─────── 11:00 ─────── 12:00 ── 12:07
 ///     ●             ●             ●             ●  · · · · ●      extra: 4
 ///
+/// Where all of these are known to be damaged, the newest point of which nothing bad is known stays besides.
+///
 /// Points are counted, not aged: after days without a copy the old ones go one by one as new hours bring new ones, since the
 /// newest alone may hold what one wants to go back from.
 package enum Retention {
@@ -26,7 +28,12 @@ package enum Retention {
         let ids = Set(chosen.map(\.id))
         let others = points.dropLast().filter { !ids.contains($0.id) }
         let room = others.suffix(max(0, extra - chosen.count))
-        return (chosen + room).sorted { $0.number < $1.number } + [newest]
+        var kept = chosen + room
+        // The last good copy stays, whatever else does.
+        if (kept + [newest]).allSatisfy({ $0.damage != nil }), let whole = points.last(where: { $0.damage == nil }) {
+            kept.append(whole)
+        }
+        return kept.sorted { $0.number < $1.number } + [newest]
     }
 
     /// The points of each hour, both oldest first.

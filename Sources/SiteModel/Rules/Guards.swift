@@ -64,6 +64,9 @@ package enum Guards {
         if operation == .undo, isFailingOver, facts.activeOperation != .undo {
             return failoverIsLost(relationship, facts) ? nil : RuleBook.neverCancelAFailover
         }
+        if operation == .cancelVerify, facts.activeOperation != .verify, facts.activeOperation != .verifyPoint {
+            return RuleBook.noVerificationRunning
+        }
         guard relationship.activeJob != nil || facts.activeOperation != nil else { return nil }
         if let running = facts.activeOperation, TransitionTable.ends(operation, running: running) { return nil }
         return RuleBook.operationInProgress
@@ -105,7 +108,9 @@ package enum Guards {
     /// Whether an operation asks nothing of the management server: it starts no VM, and no order of recovery is at stake.
     private static func goesOnAlone(_ operation: Operation, _ relationship: Relationship, _ facts: SiteFacts) -> Bool {
         switch operation {
-        case .sync, .cleanUpTest, .pause, .pauseResync, .cancelResync, .cancelFirstCopy: true
+        case .sync, .verify, .verifyPoint, .cancelVerify, .cleanUpTest, .pause, .pauseResync, .cancelResync,
+            .cancelFirstCopy:
+            true
         // It removes the points: only while the VM's own disks are there, for the points may be its last copy.
         case .unprotect:
             (relationship.owner == relationship.source ? facts.sourceReachable : facts.targetReachable) == true
@@ -115,15 +120,15 @@ package enum Guards {
 
     private static func reachability(_ operation: Operation, _ facts: SiteFacts) -> Rule? {
         switch operation {
-        case .protect, .startFirstCopy, .importFirstCopy, .sync, .resume, .resync, .plannedFailover, .reverse:
+        case .protect, .startFirstCopy, .importFirstCopy, .sync, .verify, .resume, .resync, .plannedFailover, .reverse:
             facts.sourceReachable == false || facts.targetReachable == false ? RuleBook.bothSitesNeeded : nil
         case .undo where facts.sourceReachable == false:
             RuleBook.bothSitesNeeded
         case .undo:
             facts.targetReachable == false && !facts.targetIsGivenUp ? RuleBook.targetMustBeDown : nil
-        case .testFailover, .cleanUpTest, .unplannedFailover, .changePoint, .commit:
+        case .verifyPoint, .testFailover, .cleanUpTest, .unplannedFailover, .changePoint, .commit:
             facts.targetReachable == false ? RuleBook.targetNeeded : nil
-        case .cancelFirstCopy, .pause, .pauseResync, .cancelResync, .unprotect:
+        case .cancelVerify, .cancelFirstCopy, .pause, .pauseResync, .cancelResync, .unprotect:
             nil
         }
     }
@@ -136,6 +141,13 @@ package enum Guards {
             if operation == .unplannedFailover, relationship.owner == relationship.target {
                 return RuleBook.reverseFirst
             }
+            if facts.chosenPointExists == false { return RuleBook.recoveryPointUnknown }
+            return facts.damage?.rule(against: operation)
+        case .plannedFailover:
+            // Its last point stands on the newest one, and would be no better.
+            return facts.damage?.rule(against: operation)
+        case .verifyPoint:
+            if relationship.newestGeneration == nil { return RuleBook.firstCopyIncomplete }
             return facts.chosenPointExists == false ? RuleBook.recoveryPointUnknown : nil
         default:
             return nil
@@ -153,7 +165,8 @@ package enum Guards {
             return RuleBook.shutdownNeeded
         case .undo where facts.sourceIntact != true:
             return RuleBook.sourceNotIntact
-        case .protect, .sync, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo, .reverse:
+        case .protect, .sync, .verify, .resume, .resync, .startFirstCopy, .importFirstCopy, .plannedFailover, .undo,
+            .reverse:
             return facts.runningAt?.contains(relationship.standby) == true ? RuleBook.oneWritableCopy : nil
         case .unprotect where relationship.leftCopy != nil:
             // It would be thrown away with what it wrote, which somebody may still want to save.

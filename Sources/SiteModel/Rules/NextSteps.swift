@@ -157,6 +157,9 @@ package enum Advice {
             [
                 (.testFailover, "shows that the VM comes up at the other side, beside production"),
                 (.sync, "makes a new recovery point now"),
+                (.verify, "compares both sides whole at one instant, and sends again what differs"),
+                (.verifyPoint, "reads stored points and compares them with what was written"),
+                (.cancelVerify, "ends a verification that runs"),
                 (.plannedFailover, "moves the VM to the other side and loses nothing"),
                 (.unplannedFailover, "starts the VM at the other side when its source is lost"),
                 (.pause, "holds replication back"), (.unprotect, "ends replication"),
@@ -166,18 +169,24 @@ package enum Advice {
                 (.resume, "sends all that changed since the pause, as one point, and goes on"),
                 (.resync, "compares whole disks first, where you do not trust what is known of the changes"),
                 (.unplannedFailover, "starts the VM at the other side from a point made before the pause"),
+                (.verifyPoint, "reads stored points and compares them with what was written"),
+                (.cancelVerify, "ends a verification that runs"),
                 (.unprotect, "ends replication"),
             ]
         case .error:
             [
                 (.resume, "tries a cycle, once the cause is mended; replication goes on when it succeeds"),
                 (.resync, "compares whole disks instead"),
+                (.verifyPoint, "reads stored points and compares them with what was written"),
+                (.cancelVerify, "ends a verification that runs"),
                 (.unplannedFailover, "starts the VM at the other side from the points that are there"),
                 (.unprotect, "ends replication; the VM can be protected anew"),
             ]
         case .resyncRequired:
             [
                 (.resync, "compares whole disks, now or at a time you name, and sends what differs"),
+                (.verifyPoint, "reads stored points and compares them with what was written"),
+                (.cancelVerify, "ends a verification that runs"),
                 (.unplannedFailover, "starts the VM at the other side from the points that are there"),
                 (.unprotect, "ends replication; the VM can be protected anew"),
             ]
@@ -199,6 +208,9 @@ package enum Advice {
             [
                 (.cleanUpTest, "removes the test VM; only then does the test count as passed"),
                 (.sync, "makes a new recovery point now; replication goes on during a test"),
+                (.verify, "compares both sides whole at one instant, and sends again what differs"),
+                (.verifyPoint, "reads stored points and compares them with what was written"),
+                (.cancelVerify, "ends a verification that runs"),
             ]
         case .failingOverPlanned, .failingOver:
             [(.undo, "gives the failover up where its target is lost: the VM starts at the source again")]
@@ -206,6 +218,8 @@ package enum Advice {
             [
                 (.commit, "makes the failover final, once you have seen that the VM is right"),
                 (.changePoint, "starts it anew from another recovery point"),
+                (.verifyPoint, "reads stored points and compares them with what was written"),
+                (.cancelVerify, "ends a verification that runs"),
                 (.undo, "goes back to the source as it was before the failover"),
             ]
         case .committed:

@@ -6,6 +6,12 @@ package enum Operation: String, Codable, Hashable, Sendable, CaseIterable {
     case cancelFirstCopy = "cancel-first-copy"
     /// One cycle now: a new recovery point.
     case sync
+    /// Makes a point, compares both sides whole at its instant, and makes another point of what differs.
+    case verify
+    /// Reads stored points and compares them with what was written.
+    case verifyPoint = "verify-point"
+    /// Ends a verification that runs.
+    case cancelVerify = "cancel-verify"
     case pause
     case resume
     case resync
@@ -27,7 +33,7 @@ extension Operation {
     /// Whether bringing disk content to the other side is most of it: it may take hours, and begun anew it loses nothing.
     package var isCopy: Bool {
         switch self {
-        case .protect, .startFirstCopy, .importFirstCopy, .sync, .resume, .resync, .reverse: true
+        case .protect, .startFirstCopy, .importFirstCopy, .sync, .verify, .verifyPoint, .resume, .resync, .reverse: true
         default: false
         }
     }

@@ -3,6 +3,7 @@
 extension RuleBook {
     static let facts: [Rule] = [
         managementServerFirst, managementServerHomeFirst, bothSitesNeeded, targetNeeded, recoveryPointUnknown,
+        recoveryPointDamaged,
         sourceMustBeDown, targetMustBeDown, shutdownNeeded, sourceMustReceive, sourceNotIntact, oneWritableCopy,
         testOutsideProduction,
         productionNetworkNeedsPrimaryOff,
@@ -43,6 +44,14 @@ extension RuleBook {
         sentence: "The chosen recovery point does not exist at the target.",
         source: "site-recovery 2.4 rule 19",
         hint: "Choose one of the points that status lists, or \"latest\".")
+
+    package static let recoveryPointDamaged = Rule(
+        id: "recovery-point-damaged",
+        sentence: "A recovery point that is known to be damaged is not used unless that is asked for.",
+        source: "DESIGN 4, never destroy the last good copy",
+        hint:
+            "Choose a point of which nothing bad is known; the refusal names one. Or verify the VM: what is wrong is sent "
+            + "again, as a new point.")
 
     package static let sourceMustBeDown = Rule(
         id: "source-must-be-down",

@@ -5,6 +5,7 @@ extension RuleBook {
         notProtected, alreadyProtected, firstCopyIncomplete, noFirstCopyOutstanding, firstCopyExported,
         operationInProgress,
         neverCancelAFailover, paused, notPaused, replicationInError, pauseBeforeResync, resyncFirst, noResyncRunning,
+        noVerificationRunning,
         testInProgress, noTestToCleanUp, changePointAfterFailover, failoverNeedsCommit, commitBeforeReverse,
         reverseFirst,
         nothingToUndo, nothingToCommit, nothingToReverse,
@@ -92,6 +93,12 @@ extension RuleBook {
         sentence: "Only a resync that is under way can be paused or cancelled.",
         source: "site-recovery 2.3, row Resynchronizing",
         hint: "Nothing needs to be done. To hold replication back, pause it.")
+
+    package static let noVerificationRunning = Rule(
+        id: "no-verification-running",
+        sentence: "Only a verification that is under way can be cancelled.",
+        source: "DESIGN 5, only operations marked cancellable stop",
+        hint: "Nothing needs to be done.")
 
     package static let testInProgress = Rule(
         id: "test-in-progress",

@@ -31,6 +31,8 @@ package struct SiteFacts: Hashable, Sendable {
     package var runningAt: Set<String>?
     /// The recovery point that the operation names exists; nil when it names none.
     package var chosenPointExists: Bool?
+    /// What is known to be wrong with the point that the operation would use; nil when nothing is, or when that was accepted.
+    package var damage: DamageFacts?
     /// The first copy was exported for import at the target.
     package var firstCopyExported: Bool
     /// Operation of the job that has the VM, if one has.
@@ -41,6 +43,37 @@ package struct SiteFacts: Hashable, Sendable {
     package var activeJobIsOrphaned = false
     /// What is known of the network that a test names; nil when it names none.
     package var testNetwork: TestNetworkFacts?
+
+    /// A chosen point that is damaged, and what there is instead.
+    package struct DamageFacts: Hashable, Sendable {
+        package var number: Int
+        /// What is wrong, in words.
+        package var text: String
+        /// The newest point of which nothing bad is known.
+        package var whole: Int?
+
+        package init(number: Int, text: String, whole: Int?) {
+            self.number = number
+            self.text = text
+            self.whole = whole
+        }
+
+        /// The rule, with this point and the way out in its words.
+        package func rule(against operation: Operation) -> Rule {
+            let rule = RuleBook.recoveryPointDamaged
+            let instead =
+                operation == .plannedFailover
+                ? "Verify the VM (vm:verify()): what is wrong is sent again, as a new point. Then repeat."
+                : whole.map { "Point \($0) is the newest of which nothing bad is known: choose it (point = \($0)). " }
+                    ?? "Nothing good is known of any other point. Where the source is there, verify the VM: what is wrong is sent "
+                    + "again, as a new point. "
+            let accept =
+                operation == .plannedFailover ? "" : "Or say why you want it all the same: accept_damage = \"...\"."
+            return Rule(
+                id: rule.id, sentence: "\(rule.sentence) Point \(number): \(text).", source: rule.source,
+                hint: instead + accept)
+        }
+    }
 
     /// The network that a test is to be connected to, as the rules about it see it.
     package struct TestNetworkFacts: Hashable, Sendable {

@@ -32,7 +32,7 @@ extension TransitionTable {
 
     static func protected(_ operation: Operation) -> Transition {
         switch operation {
-        case .sync: .allowed(during: .protected, after: .protected)
+        case .sync, .verify, .verifyPoint, .cancelVerify: .allowed(during: .protected, after: .protected)
         case .pause: .allowed(during: .protected, after: .paused)
         case .testFailover: .allowed(during: .testing, after: .testing)
         case .plannedFailover: .allowed(during: .failingOverPlanned, after: .failedOver)
@@ -45,6 +45,7 @@ extension TransitionTable {
 
     static func paused(_ operation: Operation) -> Transition {
         switch operation {
+        case .verifyPoint, .cancelVerify: .allowed(during: .paused, after: .paused)
         case .resume: .allowed(during: .paused, after: .protected)
         case .resync: .allowed(during: .resynchronizing, after: .protected)
         case .unplannedFailover: .allowed(during: .failingOver, after: .failedOver)
@@ -55,6 +56,7 @@ extension TransitionTable {
 
     static func error(_ operation: Operation) -> Transition {
         switch operation {
+        case .verifyPoint, .cancelVerify: .allowed(during: .error, after: .error)
         case .resume: .allowed(during: .error, after: .protected)
         case .resync: .allowed(during: .resynchronizing, after: .protected)
         case .unplannedFailover: .allowed(during: .failingOver, after: .failedOver)
@@ -65,6 +67,7 @@ extension TransitionTable {
 
     static func resyncRequired(_ operation: Operation) -> Transition {
         switch operation {
+        case .verifyPoint, .cancelVerify: .allowed(during: .resyncRequired, after: .resyncRequired)
         case .resync: .allowed(during: .resynchronizing, after: .protected)
         case .unplannedFailover: .allowed(during: .failingOver, after: .failedOver)
         case .unprotect: .allowed(during: .resyncRequired, after: .unprotected)
@@ -95,7 +98,7 @@ extension TransitionTable {
 
     static func testing(_ operation: Operation) -> Transition {
         switch operation {
-        case .sync: .allowed(during: .testing, after: .testing)
+        case .sync, .verify, .verifyPoint, .cancelVerify: .allowed(during: .testing, after: .testing)
         case .cleanUpTest: .allowed(during: .testing, after: .protected)
         default: otherwise(operation, RuleBook.testInProgress)
         }
@@ -113,6 +116,7 @@ extension TransitionTable {
 
     static func failedOver(_ operation: Operation) -> Transition {
         switch operation {
+        case .verifyPoint, .cancelVerify: .allowed(during: .failedOver, after: .failedOver)
         case .changePoint: .allowed(during: .failingOver, after: .failedOver)
         case .undo: .allowed(during: .failingOver, after: .protected)
         case .commit: .allowed(during: .failedOver, after: .committed)
@@ -146,12 +150,15 @@ extension TransitionTable {
         case .protect: .refused(RuleBook.alreadyProtected)
         case .startFirstCopy, .importFirstCopy, .cancelFirstCopy: .refused(RuleBook.noFirstCopyOutstanding)
         case .pauseResync, .cancelResync: .refused(RuleBook.noResyncRunning)
+        case .cancelVerify: .refused(RuleBook.noVerificationRunning)
         case .cleanUpTest: .refused(RuleBook.noTestToCleanUp)
         case .changePoint: .refused(RuleBook.changePointAfterFailover)
         case .undo: .refused(RuleBook.nothingToUndo)
         case .commit: .refused(RuleBook.nothingToCommit)
         case .reverse: .refused(RuleBook.nothingToReverse)
-        case .sync, .pause, .resume, .resync, .testFailover, .plannedFailover, .unplannedFailover, .unprotect:
+        case .sync, .verify, .verifyPoint, .pause, .resume, .resync, .testFailover, .plannedFailover,
+            .unplannedFailover,
+            .unprotect:
             .refused(rule)
         }
     }

@@ -95,6 +95,11 @@ package enum TransitionTable {
             true
         case (.unprotect, .protect), (.unprotect, .startFirstCopy), (.unprotect, .importFirstCopy): true
         case (.unprotect, .sync), (.unprotect, .resync), (.unprotect, .resume): true
+        // What reads only to look is ended for whatever changes something, and by a word.
+        case (.cancelVerify, .verify), (.cancelVerify, .verifyPoint), (.pause, .verify), (.pause, .verifyPoint): true
+        case (.unplannedFailover, .verify), (.unplannedFailover, .verifyPoint): true
+        case (.plannedFailover, .verifyPoint), (.changePoint, .verifyPoint), (.undo, .verifyPoint): true
+        case (.commit, .verifyPoint), (.unprotect, .verify), (.unprotect, .verifyPoint): true
         // A cycle is long where much has changed; whoever holds replication back does not want to wait for it.
         case (.pause, .sync): true
         case (.unplannedFailover, .reverse), (.unplannedFailover, .undo), (.unprotect, .reverse): true

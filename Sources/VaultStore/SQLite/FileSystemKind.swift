@@ -14,7 +14,10 @@ enum FileSystemKind: Equatable {
     static func probe(_ path: String) -> FileSystemKind? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
-        guard let mounts = try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8) else { return nil }
+        // By a handle: of a file without a size String takes the first page only, and later mounts would not be seen.
+        guard let handle = FileHandle(forReadingAtPath: "/proc/self/mountinfo"), let data = try? handle.readToEnd()
+        else { return nil }
+        let mounts = String(decoding: data, as: UTF8.self)
         return kind(ofCanonical: String(cString: resolved), mounts: mounts)
     }
 

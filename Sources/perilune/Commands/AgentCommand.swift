@@ -3,6 +3,7 @@ import BlockReplication
 import Foundation
 import Hypervisors
 import RecoveryEngine
+import SiteModel
 
 /// The agent of one host: moves blocks, keeps points, guards starts.
 struct AgentCommand: AsyncParsableCommand {
@@ -17,6 +18,29 @@ struct AgentCommand: AsyncParsableCommand {
 
         @Option(help: "Folder that a reboot empties: which ownership was confirmed since the boot.")
         var runtime: String = OwnershipRecords.defaultRuntime
+    }
+
+    /// How disks' content is protected on its way.
+    struct Protection: ParsableArguments {
+        @Option(
+            help: ArgumentHelp(
+                "PEM file with this agent's key, its certificate and its authority's: data travels with TLS alone.",
+                discussion: "perilune authority issue makes it. It is read anew for each connection.",
+                valueName: "file"))
+        var tls: String?
+
+        @Flag(
+            name: .customLong("without-tls"),
+            help: "Say that disks' content may travel unencrypted on a network that others can read.")
+        var withoutTLS = false
+
+        func validate() throws {
+            guard tls == nil || !withoutTLS else { throw ValidationError("say --tls or --without-tls, not both") }
+        }
+
+        var security: DataSecurity {
+            tls.map { .tls(identity: URL(filePath: $0).path) } ?? (withoutTLS ? .plain : .local)
+        }
     }
 
     struct Serve: AsyncParsableCommand {
@@ -34,14 +58,36 @@ struct AgentCommand: AsyncParsableCommand {
         @Option(help: "Address, as host:port, at which other agents' data is received.")
         var listen: String
 
+        @OptionGroup var protection: Protection
+
+        @Option(
+            help: ArgumentHelp(
+                "How fast disks' content may leave this host, in bytes a second; repeat it for other times.",
+                discussion: """
+                    "20MiB", "08:00-18:00 20MiB", "mon-fri 08:00-18:00 20MiB", "sat-sun unlimited": the first that fits \
+                    counts, in this host's local time; where none fits there is no limit. All transfers share it.
+                    """, valueName: "rate"))
+        var throttle: [String] = []
+
+        private func schedule() throws -> RateSchedule {
+            do { return RateSchedule(try throttle.map { try RateRule($0) }) } catch let fault as RateRuleFault {
+                throw ValidationError("--throttle: \(fault)")
+            }
+        }
+
+        func validate() throws { _ = try schedule() }
+
         @Option(help: "libvirt's configuration folder, in which doctor has the agent look for the start hook.")
         var libvirtRoot = StartHook.libvirtRoot
 
         func run() async throws {
             try await Failure.reporting {
+                var limits = AgentLimits()
+                limits.sending = try schedule()
                 let (libvirtRoot, places) = (libvirtRoot, places)
                 try await runAgent(
                     site: site, controlSocket: socket, listen: listen, store: places.store, runtime: places.runtime,
+                    security: protection.security, limits: limits,
                     startHook: {
                         StartHook.facts(libvirtRoot: libvirtRoot, store: places.store, runtime: places.runtime)
                     })

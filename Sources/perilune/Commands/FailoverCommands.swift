@@ -29,6 +29,9 @@ struct FailoverCommand: AsyncParsableCommand {
     @Option(help: "How long the guest may take to shut down, as 2min.")
     var shutdownLimit: String?
 
+    @Option(help: ArgumentHelp("Why a point that is known to be damaged may be used.", valueName: "reason"))
+    var acceptDamage: String?
+
     func validate() throws {
         try SourceEnd.check(planned: planned, fence: fence, declaredLost: declaredLost)
         if planned, point != nil {
@@ -41,10 +44,11 @@ struct FailoverCommand: AsyncParsableCommand {
         let way = planned ? "--planned" : fence ? "--fence" : "--declared-lost"
         try await operation.run(
             "failover"
-                + OneOperation.table([
-                    ("kind", planned ? "planned" : "unplanned"), ("point", point), ("source", source),
-                    ("shutdown_limit", shutdownLimit),
-                ]),
+                + OneOperation.table(
+                    [
+                        ("kind", planned ? "planned" : "unplanned"), ("point", point), ("source", source),
+                        ("shutdown_limit", shutdownLimit),
+                    ], texts: [("accept_damage", acceptDamage)]),
             as: ["failover", operation.vm, way] + OneOperation.words([("--point", point)]))
     }
 }
@@ -85,9 +89,12 @@ struct ChangePointCommand: AsyncParsableCommand {
     @Option(help: "Recovery point: latest, application-consistent, a number or group:NAME.")
     var point: String
 
+    @Option(help: ArgumentHelp("Why a point that is known to be damaged may be used.", valueName: "reason"))
+    var acceptDamage: String?
+
     func run() async throws {
         try await operation.run(
-            "change_point" + OneOperation.table([("point", point)]),
+            "change_point" + OneOperation.table([("point", point)], texts: [("accept_damage", acceptDamage)]),
             as: ["change-point", operation.vm, "--point", point])
     }
 }
@@ -153,6 +160,9 @@ struct TestCommand: AsyncParsableCommand {
     @Option(help: "Recovery point: latest, application-consistent, a number or group:NAME.")
     var point: String?
 
+    @Option(help: ArgumentHelp("Why a point that is known to be damaged may be used.", valueName: "reason"))
+    var acceptDamage: String?
+
     @Option(help: "none, create (an isolated network for this test), or the name of an isolated network.")
     var network: String?
 
@@ -184,7 +194,7 @@ struct TestCommand: AsyncParsableCommand {
         // The command's own run ends at once; the test is to outlive it.
         let options = OneOperation.table(
             [("point", point), ("within", within), ("scratch", scratch)],
-            texts: [("network", network), ("force", force), ("notes", notes)])
+            texts: [("network", network), ("force", force), ("notes", notes), ("accept_damage", acceptDamage)])
         let words = OneOperation.words([
             ("--point", point), ("--network", network), ("--force", force), ("--within", within),
             ("--scratch", scratch),

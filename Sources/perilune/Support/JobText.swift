@@ -42,6 +42,9 @@ enum JobText {
             switch operation {
             case .sync, .pause, .resume, .resync, .undo, .commit, .reverse, .unprotect, .cleanUpTest:
                 "\(operation.rawValue) \(Text.word(vm))"
+            case .verify: "verify-vm \(Text.word(vm))"
+            case .verifyPoint: "verify-vm \(Text.word(vm)) --point all"
+            case .cancelVerify: "verify-vm \(Text.word(vm)) --cancel"
             case .pauseResync: "pause \(Text.word(vm))"
             case .cancelResync: "resync \(Text.word(vm)) --cancel"
             case .testFailover: "test \(Text.word(vm))"

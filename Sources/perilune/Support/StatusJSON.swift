@@ -33,6 +33,8 @@ enum StatusJSON {
         var testAgeSeconds: Double?
         var lastTest: TestReport?
         var formerCopy: FormerCopy?
+        /// What the former owner's disks hold that the VM went on without.
+        var divergence: KeptDivergence?
         var excludedDisks: [String]?
         var firstCopy: FirstCopyRecord?
         /// What the target keeps of a first copy that is not whole.
@@ -66,7 +68,7 @@ enum StatusJSON {
                 testVM: row.relationship.test?.vmName, test: row.relationship.testStanding(now: now).word,
                 testAgeSeconds: row.relationship.lastTestFailoverAt.map { now.seconds(since: $0) },
                 lastTest: row.relationship.lastTest, formerCopy: row.relationship.formerCopy,
-                excludedDisks: row.relationship.excludedDisks,
+                divergence: row.relationship.divergence, excludedDisks: row.relationship.excludedDisks,
                 firstCopy: row.relationship.firstCopy, growing: row.relationship.growing,
                 progress: row.job?.progress, secondsLeft: row.job?.progress?.secondsLeft,
                 recoveryPoints: points.isEmpty ? nil : points,

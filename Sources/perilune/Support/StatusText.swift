@@ -131,13 +131,34 @@ enum StatusText {
                     [
                         "  \(point.number)", Text.time(point.at), point.cause.rawValue, Text.bytes(point.bytes),
                         point.group.map { "of group point \($0)" } ?? point.crashReason ?? "",
+                        standing(of: point, now: now),
                     ]
                 })
+        for point in points {
+            guard let damage = point.damage else { continue }
+            let line = "point \(point.number) is damaged: \(damage.text)"
+            text += "\n" + Text.wrap("  " + line, width: width).joined(separator: "\n")
+        }
+        if let diverged = row.relationship.divergence {
+            let size = diverged.isExact ? " (\(Text.bytes(diverged.totalBytes)))" : ""
+            let line =
+                "the former owner's disks hold what the VM went on without\(size), since \(Text.time(diverged.at)): "
+                + "perilune divergence \(Text.word(row.relationship.name))"
+            text += "\n\n" + Text.wrap(line, width: width).joined(separator: "\n")
+        }
         if why { return text + "\n\n" + refused(row, width: width) }
         let names = row.next.refused.map(\.operation.rawValue)
         guard !names.isEmpty else { return text }
         let short = "refused now: \(names.joined(separator: ", ")) (--why says why)"
         return text + "\n\n" + Text.wrap(short, width: width).joined(separator: "\n")
+    }
+
+    /// What is known of a point's content.
+    private static func standing(of point: RecoveryPoint, now: Timestamp) -> String {
+        if point.damage != nil { return "DAMAGED" }
+        if let at = point.verifiedAt { return "verified \(Text.age(now.seconds(since: at))) ago" }
+        if let at = point.checkedAt { return "read \(Text.age(now.seconds(since: at))) ago" }
+        return ""
     }
 
     /// Where one VM stands, and which operations come next, the recommended first.

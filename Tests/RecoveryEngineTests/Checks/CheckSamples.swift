@@ -31,7 +31,8 @@ extension HostFacts {
                     store: FolderFacts(
                         path: "/srv/points", freeBytes: 100 * gibibyte, totalBytes: 200 * gibibyte, fileSystem: "ext4"),
                     programs: [ProgramFacts(name: "qemu-img", path: "/usr/bin/qemu-img")],
-                    startHook: StartHookFacts(path: "/etc/libvirt/hooks/qemu.d/00-perilune", runtime: "/run/perilune"))),
+                    startHook: StartHookFacts(path: "/etc/libvirt/hooks/qemu.d/00-perilune", runtime: "/run/perilune"),
+                    security: SecurityFacts(isEncrypted: false, isLocal: true))),
             skew: .known(ClockSkew(seconds: 0.01, uncertainty: 0.01)), clouds: ["gold"], vms: .known(2),
             scratchNeeded: gibibyte, storeNeeded: gibibyte, storeNeededAtMost: 2 * gibibyte,
             links: [

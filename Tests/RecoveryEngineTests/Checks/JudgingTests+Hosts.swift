@@ -69,6 +69,9 @@ extension JudgingTests {
         .init("an agent that does not look for the hook", "start-hook", .skipped, "does not look") {
             $0.setAnswers { $0.startHook = nil }
         },
+        .init("data in the clear, by name", "agent-tls", .warn, "unencrypted") {
+            $0.setAnswers { $0.security = SecurityFacts(isEncrypted: false, isLocal: false) }
+        },
         .init("clock 1.9 s ahead", "clock-skew", .ok, "1.9") { $0.skew = .known(.init(seconds: 1.9, uncertainty: 0)) },
         .init("clock 5 s behind", "clock-skew", .warn, "behind") {
             $0.skew = .known(.init(seconds: -5, uncertainty: 0.1))

@@ -76,7 +76,8 @@ extension FakeAgent {
                 },
                 startHook: StartHookFacts(
                     path: "/etc/libvirt/hooks/qemu.d/00-perilune", runtime: "/run/perilune",
-                    problem: checks.hookProblem))
+                    problem: checks.hookProblem),
+                security: SecurityFacts(isEncrypted: false, isLocal: true))
         }
     }
 }

@@ -149,7 +149,7 @@ struct FakeAgent: Agent {
             return site.guests[uuid]?.records ?? -1
         }
         try target.site { $0.received[request.ticket.generation] = records }
-        return TransferSummary(bytes: 4096, scanned: 4096, seconds: 0.01, checksums: ["vda": "00"])
+        return TransferSummary(bytes: 4096, scanned: 4096, seconds: 0.01, checksums: ["vda": "00"], differing: 0)
     }
 
     func changedExtents(image: DiskImage, bitmap: String) async throws -> [ByteRange]? { [] }
