@@ -89,13 +89,15 @@ struct VerifyTests {
     func ended() async throws {
         try await play { rig in
             try await rig.cycle()
-            let slow = Task { try await rig.perform(.verifyPoint, "orders", ["point": "all"]) }
+            let slow = Task(executorPreference: rig.engine.dependencies.executor) {
+                try await rig.perform(.verifyPoint, "orders", ["point": "all"])
+            }
             try await rig.untilBusy()
             try await rig.perform(.cancelVerify)
             #expect(await refusal { _ = try await slow.value } != nil)
             #expect(try await rig.relationship().state == .protected)
             #expect(await refusal { try await rig.perform(.cancelVerify) }?.rule == "no-verification-running")
-            let again = Task { try await rig.perform(.verify) }
+            let again = Task(executorPreference: rig.engine.dependencies.executor) { try await rig.perform(.verify) }
             try await rig.untilBusy()
             rig.world.lose(site: "a")
             try await rig.perform(.unplannedFailover, "orders", ["source": "fence"])

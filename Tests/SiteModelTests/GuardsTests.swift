@@ -177,10 +177,33 @@ struct GuardsTests {
             facts: { ($0.sourceReachable, $0.targetReachable) = (false, false) }),
     ]
 
+    private static let damage = SiteFacts.DamageFacts(number: 7, text: "its files cannot be read", whole: 6)
+
     static let points: [GuardCase] = [
         GuardCase(
             title: "failover to a point that is not there", operation: .unplannedFailover, state: .protected,
             rule: "recovery-point-unknown", facts: { $0.chosenPointExists = false }),
+        GuardCase(
+            title: "unplanned failover to a point that is damaged", operation: .unplannedFailover, state: .protected,
+            rule: "recovery-point-damaged", facts: { $0.damage = damage }),
+        GuardCase(
+            title: "planned failover over a point that is damaged", operation: .plannedFailover, state: .protected,
+            rule: "recovery-point-damaged", facts: { $0.damage = damage }),
+        GuardCase(
+            title: "test of a point that is damaged", operation: .testFailover, state: .protected,
+            rule: "recovery-point-damaged", facts: { $0.damage = damage }),
+        GuardCase(
+            title: "a damaged point may be read", operation: .verifyPoint, state: .protected, rule: nil,
+            facts: { $0.damage = damage }),
+        GuardCase(
+            title: "a verification mends what a damaged point lacks", operation: .verify, state: .protected, rule: nil,
+            facts: { $0.damage = damage }),
+        GuardCase(
+            title: "no verification to cancel", operation: .cancelVerify, state: .protected,
+            rule: "no-verification-running", facts: { _ in }),
+        GuardCase(
+            title: "a verification is cancelled", operation: .cancelVerify, state: .protected, rule: nil,
+            facts: { $0.activeOperation = .verify }),
         GuardCase(
             title: "change to a point that is not there", operation: .changePoint, state: .failedOver,
             rule: "recovery-point-unknown", facts: { $0.chosenPointExists = false }),
@@ -351,12 +374,27 @@ struct GuardsTests {
         #expect(refusal?.rule.id == rule)
     }
 
+    @Test("The refusal of a damaged point names the newest of which nothing bad is known, and what accepts the damage")
+    func damagedPoint() throws {
+        var facts = SiteFacts()
+        facts.damage = Self.damage
+        let refusal = try #require(
+            Guards.check(.unplannedFailover, on: Sample.relationship(.protected), item: Sample.item, facts: facts))
+        #expect(refusal.rule.id == "recovery-point-damaged")
+        #expect(refusal.rule.sentence.contains("Point 7: its files cannot be read."))
+        #expect(refusal.rule.hint.contains("point = 6") && refusal.rule.hint.contains("accept_damage"))
+        facts.damage?.whole = nil
+        let none = try #require(
+            Guards.check(.unplannedFailover, on: Sample.relationship(.protected), item: Sample.item, facts: facts))
+        #expect(none.rule.hint.contains("verify") && none.rule.hint.contains("accept_damage"))
+    }
+
     @Test("The verdicts say for every operation whether it comes next, and if not, why")
     func verdicts() {
         let relationship = Sample.relationship(.failedOver)
         let verdicts = Guards.verdicts(for: relationship, item: Sample.item, facts: SiteFacts(sourceIntact: true))
         #expect(verdicts.map(\.operation) == Operation.allCases)
-        #expect(verdicts.filter { $0.refusal == nil }.map(\.operation) == [.changePoint, .undo, .commit])
+        #expect(verdicts.filter { $0.refusal == nil }.map(\.operation) == [.verifyPoint, .changePoint, .undo, .commit])
         #expect(verdicts.first { $0.operation == .reverse }?.refusal?.rule == RuleBook.commitBeforeReverse)
     }
 }

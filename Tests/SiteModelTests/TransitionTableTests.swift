@@ -10,29 +10,31 @@ struct TransitionTableTests {
         "nf": "no-first-copy-outstanding",
         "op": "operation-in-progress", "nc": "never-cancel-a-failover", "pa": "paused", "nP": "not-paused",
         "er": "replication-in-error", "pr": "pause-before-resync", "rf": "resync-first", "nr": "no-resync-running",
+        "nv": "no-verification-running",
         "te": "test-in-progress", "nt": "no-test-to-clean-up", "cp": "change-point-after-failover",
         "co": "failover-needs-commit", "cr": "commit-before-reverse", "re": "reverse-first", "nu": "nothing-to-undo",
         "nC": "nothing-to-commit", "nR": "nothing-to-reverse",
     ]
 
-    /// Columns: protect, start, import and cancel the first copy | sync, pause, resume | resync, pause it, cancel it |
+    /// Columns: protect, start, import and cancel the first copy | sync | verify, verify a point, cancel that | pause, resume |
+    /// resync, pause it, cancel it |
     /// test, clean up | planned, unplanned, change point, undo, commit, reverse | unprotect.
     static let matrix = """
-        unprotected          +  np np np | np np np | np np np | np np | np np np np np np | np
-        first-copy-pending   ap +  +  +  | fc fc fc | fc nr nr | fc nt | fc fc cp nu nC nR | +
-        first-copy           ap op op +  | fc fc fc | fc nr nr | fc nt | fc fc cp nu nC nR | +
-        protected            ap nf nf nf | +  +  nP | pr nr nr | +  nt | +  +  cp nu nC nR | +
-        paused               ap nf nf nf | pa pa +  | +  nr nr | pa nt | pa +  cp nu nC nR | +
-        error                ap nf nf nf | er er +  | +  nr nr | er nt | er +  cp nu nC nR | +
-        resync-required      ap nf nf nf | rf rf rf | +  nr nr | rf nt | rf +  cp nu nC nR | +
-        resynchronizing      ap nf nf nf | rf op op | op +  +  | rf nt | rf +  cp nu nC nR | +
-        resync-paused        ap nf nf nf | rf rf +  | +  nr +  | rf nt | rf +  cp nu nC nR | +
-        testing              ap nf nf nf | +  te te | te nr nr | te +  | te te cp nu nC nR | te
-        failing-over-planned op op op op | op op op | op op op | op op | nc nc nc +  op op | nc
-        failing-over         op op op op | op op op | op op op | op op | nc nc nc +  op op | nc
-        failed-over          ap nf nf nf | co co co | co nr nr | co nt | co co +  +  +  cr | co
-        committed            ap nf nf nf | re re re | re nr nr | re nt | re re cp nu nC +  | +
-        reversing            op op op op | op op op | op op op | op op | op +  op op op op | +
+        unprotected          +  np np np | np | np np np | np np | np np np | np np | np np np np np np | np
+        first-copy-pending   ap +  +  +  | fc | fc fc nv | fc fc | fc nr nr | fc nt | fc fc cp nu nC nR | +
+        first-copy           ap op op +  | fc | fc fc nv | fc fc | fc nr nr | fc nt | fc fc cp nu nC nR | +
+        protected            ap nf nf nf | +  | +  +  +  | +  nP | pr nr nr | +  nt | +  +  cp nu nC nR | +
+        paused               ap nf nf nf | pa | pa +  +  | pa +  | +  nr nr | pa nt | pa +  cp nu nC nR | +
+        error                ap nf nf nf | er | er +  +  | er +  | +  nr nr | er nt | er +  cp nu nC nR | +
+        resync-required      ap nf nf nf | rf | rf +  +  | rf rf | +  nr nr | rf nt | rf +  cp nu nC nR | +
+        resynchronizing      ap nf nf nf | rf | rf rf nv | op op | op +  +  | rf nt | rf +  cp nu nC nR | +
+        resync-paused        ap nf nf nf | rf | rf rf nv | rf +  | +  nr +  | rf nt | rf +  cp nu nC nR | +
+        testing              ap nf nf nf | +  | +  +  +  | te te | te nr nr | te +  | te te cp nu nC nR | te
+        failing-over-planned op op op op | op | op op op | op op | op op op | op op | nc nc nc +  op op | nc
+        failing-over         op op op op | op | op op op | op op | op op op | op op | nc nc nc +  op op | nc
+        failed-over          ap nf nf nf | co | co +  +  | co co | co nr nr | co nt | co co +  +  +  cr | co
+        committed            ap nf nf nf | re | re re nv | re re | re nr nr | re nt | re re cp nu nC +  | +
+        reversing            op op op op | op | op op op | op op | op op op | op op | op +  op op op op | +
         """
 
     /// Where each allowed operation leads: state, operation, state while it works, state afterwards.
@@ -45,6 +47,20 @@ struct TransitionTableTests {
         first-copy          cancel-first-copy  first-copy            first-copy-pending
         first-copy          unprotect          first-copy            unprotected
         protected           sync               protected             protected
+        protected           verify             protected             protected
+        protected           verify-point       protected             protected
+        protected           cancel-verify      protected             protected
+        paused              verify-point       paused                paused
+        paused              cancel-verify      paused                paused
+        error               verify-point       error                 error
+        error               cancel-verify      error                 error
+        resync-required     verify-point       resync-required       resync-required
+        resync-required     cancel-verify      resync-required       resync-required
+        testing             verify             testing               testing
+        testing             verify-point       testing               testing
+        testing             cancel-verify      testing               testing
+        failed-over         verify-point       failed-over           failed-over
+        failed-over         cancel-verify      failed-over           failed-over
         protected           pause              protected             paused
         protected           test-failover      testing               testing
         protected           planned-failover   failing-over-planned  failed-over
@@ -90,7 +106,7 @@ struct TransitionTableTests {
         var result: [ReplicationState: [Operation: [String]]] = [:]
         for line in matrix.split(separator: "\n") {
             let fields = words(line).filter { $0 != "|" }
-            guard let state = ReplicationState(rawValue: fields[0]), fields.count == 20 else { continue }
+            guard let state = ReplicationState(rawValue: fields[0]), fields.count == 23 else { continue }
             for (operation, mark) in zip(Operation.allCases, fields.dropFirst()) {
                 result[state, default: [:]][operation] = mark == "+" ? [] : [marks[mark] ?? "unknown mark \(mark)"]
             }
@@ -120,13 +136,13 @@ struct TransitionTableTests {
         }
     }
 
-    @Test("The expected table covers 15 states x 19 operations, 44 of the pairs allowed")
+    @Test("The expected table covers 15 states x 22 operations, 58 of the pairs allowed")
     func size() {
         #expect(Self.expected.count == 15)
-        #expect(Self.expected.values.map(\.count).reduce(0, +) == 285)
-        #expect(Self.ways.split(separator: "\n").count == 44)
+        #expect(Self.expected.values.map(\.count).reduce(0, +) == 330)
+        #expect(Self.ways.split(separator: "\n").count == 58)
         let allowed = ReplicationState.allCases.flatMap { TransitionTable.allowed(in: $0) }
-        #expect(allowed.count == 44)
+        #expect(allowed.count == 58)
     }
 
     @Test("A scheduled or offline first copy is left outstanding", arguments: [Policy.FirstCopy.scheduled, .offline])

@@ -65,7 +65,9 @@ final class SendingPace: Sendable {
             offset: TimeZone.current.secondsFromGMT(for: now))
     }
 
-    /// Waits until so many bytes may leave; returns the seconds that it took. Throws the interrupt's reason.
+    /// Waits until so many bytes may leave; returns the seconds that it took.
+    ///
+    /// Throws the interrupt's reason.
     func take(_ bytes: Int, _ interrupt: Interrupt) throws -> Double {
         if schedule.rules.isEmpty { return 0 }
         let start = seconds()

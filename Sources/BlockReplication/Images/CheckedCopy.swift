@@ -30,6 +30,9 @@ struct CheckedCopy {
 
     /// Copies a range of the disk that lies at `place` in the source.
     mutating func copy(place: UInt64, offset: UInt64, length: UInt64, to sink: Sink) throws {
+        // Behind its end a file reads as zeros: a table that names that place is damaged, and nothing is made of it.
+        let end = try source.length()
+        guard place + length <= end else { throw source.endsEarly(at: end) }
         var done: UInt64 = 0
         while done < length {
             let count = Int(min(UInt64(room.bytes.count), length - done))

@@ -155,7 +155,7 @@ package final class ImageFile: Sendable {
         guard fsync(descriptor) == 0 else { throw failure("flushing an image") }
     }
 
-    private func endsEarly(at offset: UInt64) -> ReplicationError {
+    func endsEarly(at offset: UInt64) -> ReplicationError {
         ReplicationError(
             .damaged, "an image ends in the middle of what it is said to hold",
             hint:

@@ -75,7 +75,11 @@ extension PointStore {
     /// Names of the files in the directory that the manifest names.
     var manifestFiles: Set<String> {
         var names: Set<String> = [StoreNames.manifest]
-        for disk in manifest.disks where !disk.base.external { names.insert(disk.base.path) }
+        for disk in manifest.disks where !disk.base.external {
+            names.insert(disk.base.path)
+            let sums = StoreNames.baseSums(disk.target)
+            if directory.exists(sums) { names.insert(sums) }
+        }
         for layer in allLayers { names.formUnion(layer.disks.flatMap(\.files)) }
         names.formUnion(manifest.divergence?.disks.compactMap(\.map) ?? [])
         names.formUnion(manifest.points.map(\.domainXML) + manifest.points.compactMap(\.firmware?.file))

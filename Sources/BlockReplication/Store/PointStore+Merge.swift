@@ -78,19 +78,20 @@ extension PointStore {
         guard let layer = layers[generation], var base = layer.over.flatMap({ layers[$0] }) else { return }
         while let lower = base.over.flatMap({ layers[$0] }) { base = lower }
         var folded: [PointDisk] = []
+        var added: [PointDisk] = []
         var moves: [(inout LayerDamages) -> Void] = []
         // Who checks the files meanwhile, or after a stop, must know that one may be empty already.
         if manifest.folding != generation { try commit { $0.folding = generation } }
         for disk in layer.disks {
             let under = try rawBase(of: disk.target, generation)
-            let baseSums = base.disks.first { $0.target == disk.target }?.sums
+            let sums = try sumsOfBase(of: disk, base)
             // An empty overlay is one that was folded before.
             let first = begunFold?.file == disk.file ? begunFold?.table ?? 0 : 0
             let extents = try readMap(disk.map)
             // What is found wrong before it makes way is not recorded here: its checksums go along, so that it is found again.
             let done = try await BaseFold.fold(
                 directory.path(disk.file), into: directory.path(under), from: first,
-                sums: (existing(disk.sums), existing(baseSums))
+                sums: (existing(disk.sums), existing(sums))
             ) { next in
                 try hook(.foldPart)
                 begunFold = BegunFold(file: disk.file, table: next)
@@ -102,6 +103,14 @@ extension PointStore {
                 $0.fold(generation, into: lower, target: disk.target, extents: extents, found: done.wrong, at: at)
             }
             begunFold = nil
+            if !base.disks.contains(where: { $0.target == disk.target }) {
+                // From now on the base of a disk that was added holds something, so that it is one of the base's own.
+                let bytes = try ImageFile(reading: directory.path(under)).allocatedBytes()
+                added.append(
+                    PointDisk(
+                        target: disk.target, file: under, format: .raw, bytes: bytes, map: disk.map,
+                        sums: existing(sums).map { _ in sums } ?? nil))
+            }
             try hook(.foldWritten)
             try await replaceByEmpty(disk, on: BackingReference(file: under, format: .raw))
             var result = disk
@@ -113,7 +122,7 @@ extension PointStore {
         for disk in base.disks + folded {
             sizes[disk.target] = max(sizes[disk.target] ?? 0, manifest.size(of: disk) ?? 0)
         }
-        let lengths = sizes
+        let (lengths, newcomers) = (sizes, added)
         try commit { next in
             next.folding = nil
             var damage = LayerDamages(next.damage)
@@ -126,6 +135,7 @@ extension PointStore {
             }
             next.change(base.generation) { base in
                 // It holds later generations now, so no transfer's checksum is its own.
+                base.disks += newcomers
                 for index in base.disks.indices {
                     base.disks[index].checksum = nil
                     base.disks[index].size = lengths[base.disks[index].target]
@@ -157,6 +167,16 @@ extension PointStore {
         return nil
     }
 
+    /// The name of the file with the checksums of a raw base; made for the base of a disk that was added, which holds nothing yet.
+    private func sumsOfBase(of disk: PointDisk, _ base: LayerRecord) throws -> String? {
+        if let part = base.disks.first(where: { $0.target == disk.target }) { return part.sums }
+        let name = StoreNames.baseSums(disk.target)
+        // One that is there is of a fold that was cut short: the base holds what it speaks of already.
+        guard !directory.exists(name) else { return name }
+        _ = try BlockSums(creating: directory.path(name), size: manifest.size(of: disk) ?? 0)
+        return name
+    }
+
     /// The name of the raw base beneath all overlays of a disk here.
     private func rawBase(of target: String, _ generation: String) throws -> String {
         guard let base = manifest.disks.first(where: { $0.target == target })?.base, base.format == .raw, !base.external
@@ -184,7 +204,7 @@ extension PointStore {
         var wrong: [Extent] = []
         try directory.remove(sums)
         try directory.remove(sums + StoreNames.part)
-        try await replace(disk) { part in
+        try await replace(disk, leaving: sums + StoreNames.part) { part in
             wrong = try await OverlayMerge.merge(
                 older: directory.path(under.file), newer: directory.path(disk.file), to: part,
                 sums: MergeSums(
@@ -209,12 +229,14 @@ extension PointStore {
         try hook(.foldRenamed)
     }
 
-    /// Puts the file that `write` makes in the place of a disk's.
-    private func replace(_ disk: PointDisk, _ write: (_ part: String) async throws -> Void) async throws {
+    /// Puts the file that `write` makes in the place of a disk's; `other` goes with it where that fails.
+    private func replace(
+        _ disk: PointDisk, leaving other: String? = nil, _ write: (_ part: String) async throws -> Void
+    ) async throws {
         let part = disk.file + StoreNames.part
         try directory.remove(part)
         do { try await write(directory.path(part)) } catch  where error is ReplicationError || error is MadeWay {
-            try? directory.remove(part)
+            for name in [part, other].compactMap({ $0 }) { try? directory.remove(name) }
             throw error
         }
         try directory.rename(part, to: disk.file)

@@ -33,6 +33,7 @@ extension PointStore {
         }
         let name = StoreNames.base(plan.target)
         try directory.remove(name)
+        try directory.remove(StoreNames.baseSums(plan.target))
         let file = try ImageFile(creating: directory.path(name))
         try file.truncate(to: plan.size)
         try file.sync()
@@ -72,6 +73,7 @@ extension PointStore {
             next.disks.removeAll { gone.contains($0.target) }
             for index in next.layers.indices { next.layers[index].disks.removeAll { gone.contains($0.target) } }
         }
-        try removeUnreferenced(parts.flatMap(\.files) + bases.map(\.base.path))
+        try removeUnreferenced(
+            parts.flatMap(\.files) + bases.flatMap { [$0.base.path, StoreNames.baseSums($0.target)] })
     }
 }

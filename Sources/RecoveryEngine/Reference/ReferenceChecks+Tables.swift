@@ -81,7 +81,7 @@ extension ReferenceChecks {
         ReferenceCheck(
             "19", "Kerberos in a domain, else certificates", checks: ["agent-tls", "replication-port"], foreign: true,
             here:
-                "Agents show each other certificates, with `--tls`, and a ticket of one transfer; control sockets belong to their user alone."
+                "Agents show each other certificates, with `--tls`, and a ticket of one transfer; control sockets are their user's."
         ),
         ReferenceCheck(
             "20", "The source's clock is right", checks: ["clock-skew"],

@@ -21,7 +21,7 @@ extension ReferenceObjects {
                     "Any; one for each agent, for all policies. Check `replication-port`."),
                 ReferencePart(
                     "authentication", lua: ["policy.authentication"], model: ["Policy.Authentication.ticket"],
-                    "A ticket for each transfer; with `perilune agent --tls`, TLS 1.3 with certificates on both sides. Check `agent-tls`."
+                    "A ticket for each transfer; with `perilune agent --tls`, TLS 1.3 and certificates at both sides: `agent-tls`."
                 ),
                 ReferencePart(
                     "default folder of replicas", lua: ["host.store", "vault:host{store}"], model: ["Host.store"],

@@ -21,9 +21,13 @@ package struct RateRule: Hashable, Sendable, CustomStringConvertible {
         ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("kB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000),
     ]
 
-    /// Days on which the window begins, Monday 0 to Sunday 6, both part of it; may go over the week's end. Nil for all.
+    /// Days on which the window begins, Monday 0 to Sunday 6, both part of it; may go over the week's end.
+    ///
+    /// Nil for all.
     package let days: (first: Int, last: Int)?
-    /// Nil for the whole day. One that goes over midnight belongs to the day on which it begins.
+    /// Nil for the whole day.
+    ///
+    /// One that goes over midnight belongs to the day on which it begins.
     package let window: DailyWindow?
     /// Nil for no limit.
     package let bytesPerSecond: UInt64?

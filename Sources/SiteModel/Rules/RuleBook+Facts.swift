@@ -48,7 +48,7 @@ extension RuleBook {
     package static let recoveryPointDamaged = Rule(
         id: "recovery-point-damaged",
         sentence: "A recovery point that is known to be damaged is not used unless that is asked for.",
-        source: "DESIGN 4, never destroy the last good copy",
+        source: "site-recovery 2.4 rule 19",
         hint:
             "Choose a point of which nothing bad is known; the refusal names one. Or verify the VM: what is wrong is sent "
             + "again, as a new point.")

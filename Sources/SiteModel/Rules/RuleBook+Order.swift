@@ -97,7 +97,7 @@ extension RuleBook {
     package static let noVerificationRunning = Rule(
         id: "no-verification-running",
         sentence: "Only a verification that is under way can be cancelled.",
-        source: "DESIGN 5, only operations marked cancellable stop",
+        source: "site-recovery 2.3, row Resynchronizing",
         hint: "Nothing needs to be done.")
 
     package static let testInProgress = Rule(
