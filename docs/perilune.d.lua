@@ -1723,6 +1723,24 @@ function vm:test_failover(options) end
 ---@return perilune.job job what was done
 function vm:clean_up_test(options) end
 
+---@class (exact) perilune.vm.leave_out.options
+---@field disks string[] their names in the definition, as "vdc"; empty to take all in
+
+---Says which disks of the VM are in no point from now on; all others are replicated, and one that was left out before travels whole with the next point. Points that are whole stay as they are.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: a disk that the VM does not have, or no disk would be left
+---- `refused`: an operation or a failover is under way
+---
+---```lua
+---vm:leave_out { disks = { "vdc" } }
+---```
+---@param options perilune.vm.leave_out.options
+---@return string[] excluded the disks that are left out
+function vm:leave_out(options) end
+
 ---@class (exact) perilune.vm.set_nic.options
 ---@field mac? string the NIC's hardware address; if left out: index is needed
 ---@field index? integer the NIC's place in the definition, from 1; 1 to 64; if left out: mac is needed
@@ -2266,6 +2284,24 @@ function item:test_failover(options) end
 ---@return perilune.job job what was done
 function item:clean_up_test(options) end
 
+---@class (exact) perilune.item.leave_out.options
+---@field disks string[] their names in the definition, as "vdc"; empty to take all in
+
+---Says which disks of the VM are in no point from now on; all others are replicated, and one that was left out before travels whole with the next point. Points that are whole stay as they are.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: a disk that the VM does not have, or no disk would be left
+---- `refused`: an operation or a failover is under way
+---
+---```lua
+---item:leave_out { disks = { "vdc" } }
+---```
+---@param options perilune.item.leave_out.options
+---@return string[] excluded the disks that are left out
+function item:leave_out(options) end
+
 ---@class (exact) perilune.item.set_nic.options
 ---@field mac? string the NIC's hardware address; if left out: index is needed
 ---@field index? integer the NIC's place in the definition, from 1; 1 to 64; if left out: mac is needed
@@ -2807,6 +2843,24 @@ function relationship:test_failover(options) end
 ---@param options? perilune.relationship.clean_up_test.options
 ---@return perilune.job job what was done
 function relationship:clean_up_test(options) end
+
+---@class (exact) perilune.relationship.leave_out.options
+---@field disks string[] their names in the definition, as "vdc"; empty to take all in
+
+---Says which disks of the VM are in no point from now on; all others are replicated, and one that was left out before travels whole with the next point. Points that are whole stay as they are.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `invalid`: a disk that the VM does not have, or no disk would be left
+---- `refused`: an operation or a failover is under way
+---
+---```lua
+---relationship:leave_out { disks = { "vdc" } }
+---```
+---@param options perilune.relationship.leave_out.options
+---@return string[] excluded the disks that are left out
+function relationship:leave_out(options) end
 
 ---@class (exact) perilune.relationship.set_nic.options
 ---@field mac? string the NIC's hardware address; if left out: index is needed

@@ -84,6 +84,12 @@ package protocol Agent: Sendable {
     ///
     /// `unsupported` when the agent is older than the call.
     func writeSeed(_ seed: GuestSeed) async throws -> String
+    /// At a source: what a VM keeps outside its disks. `unsupported` when the agent is older than the call.
+    func firmware(_ place: FirmwarePlace) async throws -> FirmwareState
+    /// Lays down what a point's VM kept outside its disks, for a VM that is off and about to be defined here.
+    ///
+    /// `unsupported` when the agent is older than the call.
+    func placeFirmware(_ request: FirmwarePlacement) async throws -> PlacedFirmware
     /// Makes the disks that a VM last wrote at this host the base of the points to come: the reversed direction.
     func adoptDisks(relationship: String, vm: VMIdentity, disks: [AdoptedDisk]) async throws
     /// Says that the VM runs here on these disks, flattened: the points, maps and overlays that they do not stand on

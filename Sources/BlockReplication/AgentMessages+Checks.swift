@@ -17,8 +17,13 @@ package struct AgentCheck: Codable, Hashable, Sendable {
     package var programs: [String]
     /// Connections to be tried from this host.
     package var endpoints: [EndpointProbe]
+    /// Absolute paths of files that are to be looked for.
+    package var files: [String]?
 
-    package init(images: [String] = [], programs: [String] = [], endpoints: [EndpointProbe] = []) {
+    package init(
+        images: [String] = [], programs: [String] = [], endpoints: [EndpointProbe] = [], files: [String]? = nil
+    ) {
+        self.files = files
         self.images = images
         self.programs = programs
         self.endpoints = endpoints
@@ -26,7 +31,8 @@ package struct AgentCheck: Codable, Hashable, Sendable {
 
     /// Refuses more questions than one call may ask.
     package func requireLimits() throws(ReplicationError) {
-        guard images.count <= Self.imageLimit, programs.count <= Self.programLimit,
+        guard images.count <= Self.imageLimit, (files ?? []).count <= Self.imageLimit,
+            programs.count <= Self.programLimit,
             endpoints.count <= Self.endpointLimit
         else {
             throw ReplicationError(
@@ -49,6 +55,8 @@ package struct AgentCheckAnswer: Codable, Hashable, Sendable {
     package var endpoints: [EndpointOutcome]
     /// The hook by which libvirt asks before it starts a VM; nil from an agent that does not know the question.
     package var startHook: StartHookFacts?
+    /// Those of the files that are there; nil from an agent that does not know the question.
+    package var files: [String]?
     /// How its data connections are protected; nil from an agent that does not know the question.
     package var security: SecurityFacts?
 

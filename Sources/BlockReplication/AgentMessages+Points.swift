@@ -51,6 +51,10 @@ package struct PointTicket: Codable, Hashable, Sendable {
     package var address: String
     /// The base that this leg goes on with; nil when the ticket is for a whole point.
     package var base: GrowingBase?
+    /// The disks that the point is built on, of the size that they have there: what is not among them travels whole.
+    ///
+    /// Empty for a first copy; nil from an agent that is older than changes of shape, which takes no other disks than before.
+    package var held: [DiskGeometry]?
     /// Whether the receiver takes data with TLS alone, showing a certificate for the host of `address`.
     ///
     /// Nil from one that knows no TLS.
@@ -84,6 +88,8 @@ package struct SealPoint: Codable, Hashable, Sendable {
     ///
     /// At most 1 MiB; the agent does not read it.
     package var context: String?
+    /// What the VM keeps outside its disks; nil for one that keeps nothing there.
+    package var firmware: FirmwareState?
 
     package init(
         relationship: String, generation: String, number: Int, cause: PointKind, at: Timestamp, epoch: Int,

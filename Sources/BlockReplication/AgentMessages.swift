@@ -155,8 +155,11 @@ package struct BootImage: Codable, Hashable, Sendable {
     package var target: String
     /// Newest first; the first is the file that the VM writes.
     package var chain: [DiskImage]
+    /// Bytes, as the VM sees it; nil from an agent that is older than changes of shape.
+    package var size: UInt64?
 
-    package init(target: String, chain: [DiskImage]) {
+    package init(target: String, chain: [DiskImage], size: UInt64? = nil) {
+        self.size = size
         self.target = target
         self.chain = chain
     }

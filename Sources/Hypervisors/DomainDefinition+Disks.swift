@@ -5,6 +5,17 @@ extension DomainDefinition {
         tree.edit("devices") { devices in devices.remove { Self.isDisk($0, of: targets) } }
     }
 
+    /// Leaves a drive without its medium.
+    package mutating func ejectMedium(_ target: String) {
+        tree.edit("devices") { devices in
+            devices.editChildren { disk in
+                guard Self.isDisk(disk, of: [target]) else { return }
+                for part in ["source", "backingStore"] { disk.remove(part) }
+                disk.attributes["type"] = "file"
+            }
+        }
+    }
+
     /// Takes disks over from another definition of the same VM, with their addresses, where this one has none of the name.
     package mutating func adoptDisks(_ targets: [String], from other: DomainDefinition) {
         let present = disks.map(\.target)

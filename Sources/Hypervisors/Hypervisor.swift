@@ -173,8 +173,13 @@ package struct DomainDisk: Hashable, Sendable {
     package var isReadOnly: Bool
     /// Size in bytes as the guest sees it; nil when the host cannot say.
     package var size: UInt64?
+    /// Whether other VMs may write it too.
+    package var isShareable: Bool
 
-    package init(target: String, path: String?, format: String, isReadOnly: Bool, size: UInt64?) {
+    package init(
+        target: String, path: String?, format: String, isReadOnly: Bool, size: UInt64?, isShareable: Bool = false
+    ) {
+        self.isShareable = isShareable
         self.target = target
         self.path = path
         self.format = format
@@ -224,8 +229,14 @@ package struct BackupRequest: Hashable, Sendable {
     /// Folder for scratch files; they disappear with the backup.
     package var scratchFolder: String
     package var disks: [String]
+    /// Those of the disks that `since` knows nothing of: their exports carry no changes.
+    package var whole: [String]
 
-    package init(since: String?, checkpoint: String, socket: String, scratchFolder: String, disks: [String]) {
+    package init(
+        since: String?, checkpoint: String, socket: String, scratchFolder: String, disks: [String],
+        whole: [String] = []
+    ) {
+        self.whole = whole
         self.since = since
         self.checkpoint = checkpoint
         self.socket = socket

@@ -71,6 +71,8 @@ struct LibvirtDaemon: Sendable {
         cgroup_controllers = [ ]
         namespaces = [ ]
         remember_owner = 0
+        swtpm_user = "root"
+        swtpm_group = "root"
 
         """
 

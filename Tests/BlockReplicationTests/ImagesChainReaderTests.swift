@@ -46,7 +46,7 @@ struct ImagesChainReaderTests {
         let raw = try ImageFile(reading: scratch("raw"))
         let chain = try ChainReader(ImageLayer(path: writer.path, format: .qcow2)) { image in
             #expect(image.path == scratch("p0"))
-            return { try raw.read(into: $0, at: $1) }
+            return (disk.size, { try raw.read(into: $0, at: $1) })
         }
         try expect(chain, reads: disk, &generator)
     }
@@ -60,7 +60,7 @@ struct ImagesChainReaderTests {
             _ = try writer.finish()
         }
         let error = #expect(throws: ReplicationError.self) {
-            _ = try ChainReader(ImageLayer(path: scratch("p1"), format: .qcow2)) { _ in { _, _ in } }
+            _ = try ChainReader(ImageLayer(path: scratch("p1"), format: .qcow2)) { _ in (1 << 20, { _, _ in }) }
         }
         #expect(error?.code == .damaged)
     }

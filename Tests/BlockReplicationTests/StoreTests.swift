@@ -51,8 +51,7 @@ struct StoreTests {
             (.invalidArgument, three, two, site.plans + site.plans),
             (.invalidArgument, three, two, [DiskPlan(target: "../a", size: 512)]),
             (.invalidArgument, three, two, [DiskPlan(target: "vda", size: 100)]),
-            (.unsupported, three, two, [DiskPlan(target: "vda", size: 512)]),
-            (.unsupported, three, two, site.plans + [DiskPlan(target: "vdc", size: 512)]),
+            (.invalidArgument, three, two, site.plans + [DiskPlan(target: "vda", size: 512)]),
         ]
         for (code, generation, parent, plans) in cases {
             let error = await #expect(throws: ReplicationError.self) {

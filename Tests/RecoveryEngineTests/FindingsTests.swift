@@ -36,13 +36,18 @@ struct FindingsTests {
 
     // MARK: error
 
-    @Test("A disk that was resized or removed stops it at once; given back, resume goes on with one point")
+    @Test("A disk that cannot be replicated any more stops it at once; mended, resume goes on with one point")
     func shape() async throws {
         let rig = try await protected()
-        try rig.world.addVM("twin", at: "a", disks: ["vda": [:]], network: "prod-a")
-        let (before, other) = (
-            try #require(rig.world.domain("orders", at: "a")), try #require(rig.world.domain("twin", at: "a"))
-        )
+        let before = try #require(rig.world.domain("orders", at: "a"))
+        var other = before
+        other.definition = try DomainDefinition(
+            xml: before.definition.xml.replacing(
+                "<source file=\"/images/orders-vdb.qcow2\"/>",
+                with: "<source file=\"/images/orders-vdb.qcow2\"/><shareable/>"
+            ).replacing(
+                "<source file='/images/orders-vdb.qcow2'/>",
+                with: "<source file='/images/orders-vdb.qcow2'/><shareable/>"))
         let uuid = rig.world.uuid("orders")
         rig.world.change { $0.hosts["a"]?.domains[uuid]?.definition = other.definition }
         rig.clock.advance(seconds: 30)

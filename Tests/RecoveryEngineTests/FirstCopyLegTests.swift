@@ -87,7 +87,17 @@ struct FirstCopyLegTests {
     @Test func disksThatChangeMeanwhileWaitForAPerson() async throws {
         let rig = try await rig()
         during(2, rig) { world in
-            try? world.addVM("orders", at: "a", disks: ["vda": [0: 1]], network: "prod-a")
+            // A disk that no point can hold.
+            world.change { state in
+                let uuid = world.uuid("orders")
+                guard let xml = state.hosts["a"]?.domains[uuid]?.definition.xml else { return }
+                let device =
+                    "<disk type='network' device='disk'><source protocol='rbd' name='p/i'/><target dev='vdc'/></disk>"
+                guard let changed = try? DomainDefinition(xml: xml.replacing("</devices>", with: device + "</devices>"))
+                else { return }
+                state.hosts["a"]?.domains[uuid]?.definition = changed
+                state.hosts["a"]?.domains[uuid]?.backup = nil
+            }
         }
         _ = try await engineError { try await rig.protect() }
         #expect(try await rig.relationship().firstCopy?.method == .scheduled, "its backup ended with it")

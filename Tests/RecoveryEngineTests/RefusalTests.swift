@@ -119,10 +119,10 @@ struct RefusalTests {
         #expect(rig.world.violations == [])
     }
 
-    /// What a VM keeps outside its disks would be missed after a failover.
+    /// What a VM keeps where no point can take it from would be missed after a failover.
     @Test(arguments: [
-        ["<os><nvram>/var/lib/libvirt/qemu/nvram/uefi_VARS.fd</nvram></os>", "", "UEFI"],
-        ["", "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>", "TPM"],
+        ["<os><nvram type='network'/></os>", "", "UEFI"],
+        ["", "<tpm model='tpm-tis'><backend type='passthrough'/></tpm>", "TPM"],
     ])
     func stateOutsideTheDisksIsNotProtected(_ row: [String]) async throws {
         let rig = try await rig()

@@ -86,8 +86,11 @@ struct ReplicatorTests {
     @Test func failingVMStopsNobodyAndIsNotTriedEverySecond() async throws {
         let rig = try await Rig(points: 20, vms: ["orders", "stock"])
         for vm in ["orders", "stock"] { try await rig.protect(vm) }
-        // From now on the disks of this VM are others than those protected.
-        try rig.world.addVM("stock", at: "a", disks: ["vda": [:]], network: "prod-a", autostart: false)
+        // From now on this VM has a disk that no point can hold.
+        try rig.world.addVM(
+            "stock", at: "a", disks: ["vda": [:]], network: "prod-a", autostart: false,
+            extraDevices:
+                "<disk type='network' device='disk'><source protocol='rbd' name='p/i'/><target dev='vdc'/></disk>")
         let reports = Reports()
         let replicator = Replicator(engine: rig.engine) { reports.note($0) }
         try await run(rig, replicator, seconds: 150)

@@ -79,6 +79,8 @@ enum AgentCalls {
     static let importPoint = AgentCall<ImportPoint, PointSummary>("importPoint", deadlineSeconds: nil)
     static let createBootImages = AgentCall<BootRequest, [BootImage]>("createBootImages")
     static let discardBootImages = AgentCall<Discard, Nothing>("discardBootImages")
+    static let firmware = AgentCall<FirmwarePlace, FirmwareState>("firmware")
+    static let placeFirmware = AgentCall<FirmwarePlacement, PlacedFirmware>("placeFirmware")
     static let writeSeed = AgentCall<GuestSeed, String>("writeSeed")
     static let adoptDisks = AgentCall<Adopt, Nothing>("adoptDisks")
     static let settleDisks = AgentCall<Settle, Nothing>("settleDisks", deadlineSeconds: nil)

@@ -112,6 +112,14 @@ package final class AgentClient: Agent {
             AgentCalls.discardBootImages, AgentCalls.Discard(relationship: relationship, epoch: epoch))
     }
 
+    package func firmware(_ place: FirmwarePlace) async throws -> FirmwareState {
+        try await link.ask(AgentCalls.firmware, place)
+    }
+
+    package func placeFirmware(_ request: FirmwarePlacement) async throws -> PlacedFirmware {
+        try await link.ask(AgentCalls.placeFirmware, request)
+    }
+
     package func writeSeed(_ seed: GuestSeed) async throws -> String {
         try await link.ask(AgentCalls.writeSeed, seed)
     }

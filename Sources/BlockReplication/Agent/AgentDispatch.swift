@@ -80,6 +80,8 @@ struct AgentDispatch: Sendable {
             try await agent.discardBootImages(relationship: body.relationship, epoch: body.epoch)
             return Nothing()
         }
+        on(AgentCalls.firmware) { body, _ in try await agent.firmware(body) }
+        on(AgentCalls.placeFirmware) { body, _ in try await agent.placeFirmware(body) }
         on(AgentCalls.writeSeed) { body, _ in try await agent.writeSeed(body) }
         on(AgentCalls.adoptDisks) { body, _ in
             try await agent.adoptDisks(relationship: body.relationship, vm: body.vm, disks: body.disks)

@@ -34,7 +34,9 @@ extension AgentService {
                 relationship: point.relationship, generation: point.generation, draft: draft,
                 disks: draft.writers.mapValues { IncomingPoint.Disk(writer: $0, newest: nil) }, export: store)
             self.incoming.put(incoming)
-            return ticket(incoming)
+            var ticket = ticket(incoming)
+            ticket.held = []
+            return ticket
         }
     }
 

@@ -14,6 +14,7 @@ extension AgentService {
                 images: request.images.map(ImageLook.facts), programs: request.programs.map(ProgramLook.facts),
                 startHook: startHook?(), security: security.facts(listening: address))
         }
+        answer.files = request.files?.filter { $0.hasPrefix("/") && access($0, F_OK) == 0 }
         answer.endpoints = await EndpointProber.run(request.endpoints, security)
         return answer
     }

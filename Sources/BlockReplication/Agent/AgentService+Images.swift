@@ -10,7 +10,9 @@ extension AgentService {
             var images: [BootImage] = []
             for target in paths.keys.sorted() {
                 let chain = try await store.chain(of: .boot(epoch: epoch), target: target)
-                images.append(BootImage(target: target, chain: chain.map { DiskImage($0) }))
+                let point = await store.manifest.point(generation)
+                let size = await point?.disks.first { $0.target == target }.flatMap(store.manifest.size)
+                images.append(BootImage(target: target, chain: chain.map { DiskImage($0) }, size: size))
             }
             return images
         }

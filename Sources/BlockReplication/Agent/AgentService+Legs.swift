@@ -19,7 +19,7 @@ extension AgentService {
             })
         incoming.put(point)
         var ticket = ticket(point)
-        ticket.base = base
+        (ticket.base, ticket.held) = (base, [])
         return ticket
     }
 

@@ -20,6 +20,7 @@ extension AgentService {
             }
             if let leg = try await openLeg(request, in: store) { return leg }
             let newest = try await newestImages(store)
+            let held = await store.manifest.newestDisks.map { DiskGeometry(target: $0.target, size: $0.size) }
             let draft = try await store.beginPoint(
                 generation: request.generation, parent: request.previous,
                 disks: request.disks.map { DiskPlan(target: $0.target, size: $0.size) })
@@ -29,7 +30,9 @@ extension AgentService {
                     disks[entry.key] = IncomingPoint.Disk(writer: entry.value, newest: newest[entry.key])
                 })
             incoming.put(point)
-            return ticket(point)
+            var ticket = ticket(point)
+            ticket.held = held
+            return ticket
         }
     }
 
@@ -69,7 +72,7 @@ extension AgentService {
                 record = try await point.draft.seal(
                     domainXML: request.domainXML, kind: request.cause, time: request.at,
                     // Of several legs no checksum speaks for the whole disk.
-                    number: request.number, checksums: legs > 1 ? [:] : received)
+                    number: request.number, checksums: legs > 1 ? [:] : received, firmware: request.firmware)
             } catch {
                 // A draft that failed to seal can only be thrown away.
                 incoming.remove(point)
@@ -160,6 +163,7 @@ extension AgentService {
         var images: [String: DiskImage] = [:]
         for disk in manifest.disks {
             if let newest = manifest.newest {
+                guard newest.disks.contains(where: { $0.target == disk.target }) else { continue }
                 if let layer = try await store.chain(of: .point(newest.generation), target: disk.target).first {
                     images[disk.target] = DiskImage(layer)
                 }

@@ -71,9 +71,14 @@ extension PointStore {
                 .notFound, "no point lies beneath point \(point.number)", hint: "verify the VM again",
                 context: ["generation": generation])
         }
-        return (
-            below.generation,
-            try Dictionary(uniqueKeysWithValues: point.disks.map { ($0.target, try readMap($0.map)) })
-        )
+        var maps: [String: ExtentMap] = [:]
+        for disk in below.disks {
+            // What was added or has grown since differs from nothing.
+            guard let above = point.disks.first(where: { $0.target == disk.target }), above.isWhole != true else {
+                continue
+            }
+            maps[disk.target] = try readMap(above.map).clipped(to: manifest.size(of: disk) ?? .max)
+        }
+        return (below.generation, maps)
     }
 }

@@ -47,10 +47,14 @@ final class BlockAnswerer {
         while done < range.length {
             try interrupt.check()
             let length = Int(min(UInt64(bytes.count), range.length - done))
-            try chain.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<length]), at: range.offset + done)
+            let start = range.offset + done
+            let there = Int(min(UInt64(length), chain.size - min(chain.size, start)))
+            if there > 0 { try chain.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<there]), at: start) }
             for at in stride(from: 0, to: length, by: Int(BlockGrid.block)) {
                 let end = min(at + Int(BlockGrid.block), length)
-                let hash = hasher.hash(UnsafeRawBufferPointer(rebasing: bytes[at..<end]))
+                // Beyond the end of a disk that has grown since nothing is known: it travels, zeros too.
+                let hash =
+                    end <= there ? hasher.hash(UnsafeRawBufferPointer(rebasing: bytes[at..<end])) : Hash128.unknown
                 hashes.storeBytes(of: hash.high.bigEndian, toByteOffset: count * 16, as: UInt64.self)
                 hashes.storeBytes(of: hash.low.bigEndian, toByteOffset: count * 16 + 8, as: UInt64.self)
                 count += 1
@@ -71,7 +75,7 @@ final class BlockAnswerer {
             foreign = source
             let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
             interrupt.onTrigger { [weak pool] in pool?.wake() }
-            return { try source.fill($0, at: $1, pool: pool) }
+            return (source.size, { try source.fill($0, at: $1, pool: pool) })
         }
         chain = made
         return made

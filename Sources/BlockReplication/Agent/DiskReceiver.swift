@@ -89,9 +89,18 @@ struct DiskReceiver {
         else { throw ReplicationError.malformed("hashes were asked for of a range that is not on the disk's grid") }
         var hashes = [Hash128](repeating: .zero, count: BlockHashes.count(header.length))
         if let source = try comparison.source() {
-            hashes = try BlockHashes.hash(
-                source, offset: header.offset, length: header.length, hasher: comparison.hasher,
-                pool: comparison.pool)
+            // What lies beyond the end of a disk that has grown since is new: it travels, zeros too.
+            let known = min(header.offset + header.length, source.size)
+            if known > header.offset {
+                let found = try BlockHashes.hash(
+                    source, offset: header.offset, length: known - header.offset, hasher: comparison.hasher,
+                    pool: comparison.pool)
+                hashes.replaceSubrange(..<found.count, with: found)
+            }
+            if known < header.offset + header.length {
+                let first = max(known, header.offset) - header.offset
+                for block in Int(first / BlockHashes.block)..<hashes.count { hashes[block] = .unknown }
+            }
         }
         // A leg is compared with what earlier ones have written here: what is found equal is known to be right.
         if newest?.path == writer.path {

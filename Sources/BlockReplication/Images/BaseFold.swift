@@ -23,6 +23,8 @@ enum BaseFold {
         let lock = try WriteLock(base)
         defer { withExtendedLifetime(lock) {} }
         let base = try ImageFile(updating: base)
+        // A disk that has grown since the first copy; what is new reads as zeros until it is written below.
+        if try base.length() < overlay.size { try base.truncate(to: overlay.size) }
         let table = L2Buffer()
         var (bytes, inPiece): (UInt64, UInt64) = (0, 0)
         func pause(_ next: Int) async throws {

@@ -23,19 +23,20 @@ final class BlockSums: Sendable {
         try file.truncate(to: Self.length(size))
     }
 
-    /// Opens a file to go on with.
+    /// Opens a file to go on with, for a disk that may have grown since.
     init(updating path: String, size: UInt64) throws {
         file = try ImageFile(updating: path)
         self.size = size
         hasSome = Mutex(true)
+        if try file.length() < Self.length(size) { try file.truncate(to: Self.length(size)) }
     }
 
-    /// Opens a file to check by; `damaged` when it is not as long as the disk's must be.
+    /// Opens a file to check by; `damaged` when it is shorter than the disk's must be.
     init(reading path: String, size: UInt64) throws {
         file = try ImageFile(reading: path)
         self.size = size
         hasSome = Mutex(true)
-        guard try file.length() == Self.length(size) else {
+        guard try file.length() >= Self.length(size) else {
             throw ReplicationError(
                 .damaged, "a file of checksums has another length than its disk asks for",
                 hint: "verify the VM: that compares it with its source", context: ["path": path])

@@ -13,12 +13,16 @@ final class ChainReader {
     /// Reads a range of what no overlay of ours holds.
     typealias Beneath = (UnsafeMutableRawBufferPointer, UInt64) throws -> Void
 
+    /// Bytes of the newest image's disk.
+    let size: UInt64
     private var layers: [Layer] = []
     private var beneath: Beneath = { bytes, _ in _ = bytes.initializeMemory(as: UInt8.self, repeating: 0) }
 
-    /// Opens the chain from its newest image down; `openForeign` opens the first image that no writer of ours has made.
-    init(_ newest: ImageLayer, openForeign: (ImageLayer) throws -> Beneath) throws {
+    /// Opens the chain from its newest image down; `openForeign` opens the first image that no writer of ours has made,
+    /// with its size.
+    init(_ newest: ImageLayer, openForeign: (ImageLayer) throws -> (size: UInt64, read: Beneath)) throws {
         var at: ImageLayer? = newest
+        var size: UInt64?
         var seen: Set<String> = []
         while let image = at {
             guard seen.insert(image.path).inserted else {
@@ -30,15 +34,29 @@ final class ChainReader {
             guard image.format == .qcow2 else {
                 let file = try ImageFile(reading: image.path)
                 beneath = { try file.read(into: $0, at: $1) }
+                self.size = try size ?? file.length()
                 return
             }
             guard let overlay = try Self.ownOverlay(image.path) else {
-                beneath = try openForeign(image)
+                let (bytes, read) = try openForeign(image)
+                beneath = Self.padded(read, size: bytes)
+                self.size = size ?? bytes
                 return
             }
+            size = size ?? overlay.size
             layers.append(Layer(overlay: overlay))
             let backing = overlay.backing
             at = ImageLayer(path: PointStore.resolve(backing.file, beside: image.path), format: backing.format)
+        }
+        self.size = size ?? 0
+    }
+
+    /// The same, with zeros beyond the end.
+    private static func padded(_ read: @escaping Beneath, size: UInt64) -> Beneath {
+        { bytes, offset in
+            let there = Int(min(UInt64(bytes.count), size - min(size, offset)))
+            if there > 0 { try read(UnsafeMutableRawBufferPointer(rebasing: bytes[..<there]), offset) }
+            _ = UnsafeMutableRawBufferPointer(rebasing: bytes[there...]).initializeMemory(as: UInt8.self, repeating: 0)
         }
     }
 
@@ -71,6 +89,9 @@ final class ChainReader {
     /// How far one kind of content goes from an offset, at most to the end of its cluster.
     private func run(layer index: Int, _ offset: UInt64, atMost limit: UInt64) throws -> (UInt64, Kind) {
         let overlay = layers[index].overlay
+        // Beyond the end of a layer its disk had nothing, whatever an even older one had there.
+        guard offset < overlay.size else { return (limit, .zeros) }
+        let limit = min(limit, overlay.size - offset)
         let table = Int(offset / OverlayLayout.bytesPerL2)
         guard table < overlay.l1.count, overlay.l1[table] != 0 else {
             return (min(limit, OverlayLayout.bytesPerL2 - offset % OverlayLayout.bytesPerL2), .absent)

@@ -9,34 +9,31 @@ package enum OverlayMerge {
     /// Writes the merger of `older` and of `newer`, which names `older` as its backing file, to `destination`.
     ///
     /// The result is flushed and names the older overlay's backing file. Renamed over the newer file, it changes nothing for
-    /// any file above it. The extents are the union of both. With checksums, each block is checked before it is written. `step` is
-    /// called after each piece; what it throws ends the merging.
+    /// any file above it. The extents are the union of both, and the size is the newer one's: what the older one holds beyond
+    /// is dropped, and what the newer one has more it holds itself. With checksums, each block is checked before it is written.
+    /// `step` is called after each piece; what it throws ends the merging.
     package static func merge(
         older olderPath: String, newer newerPath: String, to destination: String, sums: MergeSums? = nil,
         isolation: isolated (any Actor)? = #isolation, step: () async throws -> Void = {}
     ) async throws -> Outcome {
         let older = try OverlayReader(opening: olderPath)
         let newer = try OverlayReader(opening: newerPath)
-        guard older.size == newer.size else {
-            throw ReplicationError(
-                .unsupported, "two overlays of different size cannot be merged",
-                hint: "keep both points, or make a new first copy of the disk that was resized",
-                context: ["older": olderPath, "newer": newerPath])
-        }
         let writer = try OverlayWriter(
             creating: destination, size: newer.size, backing: older.backing, sums: sums?.destination)
         let (below, above) = (L2Buffer(), L2Buffer())
         var pending = PendingCopy(
             writer: writer, older: CheckedCopy(source: older.file, sums: try sums?.older(older.size)),
-            newer: CheckedCopy(source: newer.file, sums: try sums?.newer(newer.size)))
+            newer: CheckedCopy(source: newer.file, sums: try sums?.newer(newer.size)),
+            cut: CheckedCopy(source: older.file, sums: nil), isCut: newer.size < older.size)
         func pause() async throws {
             pending.inPiece = 0
             try await step()
         }
-        for index in newer.l1.indices where newer.l1[index] != 0 || older.l1[index] != 0 {
+        for index in newer.l1.indices {
+            let reaches = index < older.l1.count && older.l1[index] != 0
+            guard newer.l1[index] != 0 || reaches else { continue }
             if pending.inPiece > 0 { try await pause() }
-            if pending.inPiece > 0 { try await pause() }
-            try older.load(index, into: below)
+            if reaches { try older.load(index, into: below) } else { below.clear() }
             try newer.load(index, into: above)
             for slot in stride(from: 0, to: above.words.count, by: 2) {
                 let start = UInt64(index) * OverlayLayout.bytesPerL2 + UInt64(slot / 2) * OverlayLayout.clusterSize
@@ -79,6 +76,9 @@ private struct PendingCopy {
     let writer: OverlayWriter
     var older: CheckedCopy
     var newer: CheckedCopy
+    /// The older overlay without checksums: those of a block that the newer one's end cuts are of all of it.
+    var cut: CheckedCopy
+    let isCut: Bool
     private var source: ImageFile?
     private var place: UInt64 = 0
     private var offset: UInt64 = 0
@@ -86,10 +86,11 @@ private struct PendingCopy {
     /// Bytes since the last piece ended.
     var inPiece: UInt64 = 0
 
-    init(writer: OverlayWriter, older: CheckedCopy, newer: CheckedCopy) {
+    init(writer: OverlayWriter, older: CheckedCopy, newer: CheckedCopy, cut: CheckedCopy, isCut: Bool) {
         self.writer = writer
         self.older = older
         self.newer = newer
+        (self.cut, self.isCut) = (cut, isCut)
     }
 
     mutating func copy(_ file: ImageFile, place cluster: UInt64, bits: UInt64, start: UInt64) throws {
@@ -117,7 +118,11 @@ private struct PendingCopy {
         if file === newer.source {
             try newer.copy(place: place, offset: offset, length: bytes, to: sink)
         } else {
-            try older.copy(place: place, offset: offset, length: bytes, to: sink)
+            let rest = isCut ? bytes % BlockGrid.block : 0
+            if bytes > rest { try older.copy(place: place, offset: offset, length: bytes - rest, to: sink) }
+            if rest > 0 {
+                try cut.copy(place: place + bytes - rest, offset: offset + bytes - rest, length: rest, to: sink)
+            }
         }
     }
 }

@@ -35,8 +35,12 @@ package struct CarriedPoint: Sendable {
 
     /// The files that make the point.
     static func files(of manifest: Manifest, _ point: RecoveryPointRecord) -> [String] {
-        Array(Set(manifest.disks.map(\.base.path) + point.disks.flatMap(\.files) + [point.domainXML]))
-            .sorted()
+        Array(
+            Set(
+                manifest.disks.map(\.base.path) + point.disks.flatMap(\.files) + [point.domainXML]
+                    + [point.firmware?.file].compactMap { $0 })
+        )
+        .sorted()
     }
 
     var files: [String] { Self.files(of: manifest, point) }

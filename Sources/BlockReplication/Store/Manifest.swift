@@ -60,13 +60,25 @@ package struct Manifest: Codable, Sendable, Equatable {
     /// The newest recovery point.
     package var newest: RecoveryPointRecord? { points.last }
 
+    /// The size of a disk at a generation, in bytes.
+    package func size(of disk: PointDisk) -> UInt64? {
+        disk.size ?? disks.first { $0.target == disk.target }?.size
+    }
+
+    /// What the next point of each disk stands on: the newest point's disks, or adopted ones before the first.
+    package var newestDisks: [DiskPlan] {
+        guard let newest else { return disks.map { DiskPlan(target: $0.target, size: $0.size) } }
+        return newest.disks.compactMap { disk in size(of: disk).map { DiskPlan(target: disk.target, size: $0) } }
+    }
+
     /// The point of a generation, if it is (still) one.
     package func point(_ generation: String) -> RecoveryPointRecord? { points.first { $0.generation == generation } }
 }
 
-/// One disk of the VM, and what its chain stands on.
+/// One disk that the VM has, or had at one of the points, and what its chain stands on.
 package struct StoredDisk: Codable, Sendable, Equatable {
     package var target: String
+    /// Bytes of the base; points above it may be of another size.
     package var size: UInt64
     package var base: BaseImage
 }
@@ -93,6 +105,8 @@ package struct RecoveryPointRecord: Codable, Sendable, Equatable {
     package var over: String?
     /// Name of the file with the inactive domain XML.
     package var domainXML: String
+    /// What the VM kept outside its disks; nil when that was nothing, and in a manifest of an older version.
+    package var firmware: FirmwareRecord?
     /// XXH3-128 of that file; nil in a manifest of an older version.
     package var domainSum: String?
     /// When all of it was last read and was as it had been written; nil when nobody has looked.
@@ -124,6 +138,12 @@ package struct PointDisk: Codable, Sendable, Equatable {
     package var map: String
     /// xxh128 of the transferred content as the data path computed it; nil once the file holds a merger of points.
     package var checksum: String?
+    /// Bytes of the disk as the VM saw it then; nil in a manifest of an older version, where a disk never changed its size.
+    package var size: UInt64?
+    /// The file says something of every byte, so that nothing beneath it is read: the first of a disk that was added.
+    ///
+    /// Nil for others.
+    package var isWhole: Bool?
     /// Name of the file with the checksums of the blocks in the image; nil when it holds none, or an older version wrote it.
     package var sums: String?
 

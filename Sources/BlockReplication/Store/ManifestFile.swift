@@ -54,9 +54,11 @@ enum ManifestFile {
         guard generations.count == layers.count else { throw wrong("a generation stands in it twice") }
         for layer in layers {
             try StoreNames.checkGeneration(layer.generation)
-            guard Set(layer.disks.map(\.target)) == Set(manifest.disks.map(\.target)) else {
-                throw wrong("a generation has other disks than the VM")
-            }
+            let targets = layer.disks.map(\.target)
+            guard !targets.isEmpty, Set(targets).count == targets.count,
+                Set(targets).isSubset(of: manifest.disks.map(\.target))
+            else { throw wrong("a generation has a disk that stands on nothing") }
+            try layer.disks.compactMap(\.size).forEach { try BlockGrid.checkDisk(size: $0) }
             guard layer.over.map(generations.contains) ?? true else { throw wrong("a generation stands on none") }
             for disk in layer.disks {
                 try checkFile(disk.file)
@@ -70,6 +72,7 @@ enum ManifestFile {
         }
         try manifest.divergence?.check()
         try manifest.points.forEach { try checkFile($0.domainXML) }
+        try manifest.points.compactMap(\.firmware?.file).forEach(checkFile)
         try manifest.retainedMaps.flatMap { $0.maps.values }.forEach(checkFile)
         try manifest.boots.flatMap(\.disks).forEach { try checkFile($0.file) }
         try manifest.superseded.forEach(checkFile)

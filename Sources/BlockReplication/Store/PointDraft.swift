@@ -28,6 +28,10 @@ package final class PointDraft: Sendable {
         let writer: any PointImageWriter
         /// The writer of a base that is made in legs; nil for an image that is made in one go.
         var base: RawBaseWriter?
+        /// Bytes from the beginning that may fall through to what is beneath; nil where there is nothing beneath.
+        var beneath: UInt64?
+        /// The base that was made for a disk that was added; nil for others.
+        var addedBase: StoredDisk?
     }
 
     package let generation: String
@@ -53,10 +57,12 @@ package final class PointDraft: Sendable {
     /// number is used twice in a relationship, whichever site its points lie at. `checksums` are the data path's xxh128 of
     /// what it transferred, by target. After an error the draft can only be abandoned.
     package func seal(
-        domainXML: String, kind: PointKind, time: Timestamp, number: Int = 1, checksums: [String: String] = [:]
+        domainXML: String, kind: PointKind, time: Timestamp, number: Int = 1, checksums: [String: String] = [:],
+        firmware: FirmwareState? = nil
     ) async throws -> RecoveryPointRecord {
         try await store.seal(
-            self, domainXML: domainXML, kind: kind, time: time, number: number, checksums: checksums)
+            self, domainXML: domainXML, kind: kind, time: time, number: number, checksums: checksums,
+            firmware: firmware)
     }
 
     /// Whether it is a leg of a first copy, on which a further one may go on.
@@ -75,7 +81,7 @@ extension PointStore {
 
     func seal(
         _ draft: PointDraft, domainXML: String, kind: PointKind, time: Timestamp, number: Int,
-        checksums: [String: String]
+        checksums: [String: String], firmware: FirmwareState? = nil
     ) throws -> RecoveryPointRecord {
         // A caller that did not see the answer to its first call asks again.
         if let sealed = manifest.point(draft.generation) { return sealed }
@@ -94,6 +100,7 @@ extension PointStore {
                 hint: "give the number after the newest point's", context: ["relationship": manifest.relationship])
         }
         let summaries = try draft.disks.map { try $0.writer.finish() }
+        for (disk, summary) in zip(draft.disks, summaries) { try checkCovered(disk, summary.extents) }
         try hook(.imagesFinished)
         var disks: [PointDisk] = []
         for (disk, summary) in zip(draft.disks, summaries) {
@@ -103,11 +110,13 @@ extension PointStore {
             disks.append(
                 PointDisk(
                     target: disk.target, file: disk.file, format: disk.format, bytes: summary.allocatedBytes, map: map,
-                    checksum: checksums[disk.target], sums: disk.sums))
+                    checksum: checksums[disk.target], size: disk.size, isWhole: disk.beneath == 0 ? true : nil,
+                    sums: disk.sums))
         }
         let domain = StoreNames.domain(draft.generation)
         try directory.write(domain, Data(domainXML.utf8))
         try hook(.domainWritten)
+        let firmware = try write(firmware, of: draft.generation)
         for disk in draft.disks {
             try directory.rename(disk.file + StoreNames.part, to: disk.file)
             if let sums = disk.sums { try directory.rename(sums + StoreNames.part, to: sums) }
@@ -118,7 +127,7 @@ extension PointStore {
         let record = RecoveryPointRecord(
             generation: draft.generation, parent: draft.parent, number: max(manifest.nextNumber, number), time: time,
             kind: kind,
-            disks: disks, over: manifest.newest?.generation, domainXML: domain,
+            disks: disks, over: manifest.newest?.generation, domainXML: domain, firmware: firmware,
             domainSum: Self.domainSum(Data(domainXML.utf8)))
         let superseded = manifest.superseded
         try commit { next in
@@ -129,6 +138,9 @@ extension PointStore {
                         base: BaseImage(path: $0.file, format: $0.format, external: false))
                 }
             }
+            let added = draft.disks.compactMap(\.addedBase)
+            next.disks.removeAll { disk in added.contains { $0.target == disk.target } }
+            next.disks += added
             next.points.append(record)
             next.growing = nil
             next.releasedAt = nil
@@ -160,7 +172,9 @@ extension PointStore {
         if draft.isLeg { return }
         let files = draft.disks.flatMap { disk in
             [disk.file, disk.sums].compactMap { $0 }.flatMap { [$0 + StoreNames.part, $0] }
+                + [disk.addedBase?.base.path].compactMap { $0 }
         }
-        try removeUnreferenced(files + [StoreNames.domain(draft.generation)])
+        try removeUnreferenced(
+            files + [StoreNames.domain(draft.generation), StoreNames.firmware(draft.generation)])
     }
 }

@@ -20,7 +20,7 @@ extension PointStore {
         let point = try requirePoint(generation)
         var boot = BootOverlay(purpose: purpose, epoch: epoch, generation: generation, disks: [])
         for disk in point.disks {
-            guard let size = manifest.disks.first(where: { $0.target == disk.target })?.size else { continue }
+            guard let size = manifest.size(of: disk) else { continue }
             let name = StoreNames.boot(purpose, epoch: epoch, disk.target)
             let part = name + StoreNames.part
             try directory.remove(part)

@@ -18,8 +18,8 @@ extension PointStore {
         if let at = damages.definition(generation) { return PointDamage(cause: .altered, at: at, disks: []) }
         let chain = try layers(of: generation)
         var result: PointDamage?
-        for disk in manifest.disks {
-            var (covered, wrong) = (ExtentMap(), ExtentMap())
+        for disk in try requirePoint(generation).disks {
+            var (covered, wrong) = (beyond(manifest.size(of: disk)), ExtentMap())
             for layer in chain {
                 if let known = damages[layer.generation, disk.target] {
                     let seen = known.map.subtracting(covered)
@@ -29,7 +29,7 @@ extension PointStore {
                     }
                 }
                 guard let part = layer.disks.first(where: { $0.target == disk.target }) else { continue }
-                covered = covered.union(extents(of: part, size: disk.size))
+                covered = covered.union(extents(of: part)).union(beyond(manifest.size(of: part)))
             }
             if !wrong.isEmpty { result?.disks.append(DamagedDisk(target: disk.target, wrong)) }
         }
@@ -45,10 +45,16 @@ extension PointStore {
     }
 
     /// What an image itself holds, as its own tables say; as the map says where they cannot be read.
-    private func extents(of disk: PointDisk, size: UInt64) -> ExtentMap {
-        if disk.format == .raw { return .whole(size) }
+    private func extents(of disk: PointDisk) -> ExtentMap {
+        if disk.format == .raw { return .whole(manifest.size(of: disk) ?? 0) }
         if let found = try? OverlayReader(opening: directory.path(disk.file)).extents() { return found }
         return (try? readMap(disk.map)) ?? ExtentMap()
+    }
+
+    /// What lies beyond the end that a disk had: nothing beneath shows through there.
+    private func beyond(_ size: UInt64?) -> ExtentMap {
+        guard let size else { return ExtentMap() }
+        return ExtentMap(CollectionOfOne(Extent(offset: size, length: UInt64(Int64.max) - size)))
     }
 
     /// Opens all that the points' content lies in; `only` names the places that matter, by disk.
@@ -65,19 +71,25 @@ extension PointStore {
             try checkDefinition(of: point, &check)
             let chain = try layers(of: point.generation)
             check.held.formUnion(chain.map(\.generation))
-            for disk in manifest.disks {
-                var covered = ExtentMap()
-                let matters = only.map { $0[disk.target] ?? ExtentMap() } ?? .whole(disk.size)
+            for top in point.disks {
+                guard let disk = manifest.disks.first(where: { $0.target == top.target }) else { continue }
+                let size = manifest.size(of: top) ?? disk.size
+                var covered = beyond(size)
+                let matters = only.map { $0[disk.target] ?? ExtentMap() } ?? .whole(size)
                 for (index, layer) in chain.enumerated() {
                     guard let part = layer.disks.first(where: { $0.target == disk.target }) else { continue }
-                    let below =
-                        index + 1 < chain.count
-                        ? chain[index + 1].disks.first { $0.target == disk.target }?.file : disk.base.path
+                    // The first image of a disk that was added stands on the base, whatever lies beneath its layer.
+                    let next =
+                        part.isWhole != true && index + 1 < chain.count
+                        ? chain[index + 1].disks.first { $0.target == disk.target }?.file : nil
                     let key = "\(layer.generation) \(disk.target)"
-                    if parts[key] == nil { parts[key] = try open(part, layer.generation, disk.size, on: below, &check) }
-                    let own = extents(of: part, size: disk.size)
+                    if parts[key] == nil {
+                        parts[key] = try open(
+                            part, layer.generation, manifest.size(of: part) ?? size, on: next ?? disk.base.path, &check)
+                    }
+                    let own = extents(of: part)
                     let seen = own.subtracting(covered).intersection(matters)
-                    covered = covered.union(own)
+                    covered = covered.union(own).union(beyond(manifest.size(of: part)))
                     if var known = parts[key] {
                         known.visible = known.visible.union(seen)
                         parts[key] = known
@@ -85,7 +97,9 @@ extension PointStore {
                         check.unrecorded[point.generation, default: 0] += seen.dataByteCount
                     }
                 }
-                guard disk.base.external else { continue }
+                // An adopted disk has no checksums, nor has the base of a disk that was added.
+                let isLayer = chain.last?.disks.contains { $0.target == disk.target } == true
+                guard disk.base.external || !isLayer else { continue }
                 check.unrecorded[point.generation, default: 0] += matters.subtracting(covered).byteCount
             }
         }
@@ -116,7 +130,7 @@ extension PointStore {
             let image: PointCheck.Part.Image
             if disk.format == .raw {
                 let file = try ImageFile(reading: path)
-                if try file.length() != size { wrong(.whole(size), .altered) }
+                if try file.length() < size { wrong(.whole(size), .altered) }
                 image = .raw(file)
             } else {
                 let overlay = try OverlayReader(opening: path)

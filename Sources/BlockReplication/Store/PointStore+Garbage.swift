@@ -1,7 +1,7 @@
 extension PointStore {
     /// Endings of the files that a store makes; others in the directory are none of its business.
     private static let endings = [
-        StoreNames.part, StoreNames.table, ".qcow2", ".raw", ".map", ".sums", ".xml", ".mixed",
+        StoreNames.part, StoreNames.table, ".qcow2", ".raw", ".map", ".sums", ".xml", ".mixed", ".firmware",
     ]
 
     /// Removes the files that no point, map or image needs, and returns their names.
@@ -75,10 +75,14 @@ extension PointStore {
     /// Names of the files in the directory that the manifest names.
     var manifestFiles: Set<String> {
         var names: Set<String> = [StoreNames.manifest]
-        for disk in manifest.disks where !disk.base.external { names.insert(disk.base.path) }
+        for disk in manifest.disks where !disk.base.external {
+            names.insert(disk.base.path)
+            let sums = StoreNames.baseSums(disk.target)
+            if directory.exists(sums) { names.insert(sums) }
+        }
         for layer in allLayers { names.formUnion(layer.disks.flatMap(\.files)) }
         names.formUnion(manifest.divergence?.disks.compactMap(\.map) ?? [])
-        names.formUnion(manifest.points.map(\.domainXML))
+        names.formUnion(manifest.points.map(\.domainXML) + manifest.points.compactMap(\.firmware?.file))
         names.formUnion(manifest.retainedMaps.flatMap { $0.maps.values })
         names.formUnion(manifest.boots.flatMap { $0.disks.map(\.file) })
         names.formUnion(manifest.superseded)
@@ -92,6 +96,7 @@ extension PointStore {
         if let draft {
             kept.formUnion(
                 draft.disks.flatMap { [$0.file, $0.sums].compactMap { $0.map { $0 + StoreNames.part } } })
+            kept.formUnion(draft.disks.compactMap { $0.addedBase?.base.path })
         }
         var tops = manifest.disks.map { disk in
             ImageLayer(

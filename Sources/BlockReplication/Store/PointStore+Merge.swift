@@ -11,8 +11,13 @@ extension PointStore {
         var merged: [PointDisk] = []
         var moves: [(inout LayerDamages) -> Void] = []
         for disk in newer.disks {
-            guard let under = older.disks.first(where: { $0.target == disk.target }) else { continue }
+            // Of a disk that was added after the older one, or anew, nothing of the older one is read.
+            guard disk.isWhole != true, let under = older.disks.first(where: { $0.target == disk.target }) else {
+                merged.append(disk)
+                continue
+            }
             var result = disk
+            result.isWhole = under.isWhole
             let sums = StoreNames.sums(newer.generation, disk.target, serial: manifest.serial)
             var wrong: [Extent] = []
             if try stands(disk, on: under) {
@@ -27,7 +32,8 @@ extension PointStore {
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
             result.checksum = nil
             result.map = StoreNames.map(newer.generation, disk.target, serial: manifest.serial)
-            let extents = try readMap(under.map).union(try readMap(disk.map))
+            let size = manifest.size(of: disk) ?? .max
+            let extents = try readMap(under.map).clipped(to: size).union(try readMap(disk.map))
             try directory.write(result.map, ExtentMapFile.encode(extents))
             try hook(.mapWritten)
             merged.append(result)
@@ -72,23 +78,20 @@ extension PointStore {
         guard let layer = layers[generation], var base = layer.over.flatMap({ layers[$0] }) else { return }
         while let lower = base.over.flatMap({ layers[$0] }) { base = lower }
         var folded: [PointDisk] = []
+        var added: [PointDisk] = []
         var moves: [(inout LayerDamages) -> Void] = []
         // Who checks the files meanwhile, or after a stop, must know that one may be empty already.
         if manifest.folding != generation { try commit { $0.folding = generation } }
         for disk in layer.disks {
-            guard let under = base.disks.first(where: { $0.target == disk.target }), under.format == .raw else {
-                throw ReplicationError(
-                    .damaged, "disk \(disk.target) has no raw base beneath generation \(generation)",
-                    hint: "stop the replication of this VM and start it again with a first copy",
-                    context: ["relationship": manifest.relationship])
-            }
+            let under = try rawBase(of: disk.target, generation)
+            let sums = try sumsOfBase(of: disk, base)
             // An empty overlay is one that was folded before.
             let first = begunFold?.file == disk.file ? begunFold?.table ?? 0 : 0
             let extents = try readMap(disk.map)
             // What is found wrong before it makes way is not recorded here: its checksums go along, so that it is found again.
             let done = try await BaseFold.fold(
-                directory.path(disk.file), into: directory.path(under.file), from: first,
-                sums: (existing(disk.sums), existing(under.sums))
+                directory.path(disk.file), into: directory.path(under), from: first,
+                sums: (existing(disk.sums), existing(sums))
             ) { next in
                 try hook(.foldPart)
                 begunFold = BegunFold(file: disk.file, table: next)
@@ -100,14 +103,26 @@ extension PointStore {
                 $0.fold(generation, into: lower, target: disk.target, extents: extents, found: done.wrong, at: at)
             }
             begunFold = nil
+            if !base.disks.contains(where: { $0.target == disk.target }) {
+                // From now on the base of a disk that was added holds something, so that it is one of the base's own.
+                let bytes = try ImageFile(reading: directory.path(under)).allocatedBytes()
+                added.append(
+                    PointDisk(
+                        target: disk.target, file: under, format: .raw, bytes: bytes, map: disk.map,
+                        sums: existing(sums).map { _ in sums } ?? nil))
+            }
             try hook(.foldWritten)
-            try await replaceByEmpty(disk, on: BackingReference(file: under.file, format: .raw))
+            try await replaceByEmpty(disk, on: BackingReference(file: under, format: .raw))
             var result = disk
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
-            result.checksum = nil
-            result.sums = nil
+            (result.checksum, result.sums, result.isWhole) = (nil, nil, nil)
             folded.append(result)
         }
+        var sizes: [String: UInt64] = [:]
+        for disk in base.disks + folded {
+            sizes[disk.target] = max(sizes[disk.target] ?? 0, manifest.size(of: disk) ?? 0)
+        }
+        let (lengths, newcomers) = (sizes, added)
         try commit { next in
             next.folding = nil
             var damage = LayerDamages(next.damage)
@@ -120,7 +135,11 @@ extension PointStore {
             }
             next.change(base.generation) { base in
                 // It holds later generations now, so no transfer's checksum is its own.
-                for index in base.disks.indices { base.disks[index].checksum = nil }
+                base.disks += newcomers
+                for index in base.disks.indices {
+                    base.disks[index].checksum = nil
+                    base.disks[index].size = lengths[base.disks[index].target]
+                }
             }
         }
         try hook(.foldRecorded)
@@ -139,7 +158,9 @@ extension PointStore {
             guard let older = newer.over.flatMap({ layers[$0] }), older.disks.allSatisfy({ $0.format == .qcow2 })
             else { continue }
             for disk in newer.disks {
-                guard let under = older.disks.first(where: { $0.target == disk.target }) else { continue }
+                guard disk.isWhole != true, let under = older.disks.first(where: { $0.target == disk.target }) else {
+                    continue
+                }
                 if try !stands(disk, on: under) { return (older, newer) }
             }
         }
@@ -152,10 +173,33 @@ extension PointStore {
         return allLayers.flatMap { newer in
             newer.disks.compactMap { disk in
                 let under = newer.over.flatMap { layers[$0] }?.disks.first { $0.target == disk.target }
-                guard disk.format == .qcow2, let under, (try? stands(disk, on: under)) == false else { return nil }
+                guard disk.format == .qcow2, disk.isWhole != true, let under, (try? stands(disk, on: under)) == false
+                else { return nil }
                 return StoreNames.sums(newer.generation, disk.target, serial: manifest.serial)
             }
         }
+    }
+
+    /// The name of the file with the checksums of a raw base; made for the base of a disk that was added, which holds nothing yet.
+    private func sumsOfBase(of disk: PointDisk, _ base: LayerRecord) throws -> String? {
+        if let part = base.disks.first(where: { $0.target == disk.target }) { return part.sums }
+        let name = StoreNames.baseSums(disk.target)
+        // One that is there is of a fold that was cut short: the base holds what it speaks of already.
+        guard !directory.exists(name) else { return name }
+        _ = try BlockSums(creating: directory.path(name), size: manifest.size(of: disk) ?? 0)
+        return name
+    }
+
+    /// The name of the raw base beneath all overlays of a disk here.
+    private func rawBase(of target: String, _ generation: String) throws -> String {
+        guard let base = manifest.disks.first(where: { $0.target == target })?.base, base.format == .raw, !base.external
+        else {
+            throw ReplicationError(
+                .damaged, "disk \(target) has no raw base beneath generation \(generation)",
+                hint: "stop the replication of this VM and start it again with a first copy",
+                context: ["relationship": manifest.relationship])
+        }
+        return base.path
     }
 
     func readMap(_ name: String) throws -> ExtentMap {
@@ -191,7 +235,7 @@ extension PointStore {
     }
 
     private func replaceByEmpty(_ disk: PointDisk, on backing: BackingReference) async throws {
-        guard let size = manifest.disks.first(where: { $0.target == disk.target })?.size else { return }
+        guard let size = manifest.size(of: disk) else { return }
         try await replace(disk) { part in
             _ = try OverlayWriter(creating: part, size: size, backing: backing).finish()
         }

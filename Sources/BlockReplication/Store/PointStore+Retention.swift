@@ -23,9 +23,10 @@ extension PointStore {
                 next.layers += retired.map(\.layer)
                 next.layers.sort { $0.number < $1.number }
             }
-            try removeUnreferenced(retired.map(\.domainXML))
+            try removeUnreferenced(retired.map(\.domainXML) + retired.compactMap(\.firmware?.file))
         }
         do { try await shortenChains(held: closure(pinned), unless: isAwaited) } catch is MadeWay {}
+        try dropUnusedDisks(held: closure(pinned))
     }
 
     /// Retires all but the newest `count` points.

@@ -75,21 +75,18 @@ extension PointStore {
             try StoreNames.checkTarget(disk.target)
             try StoreNames.checkAbsolutePath(disk.path)
             try BlockGrid.checkDisk(size: disk.size)
-            try checkReadable(disk)
             return StoredDisk(
-                target: disk.target, size: disk.size,
+                target: disk.target, size: try sizeOfFile(disk),
                 base: BaseImage(path: StoreDirectory.canonical(disk.path), format: disk.format, external: true))
         }
     }
 
-    private func checkReadable(_ disk: ExternalDisk) throws {
+    /// What the file says of its own size: the VM's disk may have been resized at the peer since.
+    private func sizeOfFile(_ disk: ExternalDisk) throws -> UInt64 {
         let file = try ImageFile(reading: disk.path)
         let size = disk.format == .raw ? try file.length() : try Qcow2Header(reading: file).size
-        guard size == disk.size else {
-            throw ReplicationError(
-                .invalidArgument, "the disk \(disk.path) has \(size) bytes, not \(disk.size)",
-                hint: "give the disk that the VM used, with its present size", context: ["target": disk.target])
-        }
+        try BlockGrid.checkDisk(size: size)
+        return size
     }
 
     /// The extents changed by all points after a generation, by disk target; points whose data was dropped count too.

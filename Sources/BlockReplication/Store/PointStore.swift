@@ -124,8 +124,8 @@ package actor PointStore {
     /// Starts a new recovery point and makes a writer for each disk.
     ///
     /// The first point is a raw base, or an overlay on an adopted base; a later one an overlay on the newest. `parent` is the
-    /// newest generation (nil for the first). Errors: `.staleParent`, `.busy` while another draft lives, `.unsupported` when the
-    /// disks are other ones than before.
+    /// newest generation (nil for the first). Disks may be other ones than before, and of another size (`PointStore+Shape`).
+    /// Errors: `.staleParent`, `.busy` while another draft lives.
     package func beginPoint(generation: String, parent: String?, disks plans: [DiskPlan]) throws -> PointDraft {
         try StoreNames.checkGeneration(generation)
         try checkNoDraft()
@@ -166,45 +166,29 @@ package actor PointStore {
             try StoreNames.checkTarget(plan.target)
             try BlockGrid.checkDisk(size: plan.size)
         }
-        guard !manifest.disks.isEmpty else { return }
-        let have = Set(manifest.disks.map { DiskPlan(target: $0.target, size: $0.size) })
-        guard have == Set(plans) else {
-            throw ReplicationError(
-                .unsupported, "the VM's disks have changed in number or size since the first copy",
-                hint: "stop the replication of this VM and start it again with a first copy",
-                context: ["relationship": manifest.relationship])
-        }
     }
 
     private func makeDraftDisk(_ plan: DiskPlan, generation: String) throws -> PointDraft.Disk {
-        let backing: BackingReference?
-        if let newest = manifest.newest {
-            backing = newest.disks.first { $0.target == plan.target }.map {
-                BackingReference(file: $0.file, format: $0.format)
-            }
-        } else {
-            backing = manifest.disks.first { $0.target == plan.target }.map {
-                BackingReference(file: $0.base.path, format: $0.base.format)
-            }
+        guard let backing = try backing(of: plan) else {
+            let (name, sums) = (StoreNames.base(plan.target), StoreNames.baseSums(plan.target))
+            try directory.remove(name + StoreNames.part)
+            try directory.remove(sums + StoreNames.part)
+            let writer = try RawBaseWriter(
+                creating: directory.path(name + StoreNames.part), size: plan.size,
+                sums: directory.path(sums + StoreNames.part))
+            return PointDraft.Disk(
+                target: plan.target, size: plan.size, file: name, sums: sums, format: .raw, writer: writer)
         }
-        let name = backing == nil ? StoreNames.base(plan.target) : StoreNames.overlay(generation, plan.target)
-        let sums =
-            backing == nil
-            ? StoreNames.baseSums(plan.target)
-            : StoreNames.sums(generation, plan.target, serial: manifest.serial)
-        let (part, sumsPart) = (name + StoreNames.part, sums + StoreNames.part)
-        try directory.remove(part)
-        try directory.remove(sumsPart)
-        let writer: any PointImageWriter =
-            if let backing {
-                try OverlayWriter(
-                    creating: directory.path(part), size: plan.size, backing: backing, sums: directory.path(sumsPart))
-            } else {
-                try RawBaseWriter(creating: directory.path(part), size: plan.size, sums: directory.path(sumsPart))
-            }
+        let name = StoreNames.overlay(generation, plan.target)
+        let sums = StoreNames.sums(generation, plan.target, serial: manifest.serial)
+        try directory.remove(name + StoreNames.part)
+        try directory.remove(sums + StoreNames.part)
+        let writer = try OverlayWriter(
+            creating: directory.path(name + StoreNames.part), size: plan.size, backing: backing.reference,
+            sums: directory.path(sums + StoreNames.part))
         return PointDraft.Disk(
-            target: plan.target, size: plan.size, file: name, sums: sums, format: backing == nil ? .raw : .qcow2,
-            writer: writer)
+            target: plan.target, size: plan.size, file: name, sums: sums, format: .qcow2, writer: writer,
+            beneath: backing.size, addedBase: backing.added)
     }
 
     /// Makes a change of the manifest true: written beside, flushed, renamed.

@@ -21,6 +21,7 @@ enum StoreNames {
     }
     static func divergence(epoch: Int, _ target: String) -> String { "diverged-e\(epoch)-\(target).map" }
     static func domain(_ generation: String) -> String { "\(generation).xml" }
+    static func firmware(_ generation: String) -> String { "\(generation).firmware" }
     static func boot(_ purpose: BootPurpose, epoch: Int, _ target: String) -> String {
         "\(purpose.rawValue)-e\(epoch)-\(target).qcow2"
     }

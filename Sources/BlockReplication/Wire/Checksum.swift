@@ -17,6 +17,8 @@ struct Hash128: Hashable, Sendable {
     var low: UInt64
 
     static let zero = Hash128(high: 0, low: 0)
+    /// What is answered of a block of which nothing is known: equal to no block's hash, so that the block travels.
+    static let unknown = Hash128(high: .max, low: .max)
 
     /// 32 hexadecimal digits.
     var hexadecimal: String { Self.digits(high) + Self.digits(low) }

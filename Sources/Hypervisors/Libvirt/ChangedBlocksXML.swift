@@ -22,7 +22,13 @@ enum ChangedBlocksXML {
                 return XMLTree("disk", ["name": disk.target, "backup": "no"])
             }
             var attributes = ["name": disk.target, "backup": "yes", "type": "file", "exportname": disk.target]
-            if request.since != nil { attributes["exportbitmap"] = "backup-\(disk.target)" }
+            if request.since != nil {
+                if request.whole.contains(disk.target) {
+                    attributes["backupmode"] = "full"
+                } else {
+                    attributes["exportbitmap"] = "backup-\(disk.target)"
+                }
+            }
             let checked = try XMLTree.checked(path, "the scratch file's path")
             return XMLTree("disk", attributes, [XMLTree("scratch", ["file": checked])])
         }

@@ -102,7 +102,8 @@ extension LibvirtHypervisor {
                 disks: definition.disks.map { disk in
                     DomainDisk(
                         target: disk.target, path: disk.path, format: disk.format,
-                        isReadOnly: disk.isReadOnly || disk.device != "disk", size: size(domain, disk))
+                        isReadOnly: disk.isReadOnly || disk.device != "disk", size: size(domain, disk),
+                        isShareable: disk.isShareable)
                 }, nics: definition.nics)
         } catch let error as HypervisorError where error.code == .unknownDomain {
             return nil

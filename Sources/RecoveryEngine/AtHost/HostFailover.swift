@@ -94,7 +94,7 @@ package struct HostFailover: Sendable {
             try await agent.recordOwnership(record)
         }
         try await define(&definition, record, chosen, networks)
-        try await start(&record, manifest.disks.map(\.target))
+        try await start(&record, manifest.point(chosen.generation)?.disks.map(\.target) ?? [])
         let power = try await hypervisor.domain(uuid: record.vmUUID)?.power
         return Outcome(
             host: host, epoch: record.epoch, point: chosen, verdict: record.claim?.verdict ?? .unknown,
@@ -252,10 +252,25 @@ package struct HostFailover: Sendable {
             try definition.setDisk(
                 image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
         }
+        // What no point holds is not at this host: a drive stays without its medium, a disk goes.
+        let covered = Set(images.map(\.target))
+        for disk in definition.disks where !covered.contains(disk.target) && disk.source != "network" {
+            if disk.device == "cdrom" || disk.device == "floppy" {
+                definition.ejectMedium(disk.target)
+            } else {
+                definition.removeDisks([disk.target])
+            }
+        }
         try definition.setNetworks(networks)
         try definition.setOwnership(mark)
         // An older definition carries checkpoints of disks that it no longer has; that of this failover, the one that counts.
         if !isDefined { try await hypervisor.undefine(uuid: record.vmUUID) }
+        if !definition.firmwareState.isEmpty {
+            let placed = try await agent.placeFirmware(
+                FirmwarePlacement(
+                    relationship: record.relationship, generation: point.generation, vmUUID: record.vmUUID))
+            try definition.setNVRAM(placed.nvram)
+        }
         try await hypervisor.define(xml: definition.xml)
         try await hypervisor.setAutostart(uuid: record.vmUUID, false)
     }

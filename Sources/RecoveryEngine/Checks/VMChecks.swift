@@ -83,7 +83,7 @@ enum VMChecks {
         Check(
             "disks-as-recorded", .vm, "The disks are those that are replicated: none was added or taken away.",
             source: "3, row 17 (hot add and remove)",
-            fix: "Unprotect the VM and protect it again: a new disk is in no point."
+            fix: "Let the next cycle take it in; see what it says of a disk that it cannot take."
         ) { facts in
             guard let relationship = facts.relationship else { return .skipped("the VM is not replicated") }
             return facts.writableDisks.judged { disks in
@@ -94,15 +94,29 @@ enum VMChecks {
                     ("taken away", recorded.subtracting(now)),
                 ]
                 .filter { !$0.1.isEmpty }.map { "\($0.0): \(listed($0.1.sorted()))" }
-                return words.isEmpty ? .ok(listed(now.sorted())) : .fail(words.joined(separator: "; "))
+                if let reasons = relationship.unreplicated {
+                    return .fail(
+                        reasons.sorted { $0.key < $1.key }.map { "\($0.key) is not replicated: \($0.value)" }
+                            .joined(separator: "; "))
+                }
+                return words.isEmpty ? .ok(listed(now.sorted())) : .warn(words.joined(separator: "; "))
             }
         },
         Check(
-            "firmware-state", .vm, "The VM keeps nothing outside its disks: no UEFI variables, no TPM.",
+            "firmware-state", .vm,
+            "What the VM keeps outside its disks can go with its points: UEFI variables, a TPM's state.",
             source: "3, row 16 (generation 2)",
-            fix: "Let it boot by BIOS and without a TPM: this version replicates disks only."
+            fix: "Keep UEFI variables in a file, and give the VM an emulated TPM without a secret of its host."
         ) { facts in
-            facts.definition.judged { $0.firmwareState.isEmpty ? .ok("nothing") : .fail(listed($0.firmwareState)) }
+            facts.definition.judged { definition in
+                if let obstacle = definition.firmwareObstacle {
+                    return .fail(
+                        "it \(obstacle.what)", fix: "\(obstacle.way.prefix(1).uppercased())\(obstacle.way.dropFirst())."
+                    )
+                }
+                return .ok(
+                    definition.firmwareState.isEmpty ? "it keeps nothing there" : listed(definition.firmwareState))
+            }
         },
     ]
 

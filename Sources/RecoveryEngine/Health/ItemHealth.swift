@@ -73,6 +73,7 @@ extension ItemHealth {
             name: relationship.name, state: relationship.state, now: now, frequency: frequency, newestPoint: newest,
             failedOverAt: relationship.failover?.at, statistics: statistics,
             pausedAt: relationship.pausedAt ?? .source)
+        facts.unreplicated = relationship.unreplicated ?? [:]
         facts.applicationTrouble = policy?.applicationConsistentHours == nil ? nil : relationship.applicationTrouble
         let damaged = try vault.objects(RecoveryPoint.self, parent: relationship.id).map(\.value)
             .filter { $0.damage != nil }

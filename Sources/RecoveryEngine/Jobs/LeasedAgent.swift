@@ -106,6 +106,13 @@ struct LeasedAgent: Agent {
         try await wrapped.discardBootImages(relationship: relationship, epoch: epoch)
     }
 
+    func firmware(_ place: FirmwarePlace) async throws -> FirmwareState { try await wrapped.firmware(place) }
+
+    func placeFirmware(_ request: FirmwarePlacement) async throws -> PlacedFirmware {
+        try await lease.require()
+        return try await wrapped.placeFirmware(request)
+    }
+
     func writeSeed(_ seed: GuestSeed) async throws -> String {
         try await lease.require()
         return try await wrapped.writeSeed(seed)

@@ -62,7 +62,7 @@ extension ReferenceObjects {
                     "libvirt's, the same at both hosts."),
                 ReferencePart(
                     "generation, operating system", lua: ["vm:check"],
-                    "Any system. UEFI variables and a TPM are outside the disks and refused: check `firmware-state`."),
+                    "Any system. UEFI variables and a TPM's state go with each point: check `firmware-state`."),
                 ReferencePart(
                     "disks: id, name, type, size", lua: ["item.disks", "disk.name", "disk.size"],
                     model: ["Relationship.disks", "ReplicatedDisk.target", "ReplicatedDisk.size"],

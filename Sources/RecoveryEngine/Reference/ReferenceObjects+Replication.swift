@@ -189,7 +189,7 @@ extension ReferenceObjects {
                     "Overlays forward from a base: any point boots at once, from an overlay of its own."),
                 ReferencePart(
                     "disk grown or shrunk", lua: ["vm:check"],
-                    "Stops replication until it has its size again: check `disks-as-recorded`. No point is made over another geometry."
+                    "The next point has the new size, older ones keep theirs. Disks that come and go are dealt with alike."
                 ),
                 ReferencePart(
                     "resync deletes all points", lua: ["item:resync"],

@@ -158,10 +158,24 @@ extension RecoveryEngine {
         let tests = try await vault.read { vault in
             Set(try vault.objects(Relationship.self).compactMap { $0.value.test?.vmUUID })
         }
+        var found: [(domain: Domain, host: String)] = []
         for id in hostIDs {
             let domains = try await hosts.hypervisor(id).domains().filter { !tests.contains($0.uuid) }
-            if let domain = domains.first(where: { $0.name == name }) { return (domain, id) }
+            found += domains.filter { $0.name == name }.map { ($0, id) }
             known += domains.map(\.name)
+        }
+        // The same VM may be defined at two hosts of a cluster; two VMs of one name cannot be told apart.
+        guard Set(found.map(\.domain.uuid)).count < 2 else {
+            let all = try await vault.read { try $0.objects(Host.self).map(\.value) }
+            let places = found.map { entry in
+                "\(entry.domain.uuid) at \(all.first { $0.id == entry.host }?.name ?? entry.host)"
+            }
+            throw EngineError(
+                .invalid, "\(place) has \(found.count) VMs '\(name)': \(places.joined(separator: ", "))",
+                hint: "rename all but one (virsh domrename): VMs are told apart by their names", object: name)
+        }
+        if let first = found.first(where: { $0.domain.power.isActive }) ?? found.first {
+            return (first.domain, first.host)
         }
         let nearest = Nearest.suggestion(for: name, among: known)
         throw EngineError(
@@ -170,14 +184,12 @@ extension RecoveryEngine {
             object: name)
     }
 
-    /// Refuses a VM whose state is more than its disks: what is not replicated must not be missed after a failover.
+    /// Refuses a VM that keeps state where no point can take it from: it must not be missed after a failover.
     private func checkReplicable(_ domain: Domain, at host: String) async throws {
         let definition = try DomainDefinition(xml: await hosts.hypervisor(host).inactiveXML(uuid: domain.uuid))
-        guard definition.firmwareState.isEmpty else {
+        if let obstacle = definition.firmwareObstacle {
             throw EngineError(
-                .invalid, "\(domain.name) keeps state in \(definition.firmwareState.joined(separator: " and "))",
-                hint: "this version replicates disks only: protect a VM that boots by BIOS and has no TPM",
-                object: domain.name)
+                .invalid, "\(domain.name) \(obstacle.what)", hint: obstacle.way, object: domain.name)
         }
     }
 
@@ -211,22 +223,14 @@ extension RecoveryEngine {
                 hint: "change \(violation.field); nothing was changed", object: domain.name)
         }
         let disks = try writable.filter { choice.taken.contains($0.target) }.map { disk in
-            guard let path = disk.path, let size = disk.size else {
+            if let obstacle = disk.obstacle {
                 throw EngineError(
-                    .invalid, "disk \(disk.target) of \(domain.name) is not a file that can be read",
-                    hint:
-                        "only disks that are files are replicated; detach it, make it read-only, or leave it out with "
-                        + "exclude = { \"\(disk.target)\" }",
-                    object: domain.name)
-            }
-            guard disk.format == "qcow2" else {
-                throw EngineError(
-                    .invalid, "disk \(disk.target) of \(domain.name) has format \(disk.format)",
-                    hint: "changes are tracked in qcow2 files only: convert it with qemu-img while the VM is off",
-                    object: domain.name)
+                    .invalid, "disk \(disk.target) of \(domain.name) \(obstacle.what)",
+                    hint: "\(obstacle.way), or leave it out with exclude = { \"\(disk.target)\" }", object: domain.name)
             }
             return ReplicatedDisk(
-                target: disk.target, size: size, images: [source: DiskImage(path: path, format: disk.format)])
+                target: disk.target, size: disk.size ?? 0,
+                images: [source: DiskImage(path: disk.path ?? "", format: disk.format)])
         }
         return (disks, choice.left)
     }

@@ -22,6 +22,7 @@ extension JobDriver {
                 .unknown, "the source host does not know the VM \(relationship.name)",
                 hint: "define it there, or unprotect it", object: relationship.name)
         }
+        try await checkNameAtTarget()
         if relationship.keptReplica == true {
             try await hosts.agent(relationship.target).forget(relationship: relationship.id)
             try await record { _, relationship, _ in (relationship.keptReplica, relationship.growing) = (nil, nil) }
@@ -109,7 +110,7 @@ extension JobDriver {
         guard let domain = try await hypervisor.domain(uuid: relationship.vmUUID) else {
             throw try await goneFromSource()
         }
-        try checkShape(of: domain)
+        try await settleShape(of: domain)
         // A map belongs to the file that was recorded; of another one nobody knows what it lacks.
         try await noteImages(at: relationship.source) {
             $0.checkpoint = nil
@@ -122,6 +123,14 @@ extension JobDriver {
                 generation: generation, previous: relationship.newestGeneration,
                 disks: relationship.disks.map { DiskGeometry(target: $0.target, size: $0.size) },
                 inLegs: leg.map { _ in true }))
+        // Just before the disks' instant, which follows at once.
+        let firmware = try await firmwareState(DomainDefinition(xml: domainXML), isRunning: domain.power.isActive)
+        // Such an agent would make the point without it, and say nothing.
+        if firmware != nil, ticket.held == nil {
+            throw EngineError(
+                .invalid, "the agent at the target of \(relationship.name) keeps no UEFI variables and no TPM state",
+                hint: "run the same version of perilune at both hosts", object: relationship.name)
+        }
         let (at, summary, checkpoint) =
             domain.power.isActive
             ? try await sendRunning(hypervisor, ticket, leg) : try await sendStopped(ticket, leg)
@@ -136,12 +145,12 @@ extension JobDriver {
         if let base = ticket.base, try await !endLeg(base, ticket, summary, checkpoint, at: target) { return nil }
         let relationship = relationship
         let context = try await dependencies.vault.read { try SiteRecord(of: relationship, in: $0).text() }
-        return try await target.sealPoint(
-            SealPoint(
-                relationship: relationship.id, generation: generation, number: relationship.lastPointNumber + 1,
-                cause: pointKind(isActive: domain.power.isActive), at: at, epoch: relationship.epoch,
-                owner: relationship.owner, domainXML: domainXML, checksums: summary.checksums,
-                context: context))
+        var seal = SealPoint(
+            relationship: relationship.id, generation: generation, number: relationship.lastPointNumber + 1,
+            cause: pointKind(isActive: domain.power.isActive), at: at, epoch: relationship.epoch,
+            owner: relationship.owner, domainXML: domainXML, checksums: summary.checksums, context: context)
+        seal.firmware = firmware
+        return try await target.sealPoint(seal)
     }
 
     /// The instant of a running VM: a checkpoint and a pull backup begun in one call, read, and ended as soon as it is read.
@@ -154,6 +163,9 @@ extension JobDriver {
         let uuid = relationship.vmUUID
         let checkpoint = CheckpointName.of(generation: ticket.generation)
         var since = comparing ? nil : try await usableCheckpoint(hypervisor, ticket.base)
+        // A first copy is built on nothing, and its later legs on what earlier ones brought over.
+        let held = ticket.base == nil ? Set((ticket.held ?? []).map(\.target)) : []
+        let fresh = held.isEmpty ? [] : relationship.disks.map(\.target).filter { !held.contains($0) }
         // Before the instant, not after it: a point never claims to be younger than it is.
         func begin(since: String?) async throws -> Timestamp {
             try await hypervisor.endBackup(uuid: uuid)
@@ -162,7 +174,8 @@ extension JobDriver {
                 BackupRequest(
                     since: since, checkpoint: checkpoint,
                     socket: "\(store)/sockets/\(ticket.generation.prefix(8)).sock",
-                    scratchFolder: "\(store)/scratch", disks: relationship.disks.map(\.target)))
+                    scratchFolder: "\(store)/scratch", disks: relationship.disks.map(\.target),
+                    whole: since == nil ? [] : fresh))
         }
         let at: Timestamp
         do {
@@ -178,7 +191,7 @@ extension JobDriver {
             SourceDisk(
                 target: disk.target, size: disk.size,
                 from: .export(socket: "\(store)/sockets/\(ticket.generation.prefix(8)).sock", name: disk.target),
-                extents: selection(for: disk.target, bitmap: since.map { _ in nil }, also: also),
+                extents: selection(for: disk, bitmap: since.map { _ in nil }, also: also, ticket),
                 leg: ticket.base?[disk.target].map { LegStart(frontier: $0.frontier, isTracked: since != nil) })
         }
         let request = SendPoint(
@@ -217,7 +230,7 @@ extension JobDriver {
             disks.append(
                 SourceDisk(
                     target: disk.target, size: disk.size, from: .image(image),
-                    extents: selection(for: disk.target, bitmap: bitmap.map { .some($0) }, also: also),
+                    extents: selection(for: disk, bitmap: bitmap.map { .some($0) }, also: also, ticket),
                     leg: ticket.base?[disk.target].map {
                         LegStart(
                             frontier: $0.frontier, isTracked: bitmap != nil, bitmap: bitmap,
@@ -236,8 +249,19 @@ extension JobDriver {
     ///
     /// `bitmap` is nil when no map is usable, `.some(nil)` for the one that the export carries.
     private func selection(
-        for disk: String, bitmap: String??, also: [String: [ByteRange]]?
+        for replicated: ReplicatedDisk, bitmap: String??, also: [String: [ByteRange]]?, _ ticket: PointTicket
     ) -> SourceDisk.Selection {
+        let disk = replicated.target
+        var tail: [ByteRange] = []
+        if ticket.base == nil, let held = ticket.held, !held.isEmpty {
+            // A disk that the target does not have yet, one that has shrunk, and one that has grown.
+            guard let there = held.first(where: { $0.target == disk }) else { return .everything }
+            if there.size > replicated.size { return .differing }
+            if there.size < replicated.size {
+                if job.operation == .reverse { return .differing }
+                tail = [ByteRange(offset: there.size, length: replicated.size - there.size)]
+            }
+        }
         if job.operation == .reverse && relationship.newestGeneration == nil {
             // Without knowledge of what either side wrote since they parted, only comparing is safe.
             guard let bitmap, let also, let ranges = also[disk] else { return .differing }
@@ -246,7 +270,7 @@ extension JobDriver {
         if relationship.newestGeneration == nil { return .everything }
         if isResync { return .differing }
         guard let bitmap else { return .differing }
-        return .changed(bitmap: bitmap, also: [])
+        return .changed(bitmap: bitmap, also: tail)
     }
 
     func send(_ request: SendPoint, by sender: any Agent) async throws -> TransferSummary {
@@ -284,25 +308,6 @@ extension JobDriver {
         return try await hypervisor.checkpoints(uuid: relationship.vmUUID).contains(known) ? known : nil
     }
 
-    /// Replication covers the disks that the VM had when it was protected: another set is refused, never silently left out.
-    private func checkShape(of domain: Domain) throws {
-        let present = domain.disks.filter { !$0.isReadOnly }
-        let missing = relationship.disks.map(\.target).filter { target in !present.contains { $0.target == target } }
-        let known = relationship.disks.map(\.target) + (relationship.excludedDisks ?? [])
-        let added = present.map(\.target).filter { !known.contains($0) }
-        let resized = relationship.disks.filter { disk in
-            present.contains { $0.target == disk.target && $0.size.map { size in size != disk.size } ?? false }
-        }.map(\.target)
-        guard missing.isEmpty, added.isEmpty, resized.isEmpty else {
-            let changes = [("removed", missing), ("added", added), ("resized", resized)].filter { !$0.1.isEmpty }
-                .map { "\($0.0): \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
-            throw EngineError(
-                .disksChanged, "the disks of \(relationship.name) changed since it was protected (\(changes))",
-                hint: "give it back the disks that it had and resume, or unprotect and protect it again",
-                object: relationship.name)
-        }
-    }
-
     func recordPoint(_ point: PointSummary) async throws {
         let (now, dependencies) = (now, dependencies)
         try await record { job, relationship, vault in
@@ -313,7 +318,7 @@ extension JobDriver {
             // A stopped VM's bitmap goes on from where it was; a running one's new checkpoint takes over.
             relationship.checkpoint = job.facts["checkpoint"]
             relationship.failover = nil
-            (relationship.firstCopy, relationship.growing) = (nil, nil)
+            (relationship.firstCopy, relationship.growing, relationship.unreplicated) = (nil, nil, nil)
             job.facts["point"] = String(point.number)
             job.facts["at"] = String(point.at.milliseconds)
             try vault.append(

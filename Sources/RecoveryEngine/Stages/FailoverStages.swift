@@ -19,6 +19,7 @@ extension JobDriver {
     /// Makes sure that the source no longer runs the VM, and remembers how that is known.
     func fenceSource() async throws {
         if fact("verdict") != nil { return }
+        try await checkBeforeEnding()
         let fenced = try await fencedSource()
         let verdict = if let fenced { fenced } else { try await sourceVerdict() }
         verdictIsFresh = true
@@ -99,6 +100,10 @@ extension JobDriver {
         let source = try await hosts.hypervisor(relationship.source)
         // A guest is not stopped for a last point that cannot be made.
         try await checkLineage(at: try await hosts.agent(relationship.target))
+        try await checkNameAtTarget()
+        if let domain = try await source.domain(uuid: relationship.vmUUID) {
+            try await checkReplicableShape(of: domain)
+        }
         let limit = argument("shutdown_limit").flatMap(Double.init) ?? defaultShutdownLimit
         try await noteWhetherRunning(source)
         try await source.endBackup(uuid: relationship.vmUUID)
@@ -147,6 +152,10 @@ extension JobDriver {
                 hint: "it has: \(points.map { String($0.number) }.joined(separator: ", "))",
                 rule: "recovery-point-unknown", object: relationship.name)
         }
+        try await checkDisksInPoint(
+            String(chosen.number), isNamed: wanted == String(chosen.number) || wanted == chosen.generation)
+        try await checkNameAtTarget()
+        try await checkFirmware(at: chosen.generation)
         try await noteChecks(points)
         if let damage = chosen.damage, argument("accept_damage") == nil {
             let whole = points.last { $0.damage == nil }?.number
@@ -188,6 +197,7 @@ extension JobDriver {
                     planned: planned, generation: generation,
                     sourceVerdict: verdict.flatMap(SourceVerdict.init(rawValue:)) ?? .unknown, at: now,
                     sourceCheckpoint: relationship.checkpoint)
+                relationship.failover?.disks = relationship.disks
             }
             relationship.failover?.generation = generation
             if hasDiverged { relationship.failover?.sourceCheckpoint = nil }
@@ -237,20 +247,13 @@ extension JobDriver {
         if !isActive {
             // An older definition of this VM carries checkpoints of disks that it no longer has.
             try await hypervisor.undefine(uuid: relationship.vmUUID)
+            try await placeFirmware(at: generation, for: relationship.vmUUID, in: &definition)
             try await hypervisor.define(xml: definition.xml)
             try await hypervisor.setAutostart(uuid: relationship.vmUUID, false)
         }
-        let target = relationship.target
-        try await record { _, relationship, _ in
-            if let nics { relationship.nics = nics }
-            for image in images {
-                guard let top = image.chain.first,
-                    let index = relationship.disks.firstIndex(where: { $0.target == image.target })
-                else { continue }
-                relationship.disks[index].images[target] = top
-            }
-        }
-        try await recordOwnershipAtHosts([target], required: true)
+        try await record { _, relationship, _ in if let nics { relationship.nics = nics } }
+        try await recordDisks(of: images)
+        try await recordOwnershipAtHosts([relationship.target], required: true)
     }
 
     /// The VM's definition at a point, on these images and on the networks that the mappings give, with what is to be known of
@@ -266,7 +269,8 @@ extension JobDriver {
             try definition.setDisk(
                 image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
         }
-        try await settleExcludedDisks(in: &definition)
+        try await settleExcludedDisks(in: &definition, besides: images.map(\.target))
+        try await settleOtherDisks(in: &definition, images)
         let nics = definition.nics
         let networks = try await networks(for: nics)
         try definition.setNetworks(networks)
@@ -274,8 +278,11 @@ extension JobDriver {
     }
 
     /// A disk that is left out does not exist at the other side; at home it still does, as it was when the VM left.
-    private func settleExcludedDisks(in definition: inout DomainDefinition) async throws {
-        guard let excluded = relationship.excludedDisks else { return }
+    ///
+    /// A point from before it was left out still has it.
+    private func settleExcludedDisks(in definition: inout DomainDefinition, besides covered: [String]) async throws {
+        let excluded = (relationship.excludedDisks ?? []).filter { !covered.contains($0) }
+        guard !excluded.isEmpty else { return }
         definition.removeDisks(excluded)
         guard relationship.target == relationship.home,
             let former = try? await hosts.hypervisor(relationship.target).inactiveXML(uuid: relationship.vmUUID)

@@ -32,13 +32,14 @@ extension JobDriver {
         let host = formerOwner
         // The former owner's map is of the file that was recorded; of another one both sides will be compared.
         try await noteImages(at: host) { $0.failover?.sourceCheckpoint = nil }
-        let disks = try relationship.disks.map { disk in
-            guard let image = disk.images[host] else {
-                throw EngineError(
-                    .failed, "no file is known for disk \(disk.target) of \(relationship.name) at its former owner",
-                    hint: "unprotect it and protect it anew in this direction", object: relationship.name)
-            }
-            return AdoptedDisk(target: disk.target, size: disk.size, image: image)
+        // A disk that the former owner never had travels whole.
+        let disks = relationship.disks.compactMap { disk in
+            disk.images[host].map { AdoptedDisk(target: disk.target, size: disk.size, image: $0) }
+        }
+        guard !disks.isEmpty else {
+            throw EngineError(
+                .failed, "no file is known for any disk of \(relationship.name) at its former owner",
+                hint: "unprotect it and protect it anew in this direction", object: relationship.name)
         }
         try await hosts.agent(host).adoptDisks(
             relationship: relationship.id, vm: VMIdentity(name: relationship.name, uuid: relationship.vmUUID),
@@ -110,7 +111,8 @@ extension JobDriver {
         }
         var joined: [String: [ByteRange]] = [:]
         for disk in relationship.disks {
-            guard let image = disk.images[relationship.target],
+            guard let image = disk.images[relationship.target] else { continue }
+            guard
                 let changed = try await former.changedExtents(image: image, bitmap: checkpoint)
             else { return nil }
             joined[disk.target] = changed + (newer[disk.target] ?? [])

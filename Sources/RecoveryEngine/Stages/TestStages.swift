@@ -122,11 +122,14 @@ extension JobDriver {
             try definition.setDisk(
                 image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
         }
-        definition.removeDisks(relationship.excludedDisks ?? [])
+        let covered = Set(images.map(\.target))
+        definition.removeDisks((relationship.excludedDisks ?? []).filter { !covered.contains($0) })
+        try await settleOtherDisks(in: &definition, images)
         let nics = test.nics ?? []
         try definition.becomeTest(
             name: test.vmName, uuid: test.vmUUID, nics: nics.map { (mac: $0.mac, network: $0.network) })
         try await seed(nics, instance: test.vmUUID, epoch: testEpoch, into: &definition)
+        try await placeFirmware(at: test.generation, for: test.vmUUID, in: &definition)
         try await hypervisor.define(xml: definition.xml)
         try await hypervisor.setAutostart(uuid: test.vmUUID, false)
         try await hypervisor.start(uuid: test.vmUUID, paused: false)

@@ -109,7 +109,10 @@ extension JobDriver {
     func returnOwnership() async throws {
         let verdict = fact("targetVerdict").flatMap(SourceVerdict.init(rawValue:)) ?? .unknown
         try await takeOwnership(for: relationship.source) { relationship in
-            if let failover = relationship.failover { relationship.checkpoint = failover.sourceCheckpoint }
+            if let failover = relationship.failover {
+                relationship.checkpoint = failover.sourceCheckpoint
+                relationship.disks = Self.disks(before: failover, now: relationship.disks)
+            }
             relationship.failover = nil
             relationship.leftCopy = LeftCopy(epoch: relationship.epoch - 1, verdict: verdict)
             // From here on the source's disks are the VM again, so that it can be failed over anew if the source is

@@ -29,7 +29,8 @@ enum Operations {
             plain(
                 "reverse", .reverse, "Replicates a committed VM the other way and waits for the first point.", .changes,
                 type, in: type == "relationship" ? .managementCommitted : .committed),
-            TestMethods.testFailover(type), TestMethods.cleanUp(type), NICMethods.set(type), NICMethods.list(type),
+            TestMethods.testFailover(type), TestMethods.cleanUp(type), DiskMethods.leaveOut(type), NICMethods.set(type),
+            NICMethods.list(type),
             plain(
                 "unprotect", .unprotect, "Ends replication; the VM stays where it runs, its points are removed.",
                 .cannotBeUndone, type),

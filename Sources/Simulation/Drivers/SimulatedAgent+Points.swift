@@ -33,18 +33,17 @@ extension SimulatedAgent {
                     .invalidArgument, "a point has at least one disk and each disk once",
                     hint: "correct the list of disks")
             }
-            guard store.disks.isEmpty || Set(store.disks) == Set(request.disks) else {
-                throw ReplicationError(
-                    .unsupported, "the VM's disks have changed in number or size since the first copy",
-                    hint: "stop the replication of this VM and start it again with a first copy")
-            }
             let token = state.chance.uuid()
             store.draft = SimulatedStore.Draft(request: request, token: token)
             state.hosts[host]?.stores[request.relationship] = store
-            return PointTicket(
+            var ticket = PointTicket(
                 relationship: request.relationship, generation: request.generation, token: token,
                 address: state.hosts[host]?.address ?? host, base: state.growingBase(for: request, at: host),
                 isEncrypted: true)
+            ticket.held = store.newestFiles.compactMap { target, path in
+                (state.hosts[host]?.files[path]?.size).map { DiskGeometry(target: target, size: $0) }
+            }.sorted { $0.target < $1.target }
+            return ticket
         }
     }
 
@@ -191,13 +190,16 @@ extension WorldState {
             generation: request.generation, previous: draft.request.previous, number: number, cause: request.cause,
             at: request.at, bytes: store.growing?.bytes ?? draft.bytes)
         var layer = SimulatedStore.Layer(summary: summary, files: [:], extents: [:], xml: request.domainXML)
+        layer.firmware = request.firmware
         for disk in draft.request.disks {
             guard let received = draft.received[disk.target] else { continue }
             let below = store.top(of: disk.target)
-            let name = below == nil ? "base-\(disk.target).raw" : "\(request.generation)-\(disk.target).qcow2"
+            // The base of a disk that was added later is never written again: it has a generation's name.
+            let isFirst = below == nil && store.layers.isEmpty && store.adopted.isEmpty
+            let name = isFirst ? "base-\(disk.target).raw" : "\(request.generation)-\(disk.target).qcow2"
             let path = place(request.relationship, name, at: host)
             var file = SimulatedFile(
-                size: disk.size, format: below == nil ? "raw" : "qcow2", backing: below, extents: received.extents)
+                size: disk.size, format: isFirst ? "raw" : "qcow2", backing: below, extents: received.extents)
             file.mark = received.mark
             if store.growing != nil {
                 let part = growingPlace(request.relationship, disk.target, at: host)
@@ -234,6 +236,10 @@ extension WorldState {
             guard !older.isPoint, !isRaw, !held.contains(older.generation) else {
                 index += 1
                 continue
+            }
+            // A disk that was taken away goes with the last layer that has it.
+            for (target, path) in older.files where store.layers[index + 1].files[target] == nil {
+                hosts[host]?.remove(path)
             }
             for (target, path) in store.layers[index + 1].files.sorted(by: { $0.key < $1.key }) {
                 guard let under = older.files[target], let beneath = hosts[host]?.files[under] else { continue }

@@ -54,7 +54,7 @@ extension SimulatedHypervisor {
                 guard let path = domain.path(of: target), let file = state.hosts[host]?.files[path] else { continue }
                 backup.frozen[target] = state.hosts[host]?.content(path)
                 backup.marks[target] = file.mark
-                guard let since = request.since else { continue }
+                guard let since = request.since, !request.whole.contains(target) else { continue }
                 guard domain.checkpoints.contains(where: { $0.name == since }), let changed = file.changes(since: since)
                 else { throw Self.unusable(since, "its bitmap in \(path) is missing or broken") }
                 backup.changed[target] = changed

@@ -51,6 +51,8 @@ package struct SimulatedHost: Sendable {
     package var stores: [String: SimulatedStore] = [:]
     /// What guests are told at boot, by path of the CD image.
     package var seeds: [String: GuestSeed] = [:]
+    /// What VMs keep outside their disks, by UUID.
+    package var firmware: [String: FirmwareState] = [:]
     /// Programs that are not installed.
     package var missingPrograms: Set<String> = []
     /// Open backups by the VM's UUID.

@@ -35,6 +35,7 @@ package struct SimulatedStore: Sendable {
         package var files: [String: String]
         package var extents: [String: Set<Int>]
         package var xml: String
+        package var firmware: FirmwareState?
 
         package var generation: String { summary.generation }
     }
@@ -72,5 +73,8 @@ package struct SimulatedStore: Sendable {
     package func point(_ generation: String) -> Layer? { layers.first { $0.isPoint && $0.generation == generation } }
 
     /// The file that the next point of a disk stands on.
-    package func top(of disk: String) -> String? { newest?.files[disk] ?? adopted[disk] }
+    package func top(of disk: String) -> String? { newestFiles[disk] }
+
+    /// The files that the next point stands on, by disk: the newest point's, or adopted ones before the first.
+    var newestFiles: [String: String] { newest?.files ?? adopted }
 }

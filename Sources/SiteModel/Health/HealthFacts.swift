@@ -12,6 +12,8 @@ package struct HealthFacts: Hashable, Sendable {
     package var statistics: ReplicationStatistics?
     /// On which side replication was paused.
     package var pausedAt: ReplicationSide
+    /// Disks that are in no point yet, or cannot be, each with the reason.
+    package var unreplicated: [String: String] = [:]
     /// Why the last point that was to be application-consistent is not; nil when it is.
     package var applicationTrouble: String?
     /// Numbers of the points that are known to be damaged, oldest first; whether the newest is one of them.

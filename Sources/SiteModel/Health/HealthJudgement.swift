@@ -47,7 +47,7 @@ package struct HealthThreshold: Sendable {
 
     static let all: [HealthThreshold] = [
         cannotSend, stopped, resyncRequired, pausedAtTarget, newestDamaged, missedCycles, silence, latency, firstCopy,
-        notReversed, pausedAtSource, notApplicationConsistent, olderDamaged,
+        notReversed, pausedAtSource, diskMissing, notApplicationConsistent, olderDamaged,
     ]
 }
 
@@ -119,6 +119,18 @@ extension HealthThreshold {
 // MARK: Warnings
 
 extension HealthThreshold {
+    static let diskMissing = HealthThreshold(
+        code: "disk-not-replicated", level: .warning, category: .replication,
+        causes: ["a disk was added to the VM", "a disk was moved to where it cannot be replicated"],
+        recommendation:
+            "Let a cycle take it in, or leave it out by name: until then a failover brings the VM up without it."
+    ) { facts in
+        guard facts.state != .unprotected, !facts.unreplicated.isEmpty else { return nil }
+        return facts.unreplicated.sorted { $0.key < $1.key }.map { disk, reason in
+            "Disk \(disk) of \(facts.name) is not replicated: \(reason)."
+        }.joined(separator: " ")
+    }
+
     static let missedCycles = HealthThreshold(
         code: "cycles-missed", level: .warning, category: .replication,
         causes: ["cycles take longer than the copy frequency", "attempts failed", "no engine replicates"],

@@ -59,6 +59,8 @@ package struct Relationship: SiteObject {
     package var leftCopy: LeftCopy?
     /// Writable disks of the VM that were left out: they do not exist at the target in any form.
     package var excludedDisks: [String]?
+    /// Writable disks of the VM that are in no point yet, or cannot be, each with the reason; nil when there is none.
+    package var unreplicated: [String: String]?
     /// How the first copy is made, until it is whole.
     package var firstCopy: FirstCopyRecord?
     /// How far a first copy has come that is not whole yet; nil when the target keeps nothing of one.
@@ -160,6 +162,10 @@ package struct FailoverRecord: Codable, Hashable, Sendable {
     package var at: Timestamp
     /// The source's checkpoint at the time, from which its later changes are found when it comes back.
     package var sourceCheckpoint: String?
+    /// The disks that the VM had at the source; the point that it was started from may have others.
+    ///
+    /// Nil in a record of an older version, when the disks were the same at all points.
+    package var disks: [ReplicatedDisk]?
 
     package init(
         planned: Bool, generation: String, sourceVerdict: SourceVerdict, at: Timestamp, sourceCheckpoint: String?

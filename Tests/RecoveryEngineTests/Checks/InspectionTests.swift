@@ -147,7 +147,8 @@ struct InspectionTests {
         #expect(trouble(found) == [], "what concerns replicated VMs alone is skipped")
         #expect(found.first { $0.check == "target-space" }?.verdict == .ok)
         try rig.world.addVM(
-            "uefi", at: "a", disks: ["vda": [:]], network: "nowhere", os: "<os firmware='efi'><type>hvm</type></os>")
+            "uefi", at: "a", disks: ["vda": [:]], network: "nowhere",
+            os: "<os firmware='efi'><type>hvm</type><nvram type='network'/></os>")
         let refused = trouble(try await inspection.everything(candidates: true)).filter { $0.contains("uefi") }
         #expect(Set(refused) == ["fail uefi firmware-state", "warn uefi vm-network-mapped"])
     }

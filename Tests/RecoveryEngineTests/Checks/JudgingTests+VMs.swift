@@ -74,7 +74,7 @@ extension JudgingTests {
                         "<disk type='file' device='disk'><driver type='qcow2'/><source file='/d/\($0)'/><target dev='d\($0)'/></disk>"
                     }.joined()))
         },
-        .init("disk added since", "disks-as-recorded", .fail, "added: vdb") {
+        .init("disk added since", "disks-as-recorded", .warn, "added: vdb") {
             try $0.define(
                 disk(
                     "<disk type='file' device='disk'><driver type='qcow2'/><source file='/d/vda'/><target dev='vda'/></disk>"
@@ -89,11 +89,14 @@ extension JudgingTests {
                         + "<disk type='file' device='disk'><driver type='qcow2'/><source file='/d/vdb'/><target dev='vdb'/></disk>"
                 ))
         },
-        .init("disk taken away", "disks-as-recorded", .fail, "taken away: vda") { try $0.define(disk("")) },
-        .init("UEFI", "firmware-state", .fail, "UEFI") {
+        .init("disk taken away", "disks-as-recorded", .warn, "taken away: vda") { try $0.define(disk("")) },
+        .init("UEFI", "firmware-state", .ok, "UEFI") {
             try $0.define(VMFacts.healthyXML(os: "<os firmware='efi'><type>hvm</type></os>"))
         },
-        .init("TPM", "firmware-state", .fail, "TPM") {
+        .init("a TPM of the host", "firmware-state", .fail, "passthrough") {
+            try $0.define(VMFacts.healthyXML(devices: "<tpm model='tpm-tis'><backend type='passthrough'/></tpm>"))
+        },
+        .init("TPM", "firmware-state", .ok, "TPM") {
             try $0.define(VMFacts.healthyXML(devices: "<tpm model='tpm-crb'><backend type='emulator'/></tpm>"))
         },
         .init("no channel for a guest agent", "guest-agent", .warn, "org.qemu.guest_agent.0") {

@@ -1,4 +1,5 @@
 import BlockReplication
+import Hypervisors
 import SiteModel
 
 extension FakeAgent {
@@ -18,10 +19,32 @@ extension FakeAgent {
                 let path = "/store/points/\(relationship)/boot-\(epoch)-\(target).img"
                 state.hosts[host]?.files[path] = FakeFile(
                     blocks: [:], backing: pointPath(relationship, generation, target))
-                return BootImage(target: target, chain: state.chain(path, at: host).map { state.image($0, at: host) })
+                let size = state.hosts[host]?.files[pointPath(relationship, generation, target)]?.size
+                if let size { state.hosts[host]?.files[path]?.size = size }
+                return BootImage(
+                    target: target, chain: state.chain(path, at: host).map { state.image($0, at: host) }, size: size)
             }
             store.boots[epoch] = FakeBoot(generation: generation, images: images)
             return images
+        }
+    }
+
+    func firmware(_ place: FirmwarePlace) async throws -> FirmwareState {
+        try look { $0.firmware[place.vmUUID] ?? FirmwareState(files: []) }
+    }
+
+    func placeFirmware(_ request: FirmwarePlacement) async throws -> PlacedFirmware {
+        try await act("place-firmware", request.relationship) { store, state in
+            let point = store.points.first { $0.summary.generation == request.generation }
+            if point?.firmware?.files.isEmpty == true {
+                throw ReplicationError(.damaged, "the firmware state of the point is damaged", hint: "take another")
+            }
+            guard let firmware = point?.firmware, request.onlyChecks != true else { return PlacedFirmware() }
+            if state.hosts[host]?.domains[request.vmUUID]?.power.isActive == true {
+                state.violate("the firmware state of a running VM is replaced")
+            }
+            state.hosts[host]?.firmware[request.vmUUID] = firmware
+            return PlacedFirmware(nvram: "/nvram/perilune-\(request.vmUUID)_VARS.fd", hasTPM: true)
         }
     }
 
@@ -65,6 +88,7 @@ extension FakeAgent {
                     throw ReplicationError(.busy, "\(disk.image.path) is in use", hint: "stop the VM")
                 }
                 base[disk.target] = content
+                store.sizes[disk.target] = state.hosts[host]?.files[disk.image.path]?.size
             }
             store.base = base
             store.basePaths = Dictionary(uniqueKeysWithValues: disks.map { ($0.target, $0.image.path) })

@@ -12,6 +12,10 @@ extension FakeAgent {
             store.exportFolder = nil
             var ticket = PointTicket(
                 relationship: request.relationship, generation: request.generation, token: "t", address: host)
+            ticket.held = store.newest.keys.sorted().map {
+                DiskGeometry(target: $0, size: store.sizes[$0] ?? UInt64(diskBlocks) * blockSize)
+            }
+            if state.hosts[host]?.hasOldAgent == true { ticket.held = nil }
             if request.inLegs == true, state.legBlocks != nil, store.points.isEmpty, store.base.isEmpty {
                 let fresh = GrowingBase(disks: request.disks.map { GrowingDisk(target: $0.target, size: $0.size) })
                 let growing = store.growing ?? FakeGrowing(base: fresh)
@@ -56,12 +60,20 @@ extension FakeAgent {
                 let beneath = previous?.content[target] ?? store.base[target] ?? [:]
                 state.hosts[host]?.files[pointPath(request.relationship, request.generation, target)] = FakeFile(
                     blocks: difference(content, over: beneath),
-                    backing: previous.map { pointPath(request.relationship, $0.summary.generation, target) }
-                        ?? store.basePaths[target])
+                    backing: previous.flatMap {
+                        $0.content[target] == nil
+                            ? nil : pointPath(request.relationship, $0.summary.generation, target)
+                    } ?? (previous == nil ? store.basePaths[target] : nil))
+                let size = draft.request.disks.first { $0.target == target }?.size
+                state.hosts[host]?.files[pointPath(request.relationship, request.generation, target)]?.size =
+                    size ?? UInt64(diskBlocks) * blockSize
+                store.sizes[target] = size
             }
             store.growing = nil
             store.points.append(
-                FakePoint(summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML))
+                FakePoint(
+                    summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML,
+                    firmware: request.firmware))
             store.draft = nil
             return summary
         }

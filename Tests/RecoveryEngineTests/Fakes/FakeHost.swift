@@ -30,6 +30,10 @@ struct FakeHost: Sendable {
     var files: [String: FakeFile] = [:]
     var stores: [String: FakeStore] = [:]
     var freeBlocks = 100_000
+    /// Its agent is older than changes of shape and firmware state.
+    var hasOldAgent = false
+    /// What VMs keep outside their disks, by UUID.
+    var firmware: [String: FirmwareState] = [:]
     /// What its hypervisor and its agent say when they are inspected.
     var checks = FakeChecks()
 }
@@ -40,6 +44,8 @@ struct FakeFile: Hashable, Sendable {
     var backing: String?
     /// Persistent bitmaps by name.
     var bitmaps: [String: Set<Int>] = [:]
+    /// Bytes.
+    var size = UInt64(diskBlocks) * blockSize
 
     init(blocks: Blocks, backing: String? = nil, bitmaps: [String: Set<Int>] = [:]) {
         self.blocks = blocks
@@ -112,6 +118,8 @@ struct FakeStore: Sendable {
     var seeds: [Int: [String: String]] = [:]
     /// Files of the adopted disks.
     var basePaths: [String: String] = [:]
+    /// Bytes of each disk of the adopted ones, and of the newest point.
+    var sizes: [String: UInt64] = [:]
     /// Number that the next point gets unless the one who seals it names a higher one.
     var nextNumber = 1
 
@@ -124,6 +132,7 @@ struct FakePoint: Sendable {
     var content: [String: Blocks]
     var extents: [String: Set<Int>]
     var xml: String
+    var firmware: FirmwareState?
 }
 
 struct FakeDraft: Sendable {

@@ -97,22 +97,23 @@ struct FakeHypervisor: Hypervisor {
     }
 
     func domains() async throws -> [Domain] {
-        try look { host in host.domains.map { describe($0, $1) }.sorted { $0.name < $1.name } }
+        try look { host in host.domains.map { describe($0, $1, host) }.sorted { $0.name < $1.name } }
     }
 
     func domain(uuid: String) async throws -> Domain? {
-        try look { host in host.domains[uuid].map { describe(uuid, $0) } }
+        try look { host in host.domains[uuid].map { describe(uuid, $0, host) } }
     }
 
     func domain(named name: String) async throws -> Domain? { try await domains().first { $0.name == name } }
 
-    private func describe(_ uuid: String, _ domain: FakeDomain) -> Domain {
+    private func describe(_ uuid: String, _ domain: FakeDomain, _ host: FakeHost) -> Domain {
         Domain(
             name: domain.definition.name, uuid: uuid, power: domain.power, autostart: domain.autostart, memoryMiB: 64,
             disks: domain.disks.map {
                 DomainDisk(
-                    target: $0.target, path: $0.path, format: $0.format, isReadOnly: $0.isReadOnly,
-                    size: UInt64(diskBlocks) * blockSize)
+                    target: $0.target, path: $0.path, format: $0.format,
+                    isReadOnly: $0.isReadOnly || $0.device != "disk",
+                    size: $0.path.flatMap { host.files[$0]?.size }, isShareable: $0.isShareable)
             },
             nics: domain.definition.nics)
     }
@@ -254,10 +255,10 @@ struct FakeHypervisor: Hypervisor {
             guard let domain = state.hosts[host]?.domains[uuid] else { throw unknown(uuid) }
             if domain.backup != nil { throw HypervisorError(.busy, "a backup is under way", hint: "end it") }
             var backup = FakeBackup(request: request, frozen: [:], changed: [:])
-            for disk in domain.disks {
+            for disk in domain.disks where request.disks.contains(disk.target) {
                 guard let path = disk.path, let file = state.hosts[host]?.files[path] else { continue }
                 backup.frozen[disk.target] = state.content(path, at: host)
-                guard let since = request.since else { continue }
+                guard let since = request.since, !request.whole.contains(disk.target) else { continue }
                 guard domain.checkpoints.contains(since), let bitmap = file.bitmaps[since] else {
                     throw HypervisorError(.checkpointUnusable, "\(since) has no bitmap", hint: "compare instead")
                 }

@@ -1,0 +1,50 @@
+import BlockReplication
+import Hypervisors
+import SiteModel
+import VaultStore
+
+/// UEFI variables and TPM state, which go with each point and are laid down before its VM is defined.
+extension JobDriver {
+    /// What the VM keeps outside its disks now; nil for one that keeps nothing there.
+    func firmwareState(_ definition: DomainDefinition, isRunning: Bool) async throws -> FirmwareState? {
+        if let obstacle = definition.firmwareObstacle {
+            throw EngineError(
+                .invalid, "\(relationship.name) \(obstacle.what)", hint: obstacle.way, object: relationship.name)
+        }
+        guard definition.nvramPath != nil || definition.hasEmulatedTPM else { return nil }
+        return try await hosts.agent(relationship.source).firmware(
+            FirmwarePlace(
+                vmUUID: relationship.vmUUID, nvram: definition.nvramPath, hasTPM: definition.hasEmulatedTPM,
+                isRunning: isRunning))
+    }
+
+    /// Refuses a point whose firmware state cannot be read, before anything is claimed: another point can be chosen.
+    func checkFirmware(at generation: String) async throws {
+        let agent = try await hosts.agent(relationship.target)
+        let xml = try await agent.domainXML(relationship: relationship.id, generation: generation)
+        guard try !DomainDefinition(xml: xml).firmwareState.isEmpty else { return }
+        _ = try await agent.placeFirmware(
+            FirmwarePlacement(
+                relationship: relationship.id, generation: generation, vmUUID: relationship.vmUUID, onlyChecks: true))
+    }
+
+    /// Lays down what the VM kept outside its disks at a point, for the VM of this UUID, and names it in the definition.
+    ///
+    /// The VM is off and not defined at the target: what libvirt kept there for an earlier definition is gone.
+    func placeFirmware(
+        at generation: String, for uuid: String, in definition: inout DomainDefinition
+    ) async throws {
+        guard !definition.firmwareState.isEmpty else { return }
+        let placed = try await hosts.agent(relationship.target).placeFirmware(
+            FirmwarePlacement(relationship: relationship.id, generation: generation, vmUUID: uuid))
+        try definition.setNVRAM(placed.nvram)
+        var lost: [String] = []
+        if placed.nvram == nil, definition.firmwareState.contains("UEFI variables") { lost.append("UEFI variables") }
+        if !placed.hasTPM, definition.hasEmulatedTPM { lost.append("the TPM's state") }
+        guard !lost.isEmpty else { return }
+        let what =
+            "the chosen point of \(relationship.name) does not have \(lost.joined(separator: " and ")): "
+            + "the VM starts with fresh ones"
+        try await record { job, _, _ in Self.add([what], to: &job) }
+    }
+}
