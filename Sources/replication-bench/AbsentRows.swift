@@ -5,13 +5,6 @@ var absentContests: [FigureContest] {
     func value(_ entrant: String) -> FigureContest.Value { FigureContest.Value(entrant, "s") }
     return [
         .absent(
-            "the agents do not speak TLS yet",
-            [
-                FigureContest.Row(
-                    "first copy with TLS and checksums", "s", value("ours with TLS"), against: value("without TLS"),
-                    goal: .ratio(1.6))
-            ]),
-        .absent(
             "held guests and group points are not driven by this program yet",
             [
                 FigureContest.Row(

@@ -8,11 +8,13 @@ final class AgentProcess: Sendable {
     let store: String
     private let tool: Tool
 
-    init(site: String, store: String, _ bench: Workbench) async throws {
+    /// With the file of a key and certificates, the agent speaks TLS.
+    init(site: String, store: String, _ bench: Workbench, identity: String? = nil) async throws {
         self.store = store
-        let socket = bench("\(site)-\(store.hasPrefix(bench.disk) ? "disk" : "memory").sock")
+        let socket = bench(
+            "\(site)-\(store.hasPrefix(bench.disk) ? "disk" : "memory")\(identity == nil ? "" : "-tls").sock")
         tool = try Tool(
-            [CommandLine.arguments[0], "agent", site, socket, store], in: bench.memory)
+            [CommandLine.arguments[0], "agent", site, socket, store] + (identity.map { [$0] } ?? []), in: bench.memory)
         do { try await tool.awaitListening(.unix(socket)) } catch {
             tool.end(SIGKILL)
             throw error
@@ -27,14 +29,15 @@ final class AgentProcess: Sendable {
 
     /// What the second program does: serves until it is told to end, or its parent has gone.
     static func serve(_ arguments: [String]) async throws {
-        guard arguments.count == 3 else { throw BenchError("agent SITE SOCKET STORE") }
+        guard (3...4).contains(arguments.count) else { throw BenchError("agent SITE SOCKET STORE [IDENTITY]") }
         let parent = getppid()
         Thread.detachNewThread {
             while getppid() == parent { sleep(1) }
             exit(1)
         }
         try await runAgent(
-            site: arguments[0], controlSocket: arguments[1], listen: "127.0.0.1:0", store: arguments[2])
+            site: arguments[0], controlSocket: arguments[1], listen: "127.0.0.1:0", store: arguments[2],
+            security: arguments.count == 4 ? .tls(identity: arguments[3]) : .local)
     }
 
     /// Processor time used so far.

@@ -19,6 +19,8 @@ struct Bench {
         defer { sites.end() }
         let diskSites = try await Sites(bench, folder: bench.disk)
         defer { diskSites.end() }
+        let encryptedSites = try await Sites(bench, folder: bench.memory, encrypted: true)
+        defer { encryptedSites.end() }
         let guests = GuestSite(bench)
         defer { guests.end() }
         // Whoever interrupts it finds nothing left behind.
@@ -29,6 +31,7 @@ struct Bench {
                 guests.end()
                 sites.end()
                 diskSites.end()
+                encryptedSites.end()
                 bench.remove()
                 exit(130)
             }
@@ -37,7 +40,8 @@ struct Bench {
         }
         defer { for source in signals { source.cancel() } }
         let contests =
-            firstCopyContests(bench, sites) + realDiskContests(bench, diskSites)
+            firstCopyContests(bench, sites) + encryptionContests(bench, plain: sites, encrypted: encryptedSites)
+            + realDiskContests(bench, diskSites)
             + changedContests(bench, sites) + noMapContests(bench, sites) + wireContests(bench, sites)
             + foldContests(bench, sites) + memoryContests(bench, sites) + guestContests(bench, sites, guests)
             + absentContests

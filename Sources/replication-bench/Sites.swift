@@ -26,9 +26,20 @@ final class Sites: Sendable {
     let b: AgentProcess
     private let count = Atomic(0)
 
-    init(_ bench: Workbench, folder: String) async throws {
-        a = try await AgentProcess(site: "a", store: folder + "/store-a", bench)
-        do { b = try await AgentProcess(site: "b", store: folder + "/store-b", bench) } catch {
+    /// With `encrypted`, the agents know each other by a certificate of an authority of their own.
+    init(_ bench: Workbench, folder: String, encrypted: Bool = false) async throws {
+        var identity: String?
+        if encrypted {
+            let authority = CertificateAuthority(folder: folder + "/authority")
+            let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+            _ = try authority.create(from: now)
+            let file = folder + "/agents.pem"
+            _ = try authority.issue(for: ["127.0.0.1"], to: file, from: now)
+            identity = file
+        }
+        let stores = folder + (encrypted ? "/store-tls" : "/store")
+        a = try await AgentProcess(site: "a", store: stores + "-a", bench, identity: identity)
+        do { b = try await AgentProcess(site: "b", store: stores + "-b", bench, identity: identity) } catch {
             a.end()
             throw error
         }

@@ -76,6 +76,17 @@ struct SessionTests {
         #expect(host?.fence == ["/bin/fence", "a"])
     }
 
+    @Test("A policy that wants certificates sends to no agent without")
+    func certificates() async throws {
+        let error = try #require(
+            try await Bench().failure(
+                of: Bench.setUp + """
+                    assert(vault:policy({ name = "fast", authentication = "certificate" }).authentication == "certificate")
+                    gold:vm("web"):protect()
+                    """))
+        #expect("\(error)".contains("wants certificates"), "\(error)")
+    }
+
     @Test("A VM's replication is found by its name, whichever layer it belongs to")
     func replicated() async throws {
         let outcome = try await Bench().run(
