@@ -60,7 +60,9 @@ let package = Package(
         // The data path beside dd, nbdcopy, qemu-nbd, rsync and libvirt's bare calls: `scripts/bench replication`.
         .executableTarget(
             name: "replication-bench",
-            dependencies: ["BenchFigures", "BlockReplication", "Hypervisors", "SiteModel", "CLibvirt", "CNBD"],
+            dependencies: [
+                "BenchFigures", "RecoveryEngine", "BlockReplication", "Hypervisors", "SiteModel", "CLibvirt", "CNBD",
+            ],
             swiftSettings: strict),
         .target(
             name: "RecoveryEngine",

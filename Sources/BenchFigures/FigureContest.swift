@@ -67,12 +67,6 @@ package struct FigureContest: Sendable {
         self.finish = finish
     }
 
-    /// Rows that keep their place in the table while nothing can be measured for them.
-    package static func absent(_ reason: String, _ rows: [Row]) -> FigureContest {
-        let names = Set(rows.flatMap { [$0.ours.entrant] + ($0.peer.map { [$0.entrant] } ?? []) })
-        return FigureContest(names.sorted().map { Entrant($0, obstacle: reason) { [:] } }, rows: rows)
-    }
-
     /// Measures all entrants in turn, `runs` times, so that a slow moment of the machine meets each.
     ///
     /// An entrant that fails drops out with what it said; the others go on.

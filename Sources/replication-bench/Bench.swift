@@ -43,8 +43,8 @@ struct Bench {
             firstCopyContests(bench, sites) + encryptionContests(bench, plain: sites, encrypted: encryptedSites)
             + realDiskContests(bench, diskSites)
             + changedContests(bench, sites) + noMapContests(bench, sites) + wireContests(bench, sites)
-            + foldContests(bench, sites) + memoryContests(bench, sites) + guestContests(bench, sites, guests)
-            + absentContests
+            + foldContests(bench, sites) + verifyContests(bench, sites) + memoryContests(bench, sites)
+            + guestContests(bench, sites, guests) + instantContests(bench, guests)
         try await FigureReport.run("replication", contests: contests, note: Machine.note(bench))
     }
 }

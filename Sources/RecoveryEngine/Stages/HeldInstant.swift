@@ -1,33 +1,43 @@
-import Hypervisors
-import SiteModel
+package import Hypervisors
+package import SiteModel
 
 /// One guest of which a backup is to begin while it is held.
-struct InstantGuest: Sendable {
-    var name: String
-    var uuid: String
+package struct InstantGuest: Sendable {
+    package var name: String
+    package var uuid: String
     /// For what holds the guest and begins its backup.
-    var own: any Hypervisor
+    package var own: any Hypervisor
     /// For what lets it go: a call that hangs on the other connection must not keep it held.
-    var rescue: any Hypervisor
-    var request: BackupRequest
+    package var rescue: any Hypervisor
+    package var request: BackupRequest
+
+    package init(
+        name: String, uuid: String, own: any Hypervisor, rescue: any Hypervisor, request: BackupRequest
+    ) {
+        self.name = name
+        self.uuid = uuid
+        self.own = own
+        self.rescue = rescue
+        self.request = request
+    }
 }
 
 /// What came of holding guests while their backups began.
-struct HeldInstant: Sendable {
+package struct HeldInstant: Sendable {
     /// Why the guests were not all held, so that no backup was begun; nil when they were.
-    var holdFailure: String?
+    package var holdFailure: String?
     /// Of each guest, in order; empty when they were not all held.
-    var begun: [Result<Void, any Error>] = []
+    package var begun: [Result<Void, any Error>] = []
     /// Whether each guest was held until it was let go: no deadline and nobody else had let it go before.
-    var wasHeld: [Bool] = []
+    package var wasHeld: [Bool] = []
     /// Whether it is known of each guest that it goes on.
-    var goesOn: [Bool] = []
+    package var goesOn: [Bool] = []
     /// An instant at which all were held.
-    var at: Timestamp
+    package var at: Timestamp
     /// Seconds from the first call that held one to the last that let one go.
-    var seconds = 0.0
+    package var seconds = 0.0
     /// Seconds from the first call that began a backup until the last had returned: nobody wrote meanwhile.
-    var spread = 0.0
+    package var spread = 0.0
 }
 
 /// Takes one instant of several guests: holds them all, begins all their backups, lets them all go at once.
@@ -36,16 +46,21 @@ struct HeldInstant: Sendable {
 ///       └──────────── a deadline lets them go whatever hangs ────────────┘
 ///
 /// Nothing but the calls that begin lies between. On every path the guests are let go before this returns.
-struct InstantTaker: Sendable {
+package struct InstantTaker: Sendable {
     /// Seconds that a guest is held at most.
-    static let limit = 10.0
+    package static let limit = 10.0
     /// How often a guest is told to go on before it is left to whoever comes next.
     private static let tries = 3
 
     let clock: any EngineClock
     let executor: (any TaskExecutor)?
 
-    func take(_ guests: [InstantGuest], as hold: GuestHold) async -> HeldInstant {
+    package init(clock: any EngineClock, executor: (any TaskExecutor)?) {
+        self.clock = clock
+        self.executor = executor
+    }
+
+    package func take(_ guests: [InstantGuest], as hold: GuestHold) async -> HeldInstant {
         let began = clock.now
         let deadline = Task(executorPreference: executor) { [clock] in
             try await clock.sleep(seconds: Self.limit)
