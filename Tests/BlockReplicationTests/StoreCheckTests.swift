@@ -77,7 +77,8 @@ struct StoreCheckTests {
         var store = try site.open { if $0 == .mergeRenamed { merged.withLock { $0 += 1 } } }
         for number in 1...5 { try await site.cycle(store, number) }
         await store.limitChain(3)
-        if foundBefore { try await site.flipBit(store, among: 2...2, of: "vda", seenFrom: 3) }
+        let first = try #require(await store.manifest.points[2].disks.first?.target)
+        if foundBefore { try await site.flipBit(store, among: 2...2, of: first, seenFrom: 3) }
         try await store.retire(Set([2, 4].map(Site.generation)), unless: { merged.withLock { $0 } > 0 })
         #expect(merged.withLock { $0 } == 1)
         #expect(await store.manifest.layers.map(\.number) == [2, 4])
@@ -95,12 +96,56 @@ struct StoreCheckTests {
         #expect(try await store.checkAll().unrecorded.isEmpty, "every block has its checksum")
         if !foundBefore {
             try await site.verify(store)
-            try await site.flipBit(store, among: 3...5, of: "vda")
+            try await site.flipBit(store, among: 3...5, of: first)
         }
         try await store.checkAndRecord()
         #expect(try await !store.damaged().isEmpty)
         #expect(try await store.damaged() == site.readingDifferently(store))
         #expect(try await store.collectGarbage() == [])
+    }
+
+    @Test("a block that was unreadable and is read again takes no real difference along")
+    func causes() {
+        var damages = LayerDamages(nil)
+        let (layer, early, late) = (Site.generation(1), Timestamp(milliseconds: 1), Timestamp(milliseconds: 2))
+        let (x, y) = (Extent(offset: 0, length: 4096), Extent(offset: 1 << 20, length: 4096))
+        damages.add(layer, "vda", [x], .unreadable, at: early)
+        damages.add(layer, "vda", [x, y], .differs, at: late)
+        damages.clear(layer, "vda", .whole(8 << 20))
+        #expect(damages.list()?.map(\.cause) == [.differs])
+        #expect(damages[layer, "vda"].first?.map == ExtentMap([x, y]))
+        // Both causes go along with the blocks, each with its time.
+        damages.add(layer, "vda", [x], .altered, at: early)
+        damages.merge(
+            layer, into: Site.generation(2), target: "vda", over: ExtentMap([y]), found: [], at: Timestamp(milliseconds: 9))
+        #expect(damages[Site.generation(2), "vda"].map(\.cause) == [.differs, .altered])
+        #expect(damages[Site.generation(2), "vda"].allSatisfy { $0.map == ExtentMap([x]) })
+        damages.fold(
+            Site.generation(2), into: Site.generation(3), target: "vda", extents: ExtentMap([x]), found: [], at: late)
+        #expect(damages[Site.generation(2), "vda"].isEmpty)
+        #expect(damages[Site.generation(3), "vda"].map(\.at) == [late, early])
+    }
+
+    @Test("a flipped bit in the name of what an image stands on damages all points above, and no layer is given up for it")
+    func backingName() async throws {
+        let site = try Site(seed: 83, sizes: ["vda": 2 << 20])
+        let store = try site.open()
+        for number in 1...5 { try await site.cycle(store, number) }
+        let path = store.path + "/" + StoreNames.overlay(Site.generation(4), "vda")
+        let name = StoreNames.overlay(Site.generation(3), "vda")
+        var bytes = try #require(FileManager.default.contents(atPath: path))
+        let place = try #require(bytes.range(of: Data(name.utf8))?.lowerBound)
+        bytes[place] ^= 4
+        try bytes.write(to: URL(filePath: path))
+        try await store.checkAndRecord()
+        #expect(try await store.damaged() == [4, 5])
+        #expect(try await store.damage(of: Site.generation(4))?.disks.first?.bytes ?? 0 > 1 << 20)
+        await store.limitChain(3)
+        let error = await #expect(throws: ReplicationError.self) {
+            try await store.retire(Set([2, 3, 4].map(Site.generation)))
+        }
+        #expect(error?.code == .damaged)
+        #expect(FileManager.default.fileExists(atPath: store.path + "/" + name))
     }
 
     @Test("a point over the damaged blocks is whole, and the record of the damage goes with its layers")

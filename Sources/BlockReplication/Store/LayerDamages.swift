@@ -15,23 +15,23 @@ struct LayerDamages {
         return left.isEmpty ? nil : left
     }
 
-    /// What is wrong with a layer's disk; nil when nothing is known to be.
-    subscript(generation: String, target: String) -> (map: ExtentMap, cause: PointDamage.Cause, at: Timestamp)? {
-        guard let entry = entries.first(where: { $0.generation == generation && $0.target == target }),
-            let map = try? ExtentMap(checked: entry.ranges), !map.isEmpty
-        else { return nil }
-        return (map, entry.cause, entry.at)
+    /// What is wrong with a layer's disk, by cause: a block that differs may be unreadable too.
+    subscript(generation: String, target: String) -> [(map: ExtentMap, cause: PointDamage.Cause, at: Timestamp)] {
+        entries.filter { $0.generation == generation && $0.target == target }.compactMap { entry in
+            guard let map = try? ExtentMap(checked: entry.ranges), !map.isEmpty else { return nil }
+            return (map, entry.cause, entry.at)
+        }
     }
 
-    /// Adds what was found; what is known already keeps its time and cause.
+    /// Adds what was found; what is known already of a cause keeps its time.
     mutating func add(
         _ generation: String, _ target: String, _ extents: some Sequence<Extent>, _ cause: PointDamage.Cause,
         at time: Timestamp
     ) {
         let found = ExtentMap(extents.map { Extent(offset: $0.offset, length: $0.length) })
         guard !found.isEmpty else { return }
-        let known = self[generation, target]
-        set(generation, target, known.map { $0.map.union(found) } ?? found, known?.cause ?? cause, known?.at ?? time)
+        let known = self[generation, target].first { $0.cause == cause }
+        set(generation, target, known?.map.union(found) ?? found, cause, known?.at ?? time)
     }
 
     /// The definition of a point is damaged.
@@ -50,7 +50,7 @@ struct LayerDamages {
     mutating func merge(
         _ older: String, into newer: String, target: String, over own: ExtentMap, found: [Extent], at time: Timestamp
     ) {
-        if let below = self[older, target] {
+        for below in self[older, target] {
             add(newer, target, below.map.subtracting(own), below.cause, at: below.at)
         }
         add(newer, target, found, .altered, at: time)
@@ -61,18 +61,21 @@ struct LayerDamages {
         _ layer: String, into base: String, target: String, extents: ExtentMap, found: [Extent], at time: Timestamp
     ) {
         let above = self[layer, target]
-        if let below = self[base, target] {
+        for below in self[base, target] {
             set(base, target, below.map.subtracting(extents), below.cause, below.at)
         }
-        set(layer, target, ExtentMap(), .altered, time)
-        if let above { add(base, target, above.map, above.cause, at: above.at) }
+        for above in above {
+            set(layer, target, ExtentMap(), above.cause, above.at)
+            add(base, target, above.map, above.cause, at: above.at)
+        }
         add(base, target, found, .altered, at: time)
     }
 
     /// Forgets what was wrong in a range of a layer's disk, but not that it differs from the source.
     mutating func clear(_ generation: String, _ target: String, _ range: ExtentMap) {
-        guard let known = self[generation, target], known.cause != .differs else { return }
-        set(generation, target, known.map.subtracting(range), known.cause, known.at)
+        for known in self[generation, target] where known.cause != .differs {
+            set(generation, target, known.map.subtracting(range), known.cause, known.at)
+        }
     }
 
     mutating func clearDefinition(_ generation: String) {
@@ -82,10 +85,14 @@ struct LayerDamages {
     private mutating func set(
         _ generation: String, _ target: String, _ map: ExtentMap, _ cause: PointDamage.Cause, _ time: Timestamp
     ) {
-        entries.removeAll { $0.generation == generation && $0.target == target }
-        guard !map.isEmpty else { return }
-        entries.append(
-            LayerDamage(
-                generation: generation, target: target, ranges: map.ranges(atMost: Self.limit), cause: cause, at: time))
+        let index = entries.firstIndex { $0.generation == generation && $0.target == target && $0.cause == cause }
+        let entry = LayerDamage(
+            generation: generation, target: target, ranges: map.ranges(atMost: Self.limit), cause: cause, at: time)
+        switch (index, map.isEmpty) {
+        case (let index?, true): entries.remove(at: index)
+        case (let index?, false): entries[index] = entry
+        case (nil, true): break
+        case (nil, false): entries.append(entry)
+        }
     }
 }

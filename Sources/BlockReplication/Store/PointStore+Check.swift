@@ -21,7 +21,7 @@ extension PointStore {
         for disk in try requirePoint(generation).disks {
             var (covered, wrong) = (beyond(manifest.size(of: disk)), ExtentMap())
             for layer in chain {
-                if let known = damages[layer.generation, disk.target] {
+                for known in damages[layer.generation, disk.target] {
                     let seen = known.map.subtracting(covered)
                     wrong = wrong.union(seen)
                     if !seen.isEmpty, result == nil {
@@ -81,11 +81,12 @@ extension PointStore {
                     // The first image of a disk that was added stands on the base, whatever lies beneath its layer.
                     let next =
                         part.isWhole != true && index + 1 < chain.count
-                        ? chain[index + 1].disks.first { $0.target == disk.target }?.file : nil
+                        ? chain[index + 1].disks.first { $0.target == disk.target } : nil
                     let key = "\(layer.generation) \(disk.target)"
                     if parts[key] == nil {
                         parts[key] = try open(
-                            part, layer.generation, manifest.size(of: part) ?? size, on: next ?? disk.base.path, &check)
+                            part, layer.generation, manifest.size(of: part) ?? size, on: next, or: disk.base.path,
+                            &check)
                     }
                     let own = extents(of: part)
                     let seen = own.subtracting(covered).intersection(matters)
@@ -117,9 +118,11 @@ extension PointStore {
 
     /// The open image with its checksums; nil where none were kept.
     private func open(
-        _ disk: PointDisk, _ generation: String, _ size: UInt64, on below: String?, _ check: inout PointCheck
+        _ disk: PointDisk, _ generation: String, _ size: UInt64, on older: PointDisk?, or base: String,
+        _ check: inout PointCheck
     ) throws -> PointCheck.Part? {
         let path = directory.path(disk.file)
+        let below = older?.file ?? base
         func wrong(_ extents: ExtentMap, _ cause: PointDamage.Cause) {
             guard !extents.isEmpty else { return }
             check.wrong.append(
@@ -136,8 +139,13 @@ extension PointStore {
                 let overlay = try OverlayReader(opening: path)
                 let found = try overlay.extents()
                 let isFolding = manifest.folding == generation && found.isEmpty
-                // A merger that has its name already, and is not recorded yet: its checksums are others.
-                if overlay.backing.file != below { return nil }
+                if overlay.backing.file != below {
+                    // A merger that has its name already, or what is empty after a fold, and not recorded yet: its checksums are
+                    // others. Any other name means that all of the disk is read from somewhere else.
+                    if isFolding || isMerger(overlay.backing.file, on: older) { return nil }
+                    wrong(.whole(size), .altered)
+                    return nil
+                }
                 if disk.sums != nil, !isFolding, let map { wrong(found.difference(from: map), .altered) }
                 image = .overlay(overlay)
             }

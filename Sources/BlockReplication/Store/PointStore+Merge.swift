@@ -235,8 +235,27 @@ extension PointStore {
         try ExtentMapFile.decode(try directory.read(name, limit: 1 << 30), path: directory.path(name))
     }
 
+    /// Whether a disk's image still stands on the older one; false once a merger of both has its name.
+    ///
+    /// `.damaged` when it names neither: nothing can then be said of what it holds, and the older one must stay.
     private func stands(_ disk: PointDisk, on under: PointDisk) throws -> Bool {
-        try Qcow2Header(reading: ImageFile(reading: directory.path(disk.file))).backing?.file == under.file
+        let name = try Qcow2Header(reading: ImageFile(reading: directory.path(disk.file))).backing?.file
+        if name == under.file || under.format == .raw { return name == under.file }
+        guard isMerger(name, on: under) else {
+            throw ReplicationError(
+                .damaged, "the image of disk \(disk.target) names a backing file that was never beneath it",
+                hint: "check the points of this VM, and copy it anew if its newest point is damaged",
+                context: ["path": directory.path(disk.file)])
+        }
+        return false
+    }
+
+    /// Whether an image that names this file beneath it is a merger with the older one: that stood on the same.
+    func isMerger(_ name: String?, on older: PointDisk?) -> Bool {
+        guard let name, let older, older.format == .qcow2,
+            let image = try? ImageFile(reading: directory.path(older.file))
+        else { return false }
+        return (try? Qcow2Header(reading: image).backing?.file) == name
     }
 
     /// Tells `note`, before it counts, what was found not to be what had been written.
