@@ -26,6 +26,7 @@ actor Gathering {
     }
 
     private struct Arrival {
+        var job: String
         var guest: InstantGuest
         var host: String
         var generation: String
@@ -52,10 +53,13 @@ actor Gathering {
     nonisolated var isOver: Bool { over.withLock { $0 } }
 
     /// Waits for the others, and returns with the VM's backup begun, unless it is to begin it alone.
-    func join(_ relationship: String, _ guest: InstantGuest, host: String, generation: String) async -> Turn {
+    func join(
+        _ relationship: String, job: String, _ guest: InstantGuest, host: String, generation: String
+    ) async -> Turn {
         if isOver { return .alone(goesOn: true) }
         return await withCheckedContinuation { answer in
-            arrived[relationship] = Arrival(guest: guest, host: host, generation: generation, answer: answer)
+            arrived[relationship] = Arrival(
+                job: job, guest: guest, host: host, generation: generation, answer: answer)
             guard arrived.count == group.members.count else { return }
             over.withLock { $0 = true }
             Task(executorPreference: dependencies.executor) { await self.take() }
@@ -125,15 +129,22 @@ actor Gathering {
     }
 
     /// Writes down that all are about to be held, in one transaction; and which of them were thawed before.
+    ///
+    /// Throws, and then nobody is to be held, where one's job is not the one that came here any more.
     private func note(
         _ members: [(GroupPoint.Member, Arrival)], _ hold: GuestHold, thawed: [Bool]? = nil
     ) async throws {
         let (lease, now) = (await lease.lease, dependencies.clock.now)
-        let hosts = members.map { ($0.0.relationship, $0.1.host) }
+        let hosts = members.map { ($0.0.relationship, $0.1.host, $0.1.job) }
         try await dependencies.vault.write { vault in
             try vault.require(lease, now: now)
-            for (index, (id, host)) in hosts.enumerated() {
+            for (index, (id, host, job)) in hosts.enumerated() {
                 guard var relationship = try vault.object(Relationship.self, id: id) else { continue }
+                guard relationship.value.activeJob == job else {
+                    throw EngineError(
+                        .failed, "another operation has begun of \(relationship.value.name)",
+                        hint: "make the group point again when it has ended", object: relationship.value.name)
+                }
                 if thawed?[index] == true { relationship.value.noteLetGo(from: .frozen) }
                 relationship.value.noteHold(hold, at: host, now: now)
                 try vault.update(relationship)

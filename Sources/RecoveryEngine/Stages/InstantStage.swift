@@ -52,7 +52,7 @@ extension JobDriver {
     ) async throws -> Timestamp {
         let guest = try await instantGuest(hypervisor, request)
         let turn = await gathering.join(
-            relationship.id, guest, host: relationship.source, generation: fact("generation") ?? "")
+            relationship.id, job: job.id, guest, host: relationship.source, generation: fact("generation") ?? "")
         switch turn {
         case .alone(let goesOn):
             if !goesOn { try await tellOfHeldGuest() }
