@@ -1,5 +1,6 @@
 import Foundation
 import SiteModel
+import Synchronization
 import TestSupport
 import Testing
 
@@ -64,6 +65,42 @@ struct StoreCheckTests {
         // What no merging has read shows when it is looked for.
         if try await store.damaged() != judged { try await store.checkAndRecord() }
         #expect(try await store.damaged() == judged)
+    }
+
+    /// The first disk is merged, the second makes way; then a point is sealed, and perhaps the process dies.
+    @Test(
+        "a merge that makes way between two disks keeps the checksums of the first, and what it found wrong there",
+        arguments: [false, true], [false, true])
+    func makesWay(reopened: Bool, foundBefore: Bool) async throws {
+        let site = try Site(seed: 82)
+        let merged = Mutex(0)
+        var store = try site.open { if $0 == .mergeRenamed { merged.withLock { $0 += 1 } } }
+        for number in 1...5 { try await site.cycle(store, number) }
+        await store.limitChain(3)
+        if foundBefore { try await site.flipBit(store, among: 2...2, of: "vda", seenFrom: 3) }
+        try await store.retire(Set([2, 4].map(Site.generation)), unless: { merged.withLock { $0 } > 0 })
+        #expect(merged.withLock { $0 } == 1)
+        #expect(await store.manifest.layers.map(\.number) == [2, 4])
+        #expect(try await store.damaged() == site.readingDifferently(store))
+        try await site.cycle(store, 6)
+        _ = try await store.collectGarbage()
+        if reopened {
+            await store.close()
+            store = try site.open()
+            await store.limitChain(3)
+        }
+        try await store.retire([])
+        #expect(await store.manifest.layers.isEmpty)
+        #expect(try await store.damaged() == site.readingDifferently(store))
+        #expect(try await store.checkAll().unrecorded.isEmpty, "every block has its checksum")
+        if !foundBefore {
+            try await site.verify(store)
+            try await site.flipBit(store, among: 3...5, of: "vda")
+        }
+        try await store.checkAndRecord()
+        #expect(try await !store.damaged().isEmpty)
+        #expect(try await store.damaged() == site.readingDifferently(store))
+        #expect(try await store.collectGarbage() == [])
     }
 
     @Test("a point over the damaged blocks is whole, and the record of the damage goes with its layers")
@@ -148,12 +185,18 @@ struct StoreCheckTests {
 
 extension StoreSite {
     /// Flips one bit of a block of data in a random layer.
-    func flipBit(_ store: PointStore, among numbers: ClosedRange<Int> = 1...1000) async throws {
+    ///
+    /// Of any disk, or of `target`; and so that some point reads differently, or the one that `seenFrom` says.
+    func flipBit(
+        _ store: PointStore, among numbers: ClosedRange<Int> = 1...1000, of target: String? = nil,
+        seenFrom number: Int? = nil
+    ) async throws {
         let manifest = await store.manifest
         let candidates = manifest.points.filter { numbers.contains($0.number) }
         while true {
             let point = try #require(candidates.randomElement(using: &generator))
-            let disk = try #require(point.disks.randomElement(using: &generator))
+            let disk = try #require(
+                point.disks.filter { target == nil || $0.target == target }.randomElement(using: &generator))
             let path = store.path + "/" + disk.file
             var place: UInt64
             if disk.format == .raw {
@@ -174,7 +217,8 @@ extension StoreSite {
             try withUnsafeMutableBytes(of: &byte) { try file.read(into: $0, at: place) }
             byte ^= 1 << UInt8.random(in: 0..<8, using: &generator)
             try withUnsafeBytes(of: byte) { try file.write($0, at: place) }
-            if try await !readingDifferently(store).isEmpty { return }
+            let wrong = try await readingDifferently(store)
+            if number.map(wrong.contains) ?? !wrong.isEmpty { return }
         }
     }
 

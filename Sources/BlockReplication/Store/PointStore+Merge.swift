@@ -9,6 +9,7 @@ extension PointStore {
     ) async throws {
         begunFold = nil
         var merged: [PointDisk] = []
+        var hasWritten = false
         var moves: [(inout LayerDamages) -> Void] = []
         for disk in newer.disks {
             // Of a disk that was added after the older one, or anew, nothing of the older one is read.
@@ -18,17 +19,27 @@ extension PointStore {
             }
             var result = disk
             result.isWhole = under.isWhole
-            let sums = StoreNames.sums(newer.generation, disk.target, serial: manifest.serial)
-            var wrong: [Extent] = []
+            let own = try readMap(disk.map)
+            func move(_ found: [Extent]) -> (inout LayerDamages) -> Void {
+                let at = clock()
+                return {
+                    $0.merge(
+                        older.generation, into: newer.generation, target: disk.target, over: own, found: found, at: at)
+                }
+            }
             if try stands(disk, on: under) {
-                wrong = try await writeMerger(of: under, into: disk, sums: sums, unless: isAwaited)
+                // Small disks have no pieces to make way between.
+                if hasWritten { try await makeWay(unless: isAwaited) }
+                hasWritten = true
+                try await writeMerger(of: under, into: disk, of: (older, newer), unless: isAwaited) { wrong in
+                    // Before the merger has its name: the next disk may make way, and this one is then not read again.
+                    try record(move(wrong))
+                }
             }
             // The merger may have been made before a stop; its checksums were renamed before it was.
-            result.sums = directory.exists(sums) ? sums : nil
-            let (own, found, at) = (try readMap(disk.map), wrong, clock())
-            moves.append {
-                $0.merge(older.generation, into: newer.generation, target: disk.target, over: own, found: found, at: at)
-            }
+            result.sums = sumsOfMerger(disk, of: older, in: newer)
+            // What was found in the older one since then is in the merger too, as far as is known.
+            moves.append(move([]))
             result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
             result.checksum = nil
             result.map = StoreNames.map(newer.generation, disk.target, serial: manifest.serial)
@@ -172,12 +183,30 @@ extension PointStore {
         let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })
         return allLayers.flatMap { newer in
             newer.disks.compactMap { disk in
-                let under = newer.over.flatMap { layers[$0] }?.disks.first { $0.target == disk.target }
+                let below = newer.over.flatMap { layers[$0] }
+                let under = below?.disks.first { $0.target == disk.target }
                 guard disk.format == .qcow2, disk.isWhole != true, let under, (try? stands(disk, on: under)) == false
                 else { return nil }
-                return StoreNames.sums(newer.generation, disk.target, serial: manifest.serial)
+                return below.flatMap { sumsOfMerger(disk, of: $0, in: newer) }
             }
         }
+    }
+
+    /// The file with the checksums of a merger that has its name, and is not recorded yet; nil when there is none.
+    private func sumsOfMerger(_ disk: PointDisk, of older: LayerRecord, in newer: LayerRecord) -> String? {
+        // A version before this one named it by the serial.
+        [
+            StoreNames.sums(newer.generation, disk.target, with: older.generation),
+            StoreNames.sums(newer.generation, disk.target, serial: manifest.serial),
+        ].first { directory.exists($0) }
+    }
+
+    /// Makes a change of what is known to be wrong durable, if it is one.
+    private func record(_ change: (inout LayerDamages) -> Void) throws {
+        var damage = LayerDamages(manifest.damage)
+        change(&damage)
+        let list = damage.list()
+        if list != manifest.damage { try commit { $0.damage = list } }
     }
 
     /// The name of the file with the checksums of a raw base; made for the base of a disk that was added, which holds nothing yet.
@@ -210,15 +239,16 @@ extension PointStore {
         try Qcow2Header(reading: ImageFile(reading: directory.path(disk.file))).backing?.file == under.file
     }
 
-    /// Returns what was found not to be what had been written.
+    /// Tells `note`, before it counts, what was found not to be what had been written.
     private func writeMerger(
-        of under: PointDisk, into disk: PointDisk, sums: String, unless isAwaited: IsAwaited
-    ) async throws -> [Extent] {
-        var wrong: [Extent] = []
+        of under: PointDisk, into disk: PointDisk, of layers: (older: LayerRecord, newer: LayerRecord),
+        unless isAwaited: IsAwaited, note: (_ wrong: [Extent]) throws -> Void
+    ) async throws {
+        let sums = StoreNames.sums(layers.newer.generation, disk.target, with: layers.older.generation)
         try directory.remove(sums)
         try directory.remove(sums + StoreNames.part)
         try await replace(disk, leaving: sums + StoreNames.part) { part in
-            wrong = try await OverlayMerge.merge(
+            let wrong = try await OverlayMerge.merge(
                 older: directory.path(under.file), newer: directory.path(disk.file), to: part,
                 sums: MergeSums(
                     older: existing(under.sums), newer: existing(disk.sums),
@@ -226,12 +256,12 @@ extension PointStore {
             ) {
                 try await makeWay(unless: isAwaited)
             }.wrong
+            try note(wrong)
             // Before the image: once that has its name, these are its checksums.
             try directory.rename(sums + StoreNames.part, to: sums)
             try hook(.mergeWritten)
         }
         try hook(.mergeRenamed)
-        return wrong
     }
 
     private func replaceByEmpty(_ disk: PointDisk, on backing: BackingReference) async throws {

@@ -19,6 +19,10 @@ enum StoreNames {
     static func sums(_ generation: String, _ target: String, serial: Int) -> String {
         "\(generation)-\(target).\(serial).sums"
     }
+    /// The checksums of what `newer` holds once `older` has been merged into it: of that pair alone, whatever is sealed meanwhile.
+    static func sums(_ newer: String, _ target: String, with older: String) -> String {
+        "\(newer)-\(target).\(older).sums"
+    }
     static func divergence(epoch: Int, _ target: String) -> String { "diverged-e\(epoch)-\(target).map" }
     static func domain(_ generation: String) -> String { "\(generation).xml" }
     static func firmware(_ generation: String) -> String { "\(generation).firmware" }
