@@ -90,6 +90,8 @@ package struct SealPoint: Codable, Hashable, Sendable {
     package var context: String?
     /// What the VM keeps outside its disks; nil for one that keeps nothing there.
     package var firmware: FirmwareState?
+    /// The point at the target whose firmware state this one has too, being of the same instant; nil for one that brings its own.
+    package var firmwareOf: String?
 
     package init(
         relationship: String, generation: String, number: Int, cause: PointKind, at: Timestamp, epoch: Int,

@@ -73,7 +73,12 @@ import Testing
         let next = """
             return ("ab"):rep(2), host.add(1, 2), host.wait("waited"), #task.all { print, print }, select("#", ("a b"):find("(%a) (%a)"))
             """
-        #expect(try await fixture.run(next) == ["abab", 3, "waited", 0, 4])
+        // A busy machine can hold up even this for longer than a deadline: that says nothing of the state.
+        var answer: [LuaValue]?
+        for _ in 0..<100 where answer == nil {
+            do { answer = try await fixture.run(next) } catch let error as LuaError where error.kind == .deadline {}
+        }
+        #expect(answer == ["abab", 3, "waited", 0, 4])
         #expect(await fixture.state.usage.memory < memory / 4 + 100_000, "what was hoarded is gone")
         #expect(await fixture.state.usage.tasks == 0)
     }

@@ -69,6 +69,25 @@ struct GroupPointTests {
         try await expectNoneHeld(rig)
     }
 
+    @Test func guestThatMayFreezeLateStaysNotedAlthoughTheOthersWerePaused() async throws {
+        let rig = try await rig()
+        let uuid = rig.world.uuid("web")
+        rig.world.change { $0.hosts["a"]?.domains[uuid]?.agent = .freezesForGood }
+        let group = try await make(rig, "g", .application)
+        #expect(group.state == .whole && group.consistency == .crash)
+        #expect(rig.world.domain("web", at: "a")?.isFrozen == true)
+        #expect(try await rig.relationship("web").heldGuest?.holds == [.frozen])
+        #expect(try await rig.relationship("orders").heldGuest == nil)
+        #expect(try await rig.vault.read { try $0.events(about: nil, limit: 100) }.contains { $0.code == "guest-held" })
+        // A further instant does not make anybody forget it.
+        try await rig.cycle("web")
+        _ = try await make(rig, "h", .crash)
+        #expect(try await rig.relationship("web").heldGuest?.holds == [.frozen])
+        rig.world.change { $0.hosts["a"]?.domains[uuid]?.agent = .answers }
+        try await rig.engine.releaseHeldGuests()
+        try await expectNoneHeld(rig)
+    }
+
     @Test func aMemberThatFailsLeavesNoGroupPointAndOrdinaryPoints() async throws {
         let rig = try await rig()
         let calm = Fuse()

@@ -1,4 +1,6 @@
 import BlockReplication
+import Foundation
+import Hypervisors
 import RecoveryEngine
 import SiteModel
 import Simulation
@@ -27,6 +29,7 @@ struct VerifyTests {
     )
     func differs() async throws {
         try await play(points: 4) { rig in
+            let firmware = try rig.giveFirmware("orders")
             try await rig.cycle()
             try await rig.alterNewest()
             let job = try await rig.perform(.verify)
@@ -36,6 +39,9 @@ struct VerifyTests {
             let right = try #require(points.last)
             #expect(wrong.damage?.cause == .differs && right.damage == nil && right.verifiedAt != nil)
             #expect(wrong.at == right.at)
+            let id = try await rig.relationship().id
+            let kept = rig.world.look { $0.hosts["b"]?.stores[id]?.newest }
+            #expect(kept?.generation == right.id && kept?.firmware == firmware, "it is the same instant")
             let events = try await rig.engine.vault.read { try $0.events(about: nil, limit: 50) }
             #expect(events.contains { $0.code == "verify-differs" && $0.severity == .critical })
             let health = try await rig.engine.health().items.first
@@ -204,6 +210,22 @@ extension Rig {
                     stamp: WriteStamp(version: 999_999_999, at: Timestamp(milliseconds: 0)))
             }
         }
+    }
+
+    /// Gives the VM UEFI variables, and returns them.
+    fileprivate func giveFirmware(_ vm: String) throws -> FirmwareState {
+        let file = FirmwareFile(name: "nvram", size: 1, checksum: "7", packed: [Data([7])])
+        let state = FirmwareState(files: [file])
+        let uuid = try world.look { try $0.uuid(of: vm, at: "a") }
+        let xml = world.look { $0.hosts["a"]?.domains[uuid]?.storedXML } ?? ""
+        let definition = try DomainDefinition(
+            xml: xml.replacing("</os>", with: "<nvram template='/f/VARS.fd'>/n/VARS.fd</nvram></os>"))
+        world.change {
+            $0.hosts["a"]?.domains[uuid]?.stored = definition
+            $0.hosts["a"]?.domains[uuid]?.live = definition
+            $0.hosts["a"]?.firmware[uuid] = state
+        }
+        return state
     }
 
     /// Waits until a job has the VM.

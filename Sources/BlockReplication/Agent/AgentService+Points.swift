@@ -69,10 +69,12 @@ extension AgentService {
             let legs = await store.manifest.growing?.legs ?? 1
             let record: RecoveryPointRecord
             do {
+                var firmware = request.firmware
+                if firmware == nil, let same = request.firmwareOf { firmware = try await store.firmware(same) }
                 record = try await point.draft.seal(
                     domainXML: request.domainXML, kind: request.cause, time: request.at,
                     // Of several legs no checksum speaks for the whole disk.
-                    number: request.number, checksums: legs > 1 ? [:] : received, firmware: request.firmware)
+                    number: request.number, checksums: legs > 1 ? [:] : received, firmware: firmware)
             } catch {
                 // A draft that failed to seal can only be thrown away.
                 incoming.remove(point)

@@ -10,8 +10,8 @@ import VaultStore
 actor Gathering {
     /// What one VM's job gets.
     enum Turn: Sendable {
-        /// There is no common instant: the job begins its backup by itself.
-        case alone
+        /// There is no common instant: the job begins its backup by itself; and whether the guest is known to go on.
+        case alone(goesOn: Bool)
         case taken(Part)
     }
 
@@ -26,6 +26,7 @@ actor Gathering {
     }
 
     private struct Arrival {
+        var job: String
         var guest: InstantGuest
         var host: String
         var generation: String
@@ -52,10 +53,13 @@ actor Gathering {
     nonisolated var isOver: Bool { over.withLock { $0 } }
 
     /// Waits for the others, and returns with the VM's backup begun, unless it is to begin it alone.
-    func join(_ relationship: String, _ guest: InstantGuest, host: String, generation: String) async -> Turn {
-        if isOver { return .alone }
+    func join(
+        _ relationship: String, job: String, _ guest: InstantGuest, host: String, generation: String
+    ) async -> Turn {
+        if isOver { return .alone(goesOn: true) }
         return await withCheckedContinuation { answer in
-            arrived[relationship] = Arrival(guest: guest, host: host, generation: generation, answer: answer)
+            arrived[relationship] = Arrival(
+                job: job, guest: guest, host: host, generation: generation, answer: answer)
             guard arrived.count == group.members.count else { return }
             over.withLock { $0 = true }
             Task(executorPreference: dependencies.executor) { await self.take() }
@@ -67,7 +71,7 @@ actor Gathering {
         if isOver { return }
         over.withLock { $0 = true }
         failure = "\(vm) did not come as far as its instant"
-        for arrival in arrived.values { arrival.answer.resume(returning: .alone) }
+        for arrival in arrived.values { arrival.answer.resume(returning: .alone(goesOn: true)) }
         arrived = [:]
     }
 
@@ -77,9 +81,9 @@ actor Gathering {
         do {
             try await take(members)
         } catch {
-            // Nobody is held: what holds them comes after the vault knows of it.
+            // Nobody is held that the vault does not know of: whoever looks next lets them go.
             failure = JobDriver.describe(error).message
-            for (_, arrival) in members { arrival.answer.resume(returning: .alone) }
+            for (_, arrival) in members { arrival.answer.resume(returning: .alone(goesOn: true)) }
         }
     }
 
@@ -89,9 +93,12 @@ actor Gathering {
         var (hold, reason): (GuestHold, String?) = (wanted == .application ? .frozen : .paused, nil)
         try await note(members, hold)
         var instant = await taker.take(guests, as: hold)
+        // A freeze that nobody answered may come about late: who is not known to be thawed stays noted as frozen.
+        var goOn = guests.map { _ in true }
         if hold == .frozen, let failure = instant.holdFailure {
+            goOn = instant.goesOn
             (hold, reason) = (.paused, failure)
-            try await note(members, hold)
+            try await note(members, hold, thawed: goOn)
             instant = await taker.take(guests, as: hold)
         }
         let broken = zip(guests.indices, guests).compactMap { index, guest in
@@ -99,10 +106,10 @@ actor Gathering {
         }
         failure = instant.holdFailure ?? broken.first ?? instant.begun.compactMap(Self.message).first
         let consistency: PointConsistency = hold == .frozen ? .application : .crash
-        await end(members, instant, consistency, reason)
+        await end(members, instant, hold, consistency, reason)
         for (index, (_, arrival)) in members.enumerated() {
             guard instant.begun.indices.contains(index) else {
-                arrival.answer.resume(returning: .alone)
+                arrival.answer.resume(returning: .alone(goesOn: instant.goesOn[index] && goOn[index]))
                 continue
             }
             let own = JobDriver.brokenHold(instant, index: index)
@@ -111,7 +118,8 @@ actor Gathering {
                     Part(
                         begun: instant.begun[index], at: instant.at, seconds: instant.seconds,
                         consistency: own == nil ? consistency : .crash,
-                        crashReason: wanted == .application ? reason ?? own : nil, goesOn: instant.goesOn[index])))
+                        crashReason: wanted == .application ? reason ?? own : nil,
+                        goesOn: instant.goesOn[index] && goOn[index])))
         }
     }
 
@@ -120,15 +128,25 @@ actor Gathering {
         return JobDriver.describe(error).message
     }
 
-    /// Writes down that all are about to be held, in one transaction.
-    private func note(_ members: [(GroupPoint.Member, Arrival)], _ hold: GuestHold) async throws {
+    /// Writes down that all are about to be held, in one transaction; and which of them were thawed before.
+    ///
+    /// Throws, and then nobody is to be held, where one's job is not the one that came here any more.
+    private func note(
+        _ members: [(GroupPoint.Member, Arrival)], _ hold: GuestHold, thawed: [Bool]? = nil
+    ) async throws {
         let (lease, now) = (await lease.lease, dependencies.clock.now)
-        let hosts = members.map { ($0.0.relationship, $0.1.host) }
+        let hosts = members.map { ($0.0.relationship, $0.1.host, $0.1.job) }
         try await dependencies.vault.write { vault in
             try vault.require(lease, now: now)
-            for (id, host) in hosts {
+            for (index, (id, host, job)) in hosts.enumerated() {
                 guard var relationship = try vault.object(Relationship.self, id: id) else { continue }
-                relationship.value.heldGuest = HeldGuest(host: host, hold: hold, since: now)
+                guard relationship.value.activeJob == job else {
+                    throw EngineError(
+                        .failed, "another operation has begun of \(relationship.value.name)",
+                        hint: "make the group point again when it has ended", object: relationship.value.name)
+                }
+                if thawed?[index] == true { relationship.value.noteLetGo(from: .frozen) }
+                relationship.value.noteHold(hold, at: host, now: now)
                 try vault.update(relationship)
             }
         }
@@ -136,8 +154,8 @@ actor Gathering {
 
     /// Writes down what was taken, and that the guests go on; a write that fails leaves that to whoever looks next.
     private func end(
-        _ members: [(GroupPoint.Member, Arrival)], _ instant: HeldInstant, _ consistency: PointConsistency,
-        _ reason: String?
+        _ members: [(GroupPoint.Member, Arrival)], _ instant: HeldInstant, _ hold: GuestHold,
+        _ consistency: PointConsistency, _ reason: String?
     ) async {
         let (lease, now, id, isTaken) = (await lease.lease, dependencies.clock.now, group.id, failure == nil)
         let generations = members.map { ($0.0.relationship, $0.1.generation) }
@@ -146,7 +164,7 @@ actor Gathering {
                 try vault.require(lease, now: now)
                 for (index, (member, _)) in generations.enumerated() where instant.goesOn[index] {
                     guard var relationship = try vault.object(Relationship.self, id: member) else { continue }
-                    relationship.value.heldGuest = nil
+                    relationship.value.noteLetGo(from: hold)
                     try vault.update(relationship)
                 }
                 guard isTaken, var group = try vault.object(GroupPoint.self, id: id) else { return }

@@ -16,15 +16,21 @@ extension RecoveryEngine {
         let relationship = try await relationship(id)
         guard let held = relationship.heldGuest, relationship.activeJob == nil else { return }
         // A copy whose ownership has ended must not be made to run.
+        var released = held.holds
         if held.host == relationship.owner {
             let hypervisor = try await hosts.hypervisor(held.host)
-            guard (try? await hypervisor.letGo(uuid: relationship.vmUUID, from: held.hold)) != nil else { return }
+            released = []
+            for hold in held.holds where (try? await hypervisor.letGo(uuid: relationship.vmUUID, from: hold)) != nil {
+                released.append(hold)
+            }
         }
+        let gone = released
+        guard !gone.isEmpty else { return }
         try await vault.write { vault in
             guard var current = try vault.object(Relationship.self, id: id), current.value.heldGuest == held else {
                 return
             }
-            current.value.heldGuest = nil
+            for hold in gone { current.value.noteLetGo(from: hold) }
             try vault.update(current)
         }
     }

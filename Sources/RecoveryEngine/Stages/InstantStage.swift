@@ -52,16 +52,19 @@ extension JobDriver {
     ) async throws -> Timestamp {
         let guest = try await instantGuest(hypervisor, request)
         let turn = await gathering.join(
-            relationship.id, guest, host: relationship.source, generation: fact("generation") ?? "")
-        guard case .taken(let part) = turn else {
+            relationship.id, job: job.id, guest, host: relationship.source, generation: fact("generation") ?? "")
+        switch turn {
+        case .alone(let goesOn):
+            if !goesOn { try await tellOfHeldGuest() }
             let at = now
             try await hypervisor.beginBackup(uuid: relationship.vmUUID, request)
             return at
+        case .taken(let part):
+            try await note(consistency: part.consistency, reason: part.crashReason, seconds: part.seconds)
+            if !part.goesOn { try await tellOfHeldGuest() }
+            try part.begun.get()
+            return part.at
         }
-        try await note(consistency: part.consistency, reason: part.crashReason, seconds: part.seconds)
-        if !part.goesOn { try await tellOfHeldGuest() }
-        try part.begun.get()
-        return part.at
     }
 
     private func wantsApplicationPoint() async throws -> Bool {
@@ -78,7 +81,7 @@ extension JobDriver {
     func noteHold(_ hold: GuestHold) async throws {
         let now = now
         try await record { _, relationship, _ in
-            relationship.heldGuest = HeldGuest(host: relationship.source, hold: hold, since: now)
+            relationship.noteHold(hold, at: relationship.source, now: now)
         }
     }
 
@@ -87,7 +90,7 @@ extension JobDriver {
         let reason = instant.holdFailure ?? Self.brokenHold(instant, index: 0)
         if instant.goesOn.first == false { try await tellOfHeldGuest() }
         try await record { job, relationship, _ in
-            if instant.goesOn.first == true { relationship.heldGuest = nil }
+            if instant.goesOn.first == true { relationship.noteLetGo(from: hold) }
             job.facts["consistency"] = (reason == nil ? PointConsistency.application : .crash).rawValue
             job.facts["crashReason"] = reason
             job.facts["held"] = String(instant.seconds)
@@ -130,10 +133,10 @@ extension JobDriver {
             // Ownership has gone elsewhere: nothing here makes this copy write again.
             return try await record { _, relationship, _ in relationship.heldGuest = nil }
         }
-        guard let hypervisor = try? await hosts.hypervisor(held.host),
-            (try? await hypervisor.letGo(uuid: relationship.vmUUID, from: held.hold)) != nil
-        else { return }
-        try await record { _, relationship, _ in relationship.heldGuest = nil }
+        guard let hypervisor = try? await hosts.hypervisor(held.host) else { return }
+        for hold in held.holds where (try? await hypervisor.letGo(uuid: relationship.vmUUID, from: hold)) != nil {
+            try await record { _, relationship, _ in relationship.noteLetGo(from: hold) }
+        }
     }
 
     /// What the job knows of a point's instant; a failure to hold the guest is told when that begins and not each time.

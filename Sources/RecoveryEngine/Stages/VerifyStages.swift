@@ -98,12 +98,13 @@ extension JobDriver {
         let replicated = self.relationship
         let context = try await dependencies.vault.read { try SiteRecord(of: replicated, in: $0).text() }
         let xml = try await target.domainXML(relationship: relationship.id, generation: point.generation)
-        let sealed = try await target.sealPoint(
-            SealPoint(
-                relationship: relationship.id, generation: generation, number: relationship.lastPointNumber + 1,
-                cause: point.cause == .initial ? .crashConsistent : point.cause, at: point.at,
-                epoch: relationship.epoch,
-                owner: relationship.owner, domainXML: xml, checksums: summary.checksums, context: context))
+        var seal = SealPoint(
+            relationship: relationship.id, generation: generation, number: relationship.lastPointNumber + 1,
+            cause: point.cause == .initial ? .crashConsistent : point.cause, at: point.at, epoch: relationship.epoch,
+            owner: relationship.owner, domainXML: xml, checksums: summary.checksums, context: context)
+        // It is the same instant, so what the VM kept outside its disks is the same.
+        seal.firmwareOf = point.generation
+        let sealed = try await target.sealPoint(seal)
         try await note(replacement: sealed, of: point.generation, at: target)
     }
 

@@ -190,7 +190,7 @@ extension WorldState {
             generation: request.generation, previous: draft.request.previous, number: number, cause: request.cause,
             at: request.at, bytes: store.growing?.bytes ?? draft.bytes)
         var layer = SimulatedStore.Layer(summary: summary, files: [:], extents: [:], xml: request.domainXML)
-        layer.firmware = request.firmware
+        layer.firmware = request.firmware ?? request.firmwareOf.flatMap { store.point($0)?.firmware }
         for disk in draft.request.disks {
             guard let received = draft.received[disk.target] else { continue }
             let below = store.top(of: disk.target)

@@ -9,13 +9,39 @@ package enum GuestHold: String, Codable, Hashable, Sendable {
 /// A guest that is held, or may be: written down before it is, so that whoever finds it lets the guest go.
 package struct HeldGuest: Codable, Hashable, Sendable {
     package var host: String
+    /// The latest way in which it is held.
     package var hold: GuestHold
+    /// An earlier way from which it is not known to have been let go; nil when there is none.
+    package var before: GuestHold?
     package var since: Timestamp
 
     package init(host: String, hold: GuestHold, since: Timestamp) {
         self.host = host
         self.hold = hold
         self.since = since
+    }
+
+    /// All the ways in which it may be held.
+    package var holds: [GuestHold] { [hold] + (before.map { [$0] } ?? []) }
+}
+
+extension Relationship {
+    /// Notes that the guest is about to be held, besides in the way in which it may be held already.
+    package mutating func noteHold(_ hold: GuestHold, at host: String, now: Timestamp) {
+        let earlier = heldGuest.flatMap { $0.host == host ? $0.holds.first { $0 != hold } : nil }
+        heldGuest = HeldGuest(host: host, hold: hold, since: now)
+        heldGuest?.before = earlier
+    }
+
+    /// Notes that the guest is known to have been let go from this way of holding it.
+    package mutating func noteLetGo(from hold: GuestHold) {
+        guard var held = heldGuest else { return }
+        if held.before == hold { held.before = nil }
+        guard held.hold == hold else { return heldGuest = held }
+        guard let before = held.before else { return heldGuest = nil }
+        held.hold = before
+        held.before = nil
+        heldGuest = held
     }
 }
 

@@ -73,7 +73,8 @@ extension FakeAgent {
             store.points.append(
                 FakePoint(
                     summary: summary, content: draft.content, extents: draft.extents, xml: request.domainXML,
-                    firmware: request.firmware))
+                    firmware: request.firmware
+                        ?? store.points.first { $0.summary.generation == request.firmwareOf }?.firmware))
             store.draft = nil
             return summary
         }

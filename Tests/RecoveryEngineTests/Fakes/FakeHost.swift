@@ -91,6 +91,8 @@ enum FakeGuestAgent: Sendable, CaseIterable {
     case answers, absent
     /// It freezes, and nobody hears that it has.
     case freezesUnheard
+    /// Freezes, and does not answer: neither that it froze nor when it is to thaw.
+    case freezesForGood
 }
 
 struct FakeBackup: Sendable {

@@ -13,9 +13,7 @@ extension FakeHypervisor {
             domain.isFrozen = true
         }
         let agent = world.state.withLock { $0.hosts[host]?.domains[uuid]?.agent }
-        if hold == .frozen, agent == .freezesUnheard {
-            throw HypervisorError(.timedOut, "the agent does not answer", hint: "look at the guest")
-        }
+        if hold == .frozen, agent == .freezesUnheard || agent == .freezesForGood { throw Self.silent }
     }
 
     func letGo(uuid: String, from hold: GuestHold) async throws -> Bool {
@@ -29,12 +27,17 @@ extension FakeHypervisor {
                     domain.power = .running
                 } else {
                     if domain.agent == .absent { throw Self.noAgent }
+                    if domain.agent == .freezesForGood { throw Self.silent }
                     domain.isFrozen = false
                 }
                 state.hosts[host]?.domains[uuid] = domain
                 return was
             }
         }
+    }
+
+    private static var silent: HypervisorError {
+        HypervisorError(.timedOut, "the agent does not answer", hint: "look at the guest")
     }
 
     private static var noAgent: HypervisorError {

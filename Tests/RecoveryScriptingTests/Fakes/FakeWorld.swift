@@ -98,6 +98,18 @@ final class FakeWorld: Sendable {
         }
     }
 
+    /// Gives every guest of site a a further disk.
+    func addDisk(_ target: String) {
+        change("a") { site in
+            for (uuid, guest) in site.guests {
+                let disk =
+                    "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
+                    + "<source file='/images/\(guest.name)-\(target).qcow2'/><target dev='\(target)' bus='virtio'/></disk>"
+                site.guests[uuid]?.xml = guest.xml.replacing("<interface", with: disk + "<interface")
+            }
+        }
+    }
+
     /// The sites at which a VM runs.
     func running(_ name: String) -> [String] {
         sites.withLock { sites in
