@@ -117,7 +117,7 @@ struct StoreCheckTests {
         // Both causes go along with the blocks, each with its time.
         damages.add(layer, "vda", [x], .altered, at: early)
         damages.merge(
-            layer, into: Site.generation(2), target: "vda", over: ExtentMap([y]), found: [], at: Timestamp(milliseconds: 9))
+            layer, into: Site.generation(2), target: "vda", over: ExtentMap([y]), found: [], at: late)
         #expect(damages[Site.generation(2), "vda"].map(\.cause) == [.differs, .altered])
         #expect(damages[Site.generation(2), "vda"].allSatisfy { $0.map == ExtentMap([x]) })
         damages.fold(
@@ -126,7 +126,7 @@ struct StoreCheckTests {
         #expect(damages[Site.generation(3), "vda"].map(\.at) == [late, early])
     }
 
-    @Test("a flipped bit in the name of what an image stands on damages all points above, and no layer is given up for it")
+    @Test("a flipped bit in the name of what an image stands on damages all points above, and no layer goes for it")
     func backingName() async throws {
         let site = try Site(seed: 83, sizes: ["vda": 2 << 20])
         let store = try site.open()
