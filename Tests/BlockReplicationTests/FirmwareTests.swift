@@ -83,6 +83,9 @@ struct FirmwareTests {
             _ = try await store.firmware(StoreSite.generation(1))
         }
         #expect(error?.code == .damaged)
+        try await store.checkAndRecord()
+        #expect(try await store.damaged() == [1])
+        #expect(try await store.damage(of: StoreSite.generation(1))?.text.contains("firmware") == true)
         try await store.retire([StoreSite.generation(1)])
         #expect(!FileManager.default.fileExists(atPath: file))
     }

@@ -93,6 +93,24 @@ final class BlockSums: Sendable {
         }
     }
 
+    /// Notes checksums that the blocks of a range do not fit, whatever `read` says that they hold.
+    func spoil(_ range: Extent, read: (_ bytes: UnsafeMutableRawBufferPointer, _ at: UInt64) throws -> Void) throws {
+        let (block, piece) = (Int(BlockGrid.block), 1 << 20)
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: piece, alignment: 4096)
+        defer { room.deallocate() }
+        for at in stride(from: range.offset, to: min(range.end, size), by: piece) {
+            let bytes = UnsafeMutableRawBufferPointer(
+                rebasing: room[..<Int(min(UInt64(piece), min(range.end, size) - at))])
+            try read(bytes, at)
+            let sums = stride(from: 0, to: bytes.count, by: block).map { start -> UInt32 in
+                let part = bytes[start..<min(start + block, bytes.count)]
+                let other = ~Self.sum(UnsafeRawBufferPointer(rebasing: part))
+                return other == 0 ? 2 : other
+            }
+            try sums.withUnsafeBufferPointer { try put($0, at: at) }
+        }
+    }
+
     /// Forgets the checksums of all from an offset on.
     func dropBeyond(_ offset: UInt64) throws {
         try file.truncate(to: Self.place((offset + BlockGrid.block - 1) & ~(BlockGrid.block - 1)))

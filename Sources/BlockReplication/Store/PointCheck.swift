@@ -30,7 +30,7 @@ struct PointCheck: Sendable {
     var parts: [Part] = []
     /// Found wrong before any content was read.
     var wrong: [Wrong] = []
-    /// Points whose domain XML is not what was sealed.
+    /// Points whose domain XML, or firmware state, is not what was sealed.
     var damagedDefinitions: Set<String> = []
     /// By generation of the point: bytes of which no checksum is kept.
     var unrecorded: [String: UInt64] = [:]

@@ -110,10 +110,12 @@ extension PointStore {
     }
 
     private func checkDefinition(of point: RecoveryPointRecord, _ check: inout PointCheck) throws {
-        guard let sum = point.domainSum else { return }
-        let data = try? directory.read(point.domainXML, limit: Self.maximumDomainXML)
-        guard data.map(Self.domainSum) != sum else { return }
-        check.damagedDefinitions.insert(point.generation)
+        if let sum = point.domainSum {
+            let data = try? directory.read(point.domainXML, limit: Self.maximumDomainXML)
+            if data.map(Self.domainSum) != sum { check.damagedDefinitions.insert(point.generation) }
+        }
+        // Without its UEFI variables or TPM state the VM is another one, or does not start.
+        do { _ = try firmware(point.generation) } catch { check.damagedDefinitions.insert(point.generation) }
     }
 
     /// The open image with its checksums; nil where none were kept.
@@ -137,6 +139,7 @@ extension PointStore {
                 image = .raw(file)
             } else {
                 let overlay = try OverlayReader(opening: path)
+                try requireSize(of: overlay, disk)
                 let found = try overlay.extents()
                 let isFolding = manifest.folding == generation && found.isEmpty
                 if overlay.backing.file != below {
@@ -206,7 +209,7 @@ extension DamagedDisk {
 
 extension ExtentMap {
     /// Where one of two maps says something that the other does not, or another kind of thing.
-    fileprivate func difference(from other: ExtentMap) -> ExtentMap {
+    func difference(from other: ExtentMap) -> ExtentMap {
         guard self != other else { return ExtentMap() }
         func kind(_ map: ExtentMap, _ isZero: Bool) -> ExtentMap { ExtentMap(map.filter { $0.isZero == isZero }) }
         return [true, false].reduce(ExtentMap()) { sum, isZero in

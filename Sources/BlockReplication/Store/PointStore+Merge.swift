@@ -1,3 +1,5 @@
+internal import SiteModel
+
 extension PointStore {
     /// Merges `older` into `newer`, which stands on it, and removes `older` if nobody else needs it.
     ///
@@ -19,7 +21,7 @@ extension PointStore {
             }
             var result = disk
             result.isWhole = under.isWhole
-            let own = try readMap(disk.map)
+            let own = try knownMap(of: disk)
             func move(_ found: [Extent]) -> (inout LayerDamages) -> Void {
                 let at = clock()
                 return {
@@ -44,7 +46,7 @@ extension PointStore {
             result.checksum = nil
             result.map = StoreNames.map(newer.generation, disk.target, serial: manifest.serial)
             let size = manifest.size(of: disk) ?? .max
-            let extents = try readMap(under.map).clipped(to: size).union(try readMap(disk.map))
+            let extents = try mapForMerger(of: under, in: older).clipped(to: size).union(own)
             try directory.write(result.map, ExtentMapFile.encode(extents))
             try hook(.mapWritten)
             merged.append(result)
@@ -91,14 +93,16 @@ extension PointStore {
         var folded: [PointDisk] = []
         var added: [PointDisk] = []
         var moves: [(inout LayerDamages) -> Void] = []
-        // Who checks the files meanwhile, or after a stop, must know that one may be empty already.
-        if manifest.folding != generation { try commit { $0.folding = generation } }
-        for disk in layer.disks {
+        // One that was taken up before may be empty already.
+        let isTakenUp = manifest.folding == generation
+        let tables = try layer.disks.map { try self.tables(of: $0, in: layer) }
+        // Who checks the files meanwhile, or after a stop, must know that.
+        if !isTakenUp { try commit { $0.folding = generation } }
+        for (disk, tables) in zip(layer.disks, tables) {
             let under = try rawBase(of: disk.target, generation)
             let sums = try sumsOfBase(of: disk, base)
             // An empty overlay is one that was folded before.
             let first = begunFold?.file == disk.file ? begunFold?.table ?? 0 : 0
-            let extents = try readMap(disk.map)
             // What is found wrong before it makes way is not recorded here: its checksums go along, so that it is found again.
             let done = try await BaseFold.fold(
                 directory.path(disk.file), into: directory.path(under), from: first,
@@ -109,9 +113,12 @@ extension PointStore {
                 try await makeWay(unless: isAwaited)
             }
             rewrittenBytes += done.bytes
-            let (lower, at) = (base.generation, clock())
+            let (lower, at, extents) = (base.generation, clock(), tables.map)
+            try spoilSums(of: under, sums: existing(sums), tables.stray, size: manifest.size(of: disk))
+            // Before the layer is empty: from then on nothing tells that more was there.
+            try record { $0.add(generation, disk.target, done.wrong + tables.stray, .altered, at: at) }
             moves.append {
-                $0.fold(generation, into: lower, target: disk.target, extents: extents, found: done.wrong, at: at)
+                $0.fold(generation, into: lower, target: disk.target, extents: extents, found: [], at: at)
             }
             begunFold = nil
             if !base.disks.contains(where: { $0.target == disk.target }) {
@@ -172,7 +179,8 @@ extension PointStore {
                 guard disk.isWhole != true, let under = older.disks.first(where: { $0.target == disk.target }) else {
                     continue
                 }
-                if try !stands(disk, on: under) { return (older, newer) }
+                // One whose header is damaged tells nothing: what is to be read through it says so.
+                if (try? stands(disk, on: under)) == false { return (older, newer) }
             }
         }
         return nil
@@ -263,6 +271,7 @@ extension PointStore {
         of under: PointDisk, into disk: PointDisk, of layers: (older: LayerRecord, newer: LayerRecord),
         unless isAwaited: IsAwaited, note: (_ wrong: [Extent]) throws -> Void
     ) async throws {
+        let (below, above) = (try tables(of: under, in: layers.older), try tables(of: disk, in: layers.newer))
         let sums = StoreNames.sums(layers.newer.generation, disk.target, with: layers.older.generation)
         try directory.remove(sums)
         try directory.remove(sums + StoreNames.part)
@@ -275,7 +284,9 @@ extension PointStore {
             ) {
                 try await makeWay(unless: isAwaited)
             }.wrong
-            try note(wrong)
+            // What only the older one has lost stays a hole that the merger's map does not have.
+            try spoilSums(ofMerger: part, sums: directory.path(sums + StoreNames.part), above.stray)
+            try note(wrong + Array(ExtentMap(below.stray).subtracting(above.map)) + above.stray)
             // Before the image: once that has its name, these are its checksums.
             try directory.rename(sums + StoreNames.part, to: sums)
             try hook(.mergeWritten)

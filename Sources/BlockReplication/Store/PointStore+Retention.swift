@@ -52,11 +52,13 @@ extension PointStore {
     }
 
     /// Finishes what an earlier call began, then does what the plan says until it says nothing.
+    ///
+    /// A layer whose files cannot be read stays as it is, with what is next to it.
     private func shortenChains(held: Set<String>, unless isAwaited: @escaping IsAwaited) async throws {
+        var passed = PassedOver(held: held)
         if !mergesAreWhole {
-            while let (older, newer) = try unfinishedMerge(held) {
-                try await merge(
-                    older, into: newer, removing: plan(held).goes(older.generation), unless: isAwaited)
+            while let (older, newer) = try unfinishedMerge(passed.held) {
+                try await merge(older, into: newer, &passed, unless: isAwaited)
             }
         }
         // One whose upper file is read by name now cannot be finished yet.
@@ -64,7 +66,7 @@ extension PointStore {
         mergesAreWhole = false
         var canFold = true
         let depth = try layersBeneath()
-        while let step = plan(held, beneath: depth).next(canFold: canFold) {
+        while let step = plan(passed.held, beneath: depth).next(canFold: canFold) {
             switch step {
             case .drop(let generation):
                 try drop(generation)
@@ -74,15 +76,38 @@ extension PointStore {
                     where error.code == .busy
                 {
                     canFold = false
+                } catch let error as ReplicationError where Self.isUnreadable(error) {
+                    try pass(over: [generation], error, &passed)
                 }
             case .merge(let older, let newer):
                 let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })
                 guard let below = layers[older], let top = layers[newer] else { return }
-                try await merge(
-                    below, into: top, removing: plan(held).goes(older), unless: isAwaited)
+                try await merge(below, into: top, &passed, unless: isAwaited)
             }
         }
-        mergesAreWhole = areWhole
+        mergesAreWhole = areWhole && passed.areNone
+    }
+
+    /// Layers that stay as they are this time: somebody reads them by name, or nobody can.
+    private struct PassedOver {
+        var held: Set<String>
+        var areNone = true
+    }
+
+    private func merge(
+        _ older: LayerRecord, into newer: LayerRecord, _ passed: inout PassedOver, unless isAwaited: @escaping IsAwaited
+    ) async throws {
+        let removes = plan(passed.held).goes(older.generation)
+        do { try await merge(older, into: newer, removing: removes, unless: isAwaited) } catch let error
+            as ReplicationError where Self.isUnreadable(error)
+        {
+            try pass(over: [older.generation, newer.generation], error, &passed)
+        }
+    }
+
+    private func pass(over generations: Set<String>, _ error: ReplicationError, _ passed: inout PassedOver) throws {
+        passed.held.formUnion(try noteUnreadable(error, among: generations).union(generations))
+        passed.areNone = false
     }
 
     private func plan(_ held: Set<String>, beneath depth: Int = 0) -> MergePlan {

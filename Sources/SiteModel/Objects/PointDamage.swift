@@ -12,7 +12,7 @@ package struct PointDamage: Codable, Hashable, Sendable {
     package var cause: Cause
     /// When it was found.
     package var at: Timestamp
-    /// Empty when it is the VM's definition that is damaged.
+    /// Empty when it is the VM's definition that is damaged, or its UEFI variables and TPM state.
     package var disks: [DamagedDisk]
 
     package init(cause: Cause, at: Timestamp, disks: [DamagedDisk]) {
@@ -29,7 +29,7 @@ package struct PointDamage: Codable, Hashable, Sendable {
             case .unreadable: "its files cannot be read"
             case .differs: "it is not what its source held at that instant"
             }
-        guard !disks.isEmpty else { return "the VM's definition in it is damaged" }
+        guard !disks.isEmpty else { return "the VM's definition or firmware state in it is damaged" }
         return "\(what): " + disks.map(\.text).joined(separator: "; ")
     }
 }
