@@ -30,6 +30,27 @@ struct AgentVerifyTests {
         }
     }
 
+    @Test("what cannot be read at the target is sent whole, and the point that it makes stands on none of it")
+    func unreadableTarget() async throws {
+        try await TwoSites.with { sites in
+            let image = try await sites.makeImage("disk", mebibytes: 24)
+            try await sites.cycle(first, after: nil, [.stopped(image, mebibytes: 24, .everything)])
+            try await runTool("qemu-io", "-f", "qcow2", "-c", "write -P 7 9M 64k", image.path)
+            let compared = SourceDisk.stopped(image, mebibytes: 24, .differing)
+            try await sites.cycle(second, after: first, [compared], number: 2)
+            let store = try #require(await sites.b.service.stores.existing(sites.relationship))
+            let path = try #require(try await store.chain(of: .point(second), target: "vda").first?.path)
+            let overlay = try OverlayReader(opening: path)
+            // Its cluster's place, off the grid of clusters: QEMU refuses to read there.
+            let entry = overlay.l1[0] + (9 << 20) / OverlayLayout.clusterSize * 16
+            try flipBits(path, at: entry + 6, mask: 2)
+            #expect(try await !sites.atB(second, "vda", equals: image))
+            let moved = try await sites.cycle(third, after: second, [compared], number: 3).moved
+            #expect(moved.bytes >= 8 << 20, "all data of what could not be compared")
+            #expect(try await sites.atB(third, "vda", equals: image))
+        }
+    }
+
     /// The disk at the target is changed behind everybody's back, in its base; and one block at the source, behind the bitmap's.
     @Test(
         "what differs is named, the older point is damaged there, the further point is whole, and failover would find it"

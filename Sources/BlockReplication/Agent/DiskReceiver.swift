@@ -88,19 +88,26 @@ struct DiskReceiver {
             header.length % BlockHashes.block == 0 || header.offset + header.length == writer.size
         else { throw ReplicationError.malformed("hashes were asked for of a range that is not on the disk's grid") }
         var hashes = [Hash128](repeating: .zero, count: BlockHashes.count(header.length))
-        if let source = try comparison.source() {
-            // What lies beyond the end of a disk that has grown since is new: it travels, zeros too.
-            let known = min(header.offset + header.length, source.size)
-            if known > header.offset {
-                let found = try BlockHashes.hash(
-                    source, offset: header.offset, length: known - header.offset, hasher: comparison.hasher,
-                    pool: comparison.pool)
-                hashes.replaceSubrange(..<found.count, with: found)
+        do {
+            if let source = try comparison.source() {
+                // What lies beyond the end of a disk that has grown since is new: it travels, zeros too.
+                let known = min(header.offset + header.length, source.size)
+                if known > header.offset {
+                    let found = try BlockHashes.hash(
+                        source, offset: header.offset, length: known - header.offset, hasher: comparison.hasher,
+                        pool: comparison.pool)
+                    hashes.replaceSubrange(..<found.count, with: found)
+                }
+                if known < header.offset + header.length {
+                    let first = max(known, header.offset) - header.offset
+                    for block in Int(first / BlockHashes.block)..<hashes.count { hashes[block] = .unknown }
+                }
             }
-            if known < header.offset + header.length {
-                let first = max(known, header.offset) - header.offset
-                for block in Int(first / BlockHashes.block)..<hashes.count { hashes[block] = .unknown }
-            }
+        } catch let error as ReplicationError where interrupt.reason == nil && [.io, .nbd].contains(error.code) {
+            // Sending it whole puts right what is not readable here. A chain that cannot be opened is another matter: nobody
+            // could open what would stand on it either.
+            hashes = hashes.map { _ in .unknown }
+            comparison.giveUpSource()
         }
         // A leg is compared with what earlier ones have written here: what is found equal is known to be right.
         if newest?.path == writer.path {
@@ -131,6 +138,12 @@ struct DiskReceiver {
         func source() throws -> (any ExtentSource)? {
             if opened == nil { opened = try newest.map { try openImage($0, interrupt: interrupt) } }
             return opened
+        }
+
+        /// Closes a source that failed to be read: the next range is read through another connection.
+        func giveUpSource() {
+            opened?.close()
+            opened = nil
         }
 
         /// The hashes of the blocks of some ranges.
