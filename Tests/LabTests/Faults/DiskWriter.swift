@@ -12,15 +12,19 @@ final class DiskWriter: Sendable {
         var error: String?
         var isPaused = false
         var isIdle = false
+        /// Microseconds between two writes.
+        var pace: UInt32
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// Begins to write.
     ///
     /// - Parameters:
     ///   - pause: microseconds between two writes.
-    init(socket: String, log: WriteLog, seed: UInt64, pause: UInt32) throws {
+    ///   - expectsErrors: the machine's own disks fail: an error is its end, as it is a guest's.
+    init(socket: String, log: WriteLog, seed: UInt64, pause: UInt32, expectsErrors: Bool = false) throws {
+        state = Mutex(State(pace: pause))
         let sizes = log.sizes
         Thread.detachNewThread { [self] in
             do {
@@ -43,11 +47,11 @@ final class DiskWriter: Sendable {
                         try disks.write(write.bytes, disk: write.disk, at: write.offset)
                     }
                     log.acknowledge()
-                    usleep(pause)
+                    usleep(state.withLock(\.pace))
                 }
             } catch is VirtioBlocks.Gone {
             } catch {
-                state.withLock { $0.error = "\(error)" }
+                if !expectsErrors { state.withLock { $0.error = "\(error)" } }
             }
             state.withLock { $0.ended = true }
         }
@@ -56,6 +60,9 @@ final class DiskWriter: Sendable {
     /// What a guest would have seen as an error of its disks; nil when all went well.
     var error: String? { state.withLock(\.error) }
     var hasEnded: Bool { state.withLock(\.ended) }
+
+    /// Writes no faster than this from now on: microseconds between two writes.
+    func rest(_ pace: UInt32) { state.withLock { $0.pace = max($0.pace, pace) } }
 
     func pause(_ isPaused: Bool = true) async throws {
         state.withLock { $0.isPaused = isPaused }

@@ -14,7 +14,9 @@ extension FaultRound {
     private var operation: SiteModel.Operation {
         switch plan.phase {
         case .firstCopy: .startFirstCopy
-        case .cycle, .merge, .compare: .sync
+        case .cycle, .merge, .compare, .fold: .sync
+        case .verify: .verify
+        case .check: .verifyPoint
         case .reverse: .reverse
         }
     }
@@ -26,7 +28,8 @@ extension FaultRound {
         for name in SiteName.allCases { agents[name] = try await site.agentProcess(name) }
         let machine = try machineProcess(at: from)
         let running = try begin()
-        try await momentOfFault(running)
+        let began = ContinuousClock.now
+        try await momentOfFault(running, since: began)
         report.instant = try await stageNow(running)
 
         var chance = plan.chance
@@ -41,12 +44,23 @@ extension FaultRound {
             case .linkSlow: site.link.quality = WideAreaLink.Quality(rate: 3e5, delay: 0.08)
             case .linkLossy: site.link.quality = WideAreaLink.Quality(rate: plan.rate, delay: 0.005, loss: 0.1)
             case .linkCut: site.link.quality = WideAreaLink.Quality(isCut: true)
-            case .mapRemoved, .mapInconsistent: break
+            case .linkFlips:
+                site.link.quality = WideAreaLink.Quality(
+                    rate: plan.rate, delay: 0.0005, flips: chance.seconds(in: 0.002...0.05))
+            case .targetErrors, .sourceErrors:
+                badSectors = try BadSectors(
+                    site, at: fault == .targetErrors ? to : from, from: chance.seconds(in: 0.02...0.7))
+            case .mapRemoved, .mapInconsistent, .mapDeleted, .checkpointDeleted, .foreignCheckpoint, .flippedBase,
+                .flippedMiddle, .flippedNewest, .flippedTable, .flippedDefinition:
+                break
             }
         }
         try await Task.sleep(for: .seconds(plan.duration))
         try await lift()
-        try await untilSo("\(operation.rawValue) ends, well or not", within: .seconds(300)) { running.hasEnded }
+        try await untilSo("\(operation.rawValue) ends, well or not", within: .seconds(600)) {
+            letRest(since: began)
+            return running.hasEnded
+        }
         report.outcome = running.outcome
         try await bound(from: low)
         faultBegan = low
@@ -56,11 +70,27 @@ extension FaultRound {
         site.link.quality = WideAreaLink.Quality(rate: plan.rate, delay: 0.0005)
         if plan.faults.contains(.targetFull) { try site.empty(to) }
         if plan.faults.contains(.sourceFull) { try site.empty(from) }
+        if let badSectors {
+            try await restartSite(plan.faults.contains(.targetErrors) ? to : from, mending: badSectors)
+        }
         if plan.faults.contains(.receiverKilled) || plan.faults.contains(.senderKilled) { try await site.lab.up() }
         if plan.faults.contains(.sourceKilled) {
             try await awaitEnd()
             try await restartMachine()
         }
+    }
+
+    /// Replaces the disk that fails; the site comes back as from a restart.
+    private func restartSite(_ name: SiteName, mending sectors: BadSectors) async throws {
+        badSectors = nil
+        try await site.link.stop()
+        try await site.lab.lose(name)
+        try sectors.mend()
+        try await site.lab.returnSite(name)
+        try await site.link.start(site.lab)
+        guard name == from else { return }
+        try await awaitEnd()
+        try await restartMachine()
     }
 
     // MARK: - The operation under way
@@ -102,17 +132,20 @@ extension FaultRound {
         let (operation, id) = (operation, relationshipID)
         guard plan.faults.contains(.engineKilled) else {
             let engine = plan.phase == .firstCopy ? site.slowEngine : site.engine
-            return Running { try await engine.perform(operation, on: id) }
+            let arguments = operation == .verifyPoint ? ["point": "all"] : [:]
+            return Running { try await engine.perform(operation, on: id, arguments: arguments) }
         }
         let method =
             switch operation {
             case .startFirstCopy: "start_first_copy"
             case .reverse: "reverse"
+            case .verify: "verify"
             default: "sync"
             }
+        let call = operation == .verifyPoint ? "verify { point = 'all' }" : "\(method)()"
         return Running(
             try EngineProcess.run(
-                "recovery.vault():replicated('\(machine.name)'):\(method)()", root: site.lab.configuration.root,
+                "recovery.vault():replicated('\(machine.name)'):\(call)", root: site.lab.configuration.root,
                 vault: site.vaultPath))
     }
 
@@ -123,12 +156,29 @@ extension FaultRound {
         return job?.stages.first { $0.state == .begun }?.name
     }
 
-    private func momentOfFault(_ running: Running) async throws {
-        try await untilSo("stage \(plan.stage.rawValue)", within: .seconds(300)) {
-            try await openStage() == plan.stage.rawValue || running.hasEnded
+    /// Over a slow link a first copy does not come on while the guest writes as fast as the copy goes.
+    private func letRest(since began: ContinuousClock.Instant) {
+        if plan.phase == .firstCopy, ContinuousClock.now - began > .seconds(20) { writer?.rest(100_000) }
+    }
+
+    private func momentOfFault(_ running: Running, since began: ContinuousClock.Instant) async throws {
+        let record = try await manifestPath()
+        try await untilSo("stage \(plan.stage.rawValue)", within: .seconds(600)) {
+            letRest(since: began)
+            if running.hasEnded { return true }
+            // Folding is quick: no time to ask the vault.
+            if plan.phase == .fold {
+                return try String(contentsOfFile: record, encoding: .utf8).contains("\"folding\"")
+            }
+            return try await openStage() == plan.stage.rawValue
         }
         let deadline = ContinuousClock.now + .seconds(plan.delay)
         while ContinuousClock.now < deadline, !running.hasEnded { try await Task.sleep(for: .milliseconds(2)) }
+    }
+
+    /// The target's record, as this process reaches it.
+    private func manifestPath() async throws -> String {
+        "/proc/\(try await site.agentProcess(to))/root\(site.copies.folder(of: relationshipID, at: to))/manifest.json"
     }
 
     private func stageNow(_ running: Running) async throws -> String {
@@ -145,7 +195,8 @@ extension FaultRound {
         guard plan.phase != .reverse else { return }
         let after = try await vaultPoints()
         let numbers = Set(after.map(\.number))
-        let known = before + after.filter { point in !before.contains { $0.id == point.id } }
+        // What is found damaged only while points are merged was not known when it was decided which ones stay.
+        let known = before + after.filter { point in !before.contains { $0.id == point.id } }.map(\.withoutDamage)
         let expected = Retention.kept(known, extra: plan.recoveryPoints).filter { point in
             before.contains { $0.id == point.id }
         }
@@ -188,5 +239,13 @@ extension FaultRound {
             }
         }
         throw RoundFailure("replication does not go on: \(report.way.joined(separator: "; "))")
+    }
+}
+
+extension RecoveryPoint {
+    fileprivate var withoutDamage: RecoveryPoint {
+        var point = self
+        point.damage = nil
+        return point
     }
 }

@@ -19,6 +19,10 @@ struct RoundReport: Sendable {
     var bytes = 0
     /// Bytes of points that were not what had been written.
     var lost = 0
+    /// Points that were found not to be what was written, after a bit was flipped in them.
+    var damaged = 0
+    /// Failovers to such points, each refused.
+    var refused = 0
 }
 
 /// One round: a machine that writes without rest, replicated; a fault in the middle of one phase; and then every point compared
@@ -40,6 +44,8 @@ actor FaultRound {
     var bounds: [Int: ClosedRange<Int>] = [:]
     /// Writes that were acknowledged when the faulty operation began.
     var faultBegan = 0
+    var flipped: [FlippedBit] = []
+    var badSectors: BadSectors?
     private var writers: UInt64 = 0
 
     var to: SiteName { from.other }
@@ -70,7 +76,7 @@ actor FaultRound {
         try await strike()
         try await survivors(of: before)
         try await recover()
-        try await comparePoints()
+        try await expectDamageKnown()
         try await expectNothingLeft()
         try await failOver()
         try await remove()
@@ -115,7 +121,7 @@ actor FaultRound {
         writers += 1
         writer = try DiskWriter(
             socket: machine.socket(at: site.lab.layout(of: from)), log: log, seed: plan.seed &* 31 &+ writers,
-            pause: plan.pause)
+            pause: plan.pause, expectsErrors: plan.faults.contains(.sourceErrors))
     }
 
     func stopWriting() async throws {
@@ -155,16 +161,21 @@ actor FaultRound {
         }
         try await write(30)
         switch plan.phase {
-        case .firstCopy, .cycle, .merge: break
+        case .firstCopy, .cycle, .merge, .fold, .verify, .check: break
         case .compare:
             try await killMachine()
             try await restartMachine()
             try await write(10)
         case .reverse: try await moveOver()
         }
-        for fault in plan.faults where fault == .mapRemoved || fault == .mapInconsistent {
-            try await spoilMap(isRemoved: fault == .mapRemoved)
+        for fault in plan.faults where fault.isOfMap {
+            if fault == .mapRemoved || fault == .mapInconsistent {
+                try await spoilMap(isRemoved: fault == .mapRemoved)
+            } else {
+                try await meddleWithMap(fault)
+            }
         }
+        try await flipBits()
     }
 
     /// Fails over to some point and commits: what is written from then on is a new branch of what was written until then.
@@ -199,7 +210,7 @@ actor FaultRound {
         try await awaitEnd()
     }
 
-    private func endMachine() async throws {
+    func endMachine() async throws {
         try await site.hypervisor(from).destroy(uuid: uuid)
         try await awaitEnd()
     }
@@ -225,6 +236,11 @@ actor FaultRound {
         // An agent that reads the disks at rest may hold them for a moment.
         try await untilSo("the machine starts again") {
             do {
+                if plan.faults.contains(.sourceErrors) {
+                    // After a host's boot somebody must confirm first that the VM is still its own; and it is started then.
+                    try await SiteWatch(engine: site.engine) { _ in }.look()
+                    if try await hypervisor.domain(uuid: id)?.power == .running { return true }
+                }
                 try await hypervisor.start(uuid: id, paused: false)
                 return true
             } catch let error as HypervisorError {

@@ -28,8 +28,10 @@ struct FaultSite: Sendable {
     var vaultPath: String { "\(lab.configuration.root)/vault/vault.db" }
 
     /// Makes the sites, runs `body`, and takes all of it down whatever happened.
-    static func with(_ body: (FaultSite) async throws -> Void) async throws {
-        try await withLab("faults", agentProgram: builtProgram, siteBytes: 2 << 30) { lab in
+    ///
+    /// Several may stand side by side, each a lane of its own.
+    static func with(lane: Int = 0, _ body: (FaultSite) async throws -> Void) async throws {
+        try await withLab("faults-\(lane)", agentProgram: builtProgram, siteBytes: 2 << 30) { lab in
             try await lab.up()
             try BareMachine.installFirmware(in: lab.configuration.root)
             let link = try await WideAreaLink(lab, WideAreaLink.Quality(), seed: 1)

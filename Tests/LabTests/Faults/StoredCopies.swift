@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Lab
 import SiteModel
+import TestSupport
 
 /// Reading points with another program than ours: qemu-img, inside their site.
 struct StoredCopies: Sendable {
@@ -12,9 +13,11 @@ struct StoredCopies: Sendable {
         try images.enumerated().map { index, image in
             let raw = "\(lab.configuration.root)/read-\(site.rawValue)-\(index).raw"
             defer { unlink(raw) }
-            try output(
-                of: lab.entry(to: site)
+            // What cannot be read is the round's to judge.
+            let result = try Program.run(
+                lab.entry(to: site)
                     + ["qemu-img", "convert", "-U", "-O", "raw", "-f", image.format, image.path, raw])
+            guard result.status == 0 else { throw RoundFailure("\(image.path): \(result.errors)") }
             return [UInt8](try Data(contentsOf: URL(filePath: raw)))
         }
     }

@@ -17,6 +17,8 @@ final class WideAreaLink: Sendable {
         /// The share of packets that never arrive.
         var loss = 0.0
         var isCut = false
+        /// The share of TCP segments of whose payload one bit arrives changed, with a checksum that fits.
+        var flips = 0.0
     }
 
     private static let name = "wan0"
@@ -27,9 +29,19 @@ final class WideAreaLink: Sendable {
     private let state: Mutex<(quality: Quality, stops: Bool)>
     private let ended = Mutex(false)
 
+    private let seed: UInt64
+
     /// Takes the place of the link of a lab that is up.
     init(_ lab: Lab, _ quality: Quality, seed: UInt64) async throws {
         state = Mutex((quality, false))
+        self.seed = seed
+        try await start(lab)
+    }
+
+    /// Does so again after `stop`, and after the lab has made its own.
+    func start(_ lab: Lab) async throws {
+        state.withLock { $0.stops = false }
+        ended.withLock { $0 = false }
         let sites = SiteName.allCases.map { lab.layout(of: $0) }
         try output(of: ["ip", "-n", sites[0].networkNamespace, "link", "delete", Self.name])
         var interfaces: [Int32] = []
@@ -131,7 +143,11 @@ final class WideAreaLink: Sendable {
                         if due - Self.now > Self.longestQueue { continue }
                         free[way] = due
                     }
-                    queues[way].append(Packet(due: due + quality.delay, bytes: Array(buffer[..<count])))
+                    var bytes = Array(buffer[..<count])
+                    if quality.flips > 0, chance.seconds(in: 0...1) < quality.flips {
+                        TCPSegment.flip(in: &bytes, &chance)
+                    }
+                    queues[way].append(Packet(due: due + quality.delay, bytes: bytes))
                 }
             }
         }
