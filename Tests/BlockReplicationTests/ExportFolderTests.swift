@@ -23,6 +23,27 @@ struct ExportFolderTests {
         #expect(access(other, F_OK) == 0)
     }
 
+    @Test("A socket that is still served when its reader lets go is removed once nobody serves it any more")
+    func later() async throws {
+        try await TwoSites.with { sites in
+            let path = sites.file("a/store/sockets/1.sock")
+            let server = try listen(at: path)
+            Thread.detachNewThread {
+                while case let peer = accept(server, nil, nil), peer >= 0 { close(peer) }
+                close(server)
+            }
+            let disk = SourceDisk(
+                target: "vda", size: 1 << 20, from: .export(socket: path, name: ""), extents: .everything)
+            let ticket = try await sites.open(TwoSites.generation(1), after: nil, [disk])
+            await #expect(throws: (any Error).self) {
+                _ = try await sites.clientA.sendPoint(SendPoint(ticket: ticket, disks: [disk])) { _ in }
+            }
+            #expect(access(path, F_OK) == 0, "somebody serves it")
+            shutdown(server, Int32(SHUT_RDWR))
+            #expect(await eventually { access(path, F_OK) != 0 })
+        }
+    }
+
     private func listen(at path: String) throws -> Int32 {
         let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_un()

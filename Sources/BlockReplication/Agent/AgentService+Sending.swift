@@ -3,6 +3,8 @@ package import SiteModel
 extension AgentService {
     /// Disks of one point that are sent side by side.
     private static var disksAtOnce: Int { 4 }
+    /// Seconds that a socket is looked at which was still served when its reader let go.
+    private static var laterLooks: Int { 120 }
 
     package func sendPoint(
         _ request: SendPoint, progress: @escaping @Sendable (TransferProgress) -> Void
@@ -60,6 +62,13 @@ extension AgentService {
         for look in 0..<looks where !sockets.isEmpty {
             if look > 0 { try? await Task.sleep(for: .milliseconds(50)) }
             for socket in sockets { ExportFolders.removeSocket(socket, in: store) }
+        }
+        // Whose engine has gone ends no backup: QEMU may serve on for a while, and be killed only then.
+        Task { [store] in
+            for _ in 0..<Self.laterLooks where sockets.contains(where: ExportFolders.isThere) {
+                try await Task.sleep(for: .seconds(1))
+                for socket in sockets { ExportFolders.removeSocket(socket, in: store) }
+            }
         }
     }
 

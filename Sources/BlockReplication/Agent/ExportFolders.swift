@@ -45,6 +45,8 @@ enum ExportFolders {
         if isRefused { unlink(path) }
     }
 
+    static func isThere(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
     private static func sweep(_ folder: String) throws {
         for name in try FileManager.default.contentsOfDirectory(atPath: folder)
         where name.hasSuffix(".scratch") || name.hasSuffix(".sock") {

@@ -118,7 +118,7 @@ struct FaultPlan: Sendable {
         self.phase = phase
         self.faults = faults
         stage = chance.one(of: phase.stages)
-        delay = chance.once(in: 4) ? 0 : chance.seconds(in: 0...(stage == .copy ? 1.5 : 0.3))
+        delay = chance.once(in: 4) ? 0 : chance.seconds(in: 0...(stage == .copy ? 1.5 : phase == .fold ? 0.02 : 0.3))
         duration = chance.seconds(in: 0.2...3)
         rate = chance.one(of: [4e6, 8e6, 20e6, 60e6])
         // An odd number of sectors, as disks are that were shrunk by hand.

@@ -40,7 +40,7 @@ extension FaultRound {
     func expectNothingLeft() async throws {
         var left: [String] = []
         // What a site tidies up once nobody is looking may take a moment.
-        let deadline = ContinuousClock.now + .seconds(60)
+        let deadline = ContinuousClock.now + .seconds(120)
         repeat {
             left = try await leftovers()
             if left.isEmpty { return }

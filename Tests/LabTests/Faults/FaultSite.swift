@@ -121,7 +121,7 @@ struct FaultSite: Sendable {
 
 /// Waits until something is so; a failure says what was waited for, in one line.
 func untilSo(
-    _ what: String, within limit: Duration = .seconds(120), isolation: isolated (any Actor)? = #isolation,
+    _ what: String, within limit: Duration = .seconds(300), isolation: isolated (any Actor)? = #isolation,
     _ holds: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
