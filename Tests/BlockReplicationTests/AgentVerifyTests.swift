@@ -30,6 +30,25 @@ struct AgentVerifyTests {
         }
     }
 
+    @Test("what is known to be damaged is sent again, even where it reads as the source does")
+    func distrusted() async throws {
+        try await TwoSites.with { sites in
+            let image = try await sites.makeImage("disk", mebibytes: 24)
+            try await sites.cycle(first, after: nil, [.stopped(image, mebibytes: 24, .everything)])
+            let store = try #require(await sites.b.service.stores.existing(sites.relationship))
+            let wrong = [(3 << 20) + 8192, 4 << 20].map { Extent(offset: $0, length: 4096) }
+            try await store.endCheck(
+                try await store.beginCheck(nil),
+                wrong: [.init(generation: first, target: "vda", extents: wrong, cause: .altered)])
+            #expect(try await store.damage(of: first)?.disks.first?.bytes == 8192)
+            let compared = SourceDisk.stopped(image, mebibytes: 24, .differing)
+            let moved = try await sites.cycle(second, after: first, [compared], number: 2).moved
+            #expect(moved.differing ?? 0 >= 8192)
+            #expect(try await store.damage(of: second) == nil)
+            #expect(try await sites.atB(second, "vda", equals: image))
+        }
+    }
+
     @Test("what cannot be read at the target is sent whole, and the point that it makes stands on none of it")
     func unreadableTarget() async throws {
         try await TwoSites.with { sites in

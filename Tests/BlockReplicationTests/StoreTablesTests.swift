@@ -102,6 +102,28 @@ struct StoreTablesTests {
         #expect(try await site.differing(store) == [])
     }
 
+    @Test("a disk whose table cannot be read leaves the other disks' images as they are, and no file behind")
+    func otherDisks() async throws {
+        let site = try Site(seed: 98)
+        let store = try site.open()
+        for number in 1...5 { try await site.cycle(store, number) }
+        await store.limitChain(3)
+        let disks = try #require(await store.manifest.points.first { $0.number == 3 }?.disks)
+        try await site.contradict(store, 3, of: try #require(disks.last?.target))
+        let files = try storeFiles(store)
+        for _ in 0..<3 { try await store.retire(Set([2, 3, 4].map(Site.generation))) }
+        let left = try storeFiles(store)
+        #expect(left.isSubset(of: files.union(Self.named(by: await store.manifest))), "\(left.subtracting(files))")
+        #expect(try await store.collectGarbage() == [])
+        // A small disk may be covered by newer blocks.
+        #expect(Set(try await store.damaged()).isSuperset(of: try await site.differing(store)))
+        #expect(await store.manifest.damage?.contains { $0.generation == Site.generation(3) } == true)
+    }
+
+    private static func named(by manifest: Manifest) -> Set<String> {
+        Set((manifest.layers.flatMap(\.disks) + manifest.points.flatMap(\.disks)).flatMap(\.files))
+    }
+
     @Test("a header with another size is damage: the VM would see another disk")
     func size() async throws {
         let site = try Site(seed: 95, sizes: ["vda": (6 << 20) + 512])
@@ -237,8 +259,9 @@ extension StoreSite {
     }
 
     /// Says of a block of a point that it is data and zeros at once.
-    fileprivate func contradict(_ store: PointStore, _ number: Int) async throws {
-        let disk = try #require(await store.manifest.points.first { $0.number == number }?.disks.first)
+    fileprivate func contradict(_ store: PointStore, _ number: Int, of target: String = "vda") async throws {
+        let point = try #require(await store.manifest.points.first { $0.number == number })
+        let disk = try #require(point.disks.first { $0.target == target })
         let overlay = try OverlayReader(opening: store.path + "/" + disk.file)
         let table = L2Buffer()
         try overlay.load(0, into: table)

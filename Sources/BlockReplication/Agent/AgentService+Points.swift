@@ -20,6 +20,7 @@ extension AgentService {
             }
             if let leg = try await openLeg(request, in: store) { return leg }
             let newest = try await newestImages(store)
+            let distrusted = try await store.damagedExtents()
             let held = await store.manifest.newestDisks.map { DiskGeometry(target: $0.target, size: $0.size) }
             let draft = try await store.beginPoint(
                 generation: request.generation, parent: request.previous,
@@ -27,7 +28,9 @@ extension AgentService {
             let point = try IncomingPoint(
                 relationship: request.relationship, generation: request.generation, draft: draft,
                 disks: draft.writers.reduce(into: [:]) { disks, entry in
-                    disks[entry.key] = IncomingPoint.Disk(writer: entry.value, newest: newest[entry.key])
+                    disks[entry.key] = IncomingPoint.Disk(
+                        writer: entry.value, newest: newest[entry.key], distrusted: distrusted[entry.key] ?? ExtentMap()
+                    )
                 })
             incoming.put(point)
             var ticket = ticket(point)

@@ -6,6 +6,7 @@ import SiteModel
 /// cannot be read is answered with nothing, and then travels whole. Confined to the receiver's thread.
 final class BlockAnswerer {
     private let newest: DiskImage
+    private let distrusted: ExtentMap
     private let hasher: KeyedHasher
     private let interrupt: Interrupt
     private var chain: ChainReader?
@@ -15,8 +16,9 @@ final class BlockAnswerer {
     private let hashes = UnsafeMutableRawBufferPointer.allocate(
         byteCount: BlockQuestion.mostBlocks * 16, alignment: 16)
 
-    init(_ newest: DiskImage, hasher: KeyedHasher, interrupt: Interrupt) {
+    init(_ newest: DiskImage, distrusted: ExtentMap, hasher: KeyedHasher, interrupt: Interrupt) {
         self.newest = newest
+        self.distrusted = distrusted
         self.hasher = hasher
         self.interrupt = interrupt
     }
@@ -43,6 +45,8 @@ final class BlockAnswerer {
 
     private func hash(_ range: ByteRange, _ count: inout Int) throws {
         let chain = try opened()
+        // What is known to be damaged is asked for again, however it reads.
+        var damaged = distrusted.intersection(ExtentMap([Extent(offset: range.offset, length: range.length)]))[...]
         var done: UInt64 = 0
         while done < range.length {
             try interrupt.check()
@@ -53,8 +57,11 @@ final class BlockAnswerer {
             for at in stride(from: 0, to: length, by: Int(BlockGrid.block)) {
                 let end = min(at + Int(BlockGrid.block), length)
                 // Beyond the end of a disk that has grown since nothing is known: it travels, zeros too.
+                while let first = damaged.first, first.end <= start + UInt64(at) { damaged = damaged.dropFirst() }
+                let isDamaged = damaged.first.map { $0.offset < start + UInt64(end) } ?? false
                 let hash =
-                    end <= there ? hasher.hash(UnsafeRawBufferPointer(rebasing: bytes[at..<end])) : Hash128.unknown
+                    end <= there && !isDamaged
+                    ? hasher.hash(UnsafeRawBufferPointer(rebasing: bytes[at..<end])) : Hash128.unknown
                 hashes.storeBytes(of: hash.high.bigEndian, toByteOffset: count * 16, as: UInt64.self)
                 hashes.storeBytes(of: hash.low.bigEndian, toByteOffset: count * 16 + 8, as: UInt64.self)
                 count += 1

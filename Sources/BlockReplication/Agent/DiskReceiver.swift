@@ -6,6 +6,8 @@ struct DiskReceiver {
     let writer: any PointImageWriter
     /// The newest state of the disk here, against which hashes are compared; nil when there is none: all zeros.
     let newest: DiskImage?
+    /// Where that is known to be damaged.
+    let distrusted: ExtentMap
     let interrupt: Interrupt
 
     /// Takes frames until the end; returns what came once it is on stable storage.
@@ -38,7 +40,8 @@ struct DiskReceiver {
                     return .content(0)
                 case .hashKey where comparison == nil && !hasData && payload.count == KeyedHasher.keySize:
                     comparison = Comparison(
-                        hasher: KeyedHasher(key: Array(payload)), newest: newest, interrupt: interrupt)
+                        hasher: KeyedHasher(key: Array(payload)), newest: newest, distrusted: distrusted,
+                        interrupt: interrupt)
                     return .nothing
                 case .hashRequest where comparison != nil && !hasData: return .hashes(header)
                 case .blockRequest where comparison != nil:
@@ -109,6 +112,11 @@ struct DiskReceiver {
             hashes = hashes.map { _ in .unknown }
             comparison.giveUpSource()
         }
+        // Even where it reads as the source does: only what is sent anew is known to be right from then on.
+        for extent in distrusted.intersection(ExtentMap([Extent(offset: header.offset, length: header.length)])) {
+            let first = Int((extent.offset - header.offset) / BlockHashes.block)
+            for block in first...Int((extent.end - 1 - header.offset) / BlockHashes.block) { hashes[block] = .unknown }
+        }
         // A leg is compared with what earlier ones have written here: what is found equal is known to be right.
         if newest?.path == writer.path {
             try (writer as? RawBaseWriter)?.renewSums(offset: header.offset, length: header.length)
@@ -123,11 +131,13 @@ struct DiskReceiver {
         let hasher: KeyedHasher
         let pool = BufferPool(count: ReadShape.buffers, bufferSize: ReadShape.requestSize)
         private let newest: DiskImage?
+        private let distrusted: ExtentMap
         private let interrupt: Interrupt
         private var opened: (any ExtentSource)?
         private var answerer: BlockAnswerer?
 
-        init(hasher: KeyedHasher, newest: DiskImage?, interrupt: Interrupt) {
+        init(hasher: KeyedHasher, newest: DiskImage?, distrusted: ExtentMap, interrupt: Interrupt) {
+            self.distrusted = distrusted
             self.hasher = hasher
             self.newest = newest
             self.interrupt = interrupt
@@ -149,7 +159,10 @@ struct DiskReceiver {
         /// The hashes of the blocks of some ranges.
         func blocks(_ ranges: [ByteRange]) throws -> UnsafeRawBufferPointer {
             guard let newest else { return .empty }
-            let answerer = answerer ?? BlockAnswerer(newest, hasher: hasher, interrupt: interrupt)
+            let answerer =
+                answerer
+                ?? BlockAnswerer(
+                    newest, distrusted: distrusted, hasher: hasher, interrupt: interrupt)
             self.answerer = answerer
             return try answerer.answer(ranges)
         }

@@ -10,6 +10,8 @@ final class IncomingPoint: @unchecked Sendable {  // `disks`, `underWay` and `fa
     struct Disk {
         let writer: any PointImageWriter
         let newest: DiskImage?
+        /// Where the newest state is known to be damaged: it travels whatever stands there.
+        let distrusted: ExtentMap
         fileprivate var state = State.awaited
 
         fileprivate enum State {
@@ -17,8 +19,9 @@ final class IncomingPoint: @unchecked Sendable {  // `disks`, `underWay` and `fa
             case received(Hash128)
         }
 
-        init(writer: any PointImageWriter, newest: DiskImage?) {
+        init(writer: any PointImageWriter, newest: DiskImage?, distrusted: ExtentMap = ExtentMap()) {
             self.writer = writer
+            self.distrusted = distrusted
             self.newest = newest
         }
     }
@@ -62,7 +65,8 @@ final class IncomingPoint: @unchecked Sendable {  // `disks`, `underWay` and `fa
             let welcome: WireWelcome = disk.newest == nil ? .unpacks : [.unpacks, .answersBlocks]
             try channel.send(.welcome, offset: welcome.rawValue)
             let receiver = DiskReceiver(
-                writer: disk.writer, newest: disk.newest, interrupt: channel.socket.interrupt)
+                writer: disk.writer, newest: disk.newest, distrusted: disk.distrusted,
+                interrupt: channel.socket.interrupt)
             summary = try receiver.run(channel)
         } catch {
             end(hello.disk, .failure(error))

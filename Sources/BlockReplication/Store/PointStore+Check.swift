@@ -36,6 +36,26 @@ extension PointStore {
         return result
     }
 
+    /// Where the newest point is known to be damaged, by disk.
+    func damagedExtents() throws -> [String: ExtentMap] {
+        guard manifest.damage != nil, let newest = manifest.newest else { return [:] }
+        let damages = LayerDamages(manifest.damage)
+        let chain = try layers(of: newest.generation)
+        var result: [String: ExtentMap] = [:]
+        for disk in newest.disks {
+            var (covered, wrong) = (beyond(manifest.size(of: disk)), ExtentMap())
+            for layer in chain {
+                for known in damages[layer.generation, disk.target] {
+                    wrong = wrong.union(known.map.subtracting(covered))
+                }
+                guard let part = layer.disks.first(where: { $0.target == disk.target }) else { continue }
+                covered = covered.union(extents(of: part)).union(beyond(manifest.size(of: part)))
+            }
+            if !wrong.isEmpty { result[disk.target] = wrong }
+        }
+        return result
+    }
+
     /// The layers of a point's chain, from the point down.
     private func layers(of generation: String) throws -> [LayerRecord] {
         let layers = Dictionary(uniqueKeysWithValues: allLayers.map { ($0.generation, $0) })

@@ -13,43 +13,55 @@ extension PointStore {
         var merged: [PointDisk] = []
         var hasWritten = false
         var moves: [(inout LayerDamages) -> Void] = []
-        for disk in newer.disks {
-            // Of a disk that was added after the older one, or anew, nothing of the older one is read.
-            guard disk.isWhole != true, let under = older.disks.first(where: { $0.target == disk.target }) else {
-                merged.append(disk)
-                continue
-            }
-            var result = disk
-            result.isWhole = under.isWhole
-            let own = try knownMap(of: disk)
-            func move(_ found: [Extent]) -> (inout LayerDamages) -> Void {
-                let at = clock()
-                return {
-                    $0.merge(
-                        older.generation, into: newer.generation, target: disk.target, over: own, found: found, at: at)
+        var maps: [String] = []
+        // All of them before any is merged: one that cannot be read leaves the others as they are, too.
+        let tables = try tablesForMerger(of: older, newer)
+        do {
+            for disk in newer.disks {
+                // Of a disk that was added after the older one, or anew, nothing of the older one is read.
+                guard disk.isWhole != true, let under = older.disks.first(where: { $0.target == disk.target }) else {
+                    merged.append(disk)
+                    continue
                 }
-            }
-            if try stands(disk, on: under) {
-                // Small disks have no pieces to make way between.
-                if hasWritten { try await makeWay(unless: isAwaited) }
-                hasWritten = true
-                try await writeMerger(of: under, into: disk, of: (older, newer), unless: isAwaited) { wrong in
-                    // Before the merger has its name: the next disk may make way, and this one is then not read again.
-                    try record(move(wrong))
+                var result = disk
+                result.isWhole = under.isWhole
+                let own = try knownMap(of: disk)
+                func move(_ found: [Extent]) -> (inout LayerDamages) -> Void {
+                    let at = clock()
+                    return {
+                        $0.merge(
+                            older.generation, into: newer.generation, target: disk.target, over: own, found: found,
+                            at: at)
+                    }
                 }
+                if let tables = tables[disk.target] {
+                    // Small disks have no pieces to make way between.
+                    if hasWritten { try await makeWay(unless: isAwaited) }
+                    hasWritten = true
+                    try await writeMerger(of: under, into: disk, of: (older, newer), tables, unless: isAwaited) {
+                        wrong in
+                        // Before the merger has its name: the next disk may make way, and this one is then not read again.
+                        try record(move(wrong))
+                    }
+                }
+                // The merger may have been made before a stop; its checksums were renamed before it was.
+                result.sums = sumsOfMerger(disk, of: older, in: newer)
+                // What was found in the older one since then is in the merger too, as far as is known.
+                moves.append(move([]))
+                result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
+                result.checksum = nil
+                result.map = StoreNames.map(newer.generation, disk.target, serial: manifest.serial)
+                let size = manifest.size(of: disk) ?? .max
+                let extents = try mapForMerger(of: under, in: older).clipped(to: size).union(own)
+                maps.append(result.map)
+                try directory.write(result.map, ExtentMapFile.encode(extents))
+                try hook(.mapWritten)
+                merged.append(result)
             }
-            // The merger may have been made before a stop; its checksums were renamed before it was.
-            result.sums = sumsOfMerger(disk, of: older, in: newer)
-            // What was found in the older one since then is in the merger too, as far as is known.
-            moves.append(move([]))
-            result.bytes = try ImageFile(reading: directory.path(disk.file)).allocatedBytes()
-            result.checksum = nil
-            result.map = StoreNames.map(newer.generation, disk.target, serial: manifest.serial)
-            let size = manifest.size(of: disk) ?? .max
-            let extents = try mapForMerger(of: under, in: older).clipped(to: size).union(own)
-            try directory.write(result.map, ExtentMapFile.encode(extents))
-            try hook(.mapWritten)
-            merged.append(result)
+        } catch  where error is ReplicationError || error is MadeWay {
+            // They are of this attempt alone.
+            for map in maps { try? directory.remove(map) }
+            throw error
         }
         try directory.sync()
         try commit { next in
@@ -246,7 +258,7 @@ extension PointStore {
     /// Whether a disk's image still stands on the older one; false once a merger of both has its name.
     ///
     /// `.damaged` when it names neither: nothing can then be said of what it holds, and the older one must stay.
-    private func stands(_ disk: PointDisk, on under: PointDisk) throws -> Bool {
+    func stands(_ disk: PointDisk, on under: PointDisk) throws -> Bool {
         let name = try Qcow2Header(reading: ImageFile(reading: directory.path(disk.file))).backing?.file
         if name == under.file || under.format == .raw { return name == under.file }
         guard isMerger(name, on: under) else {
@@ -269,9 +281,10 @@ extension PointStore {
     /// Tells `note`, before it counts, what was found not to be what had been written.
     private func writeMerger(
         of under: PointDisk, into disk: PointDisk, of layers: (older: LayerRecord, newer: LayerRecord),
-        unless isAwaited: IsAwaited, note: (_ wrong: [Extent]) throws -> Void
+        _ tables: (below: OverlayTables, above: OverlayTables), unless isAwaited: IsAwaited,
+        note: (_ wrong: [Extent]) throws -> Void
     ) async throws {
-        let (below, above) = (try tables(of: under, in: layers.older), try tables(of: disk, in: layers.newer))
+        let (below, above) = tables
         let sums = StoreNames.sums(layers.newer.generation, disk.target, with: layers.older.generation)
         try directory.remove(sums)
         try directory.remove(sums + StoreNames.part)

@@ -27,6 +27,19 @@ extension PointStore {
         return OverlayTables(map: map, stray: stray)
     }
 
+    /// The tables of the disks that are not merged yet, by target.
+    func tablesForMerger(
+        of older: LayerRecord, _ newer: LayerRecord
+    ) throws -> [String: (below: OverlayTables, above: OverlayTables)] {
+        var result: [String: (below: OverlayTables, above: OverlayTables)] = [:]
+        for disk in newer.disks where disk.isWhole != true {
+            guard let under = older.disks.first(where: { $0.target == disk.target }), try stands(disk, on: under)
+            else { continue }
+            result[disk.target] = (try tables(of: under, in: older), try tables(of: disk, in: newer))
+        }
+        return result
+    }
+
     /// What an overlay brings into a merger: nothing once it was folded, for the base has all of it.
     func mapForMerger(of disk: PointDisk, in layer: LayerRecord) throws -> ExtentMap {
         if layer.isFolded == true { return ExtentMap() }
