@@ -77,7 +77,8 @@ struct StoreCheckTests {
         var store = try site.open { if $0 == .mergeRenamed { merged.withLock { $0 += 1 } } }
         for number in 1...5 { try await site.cycle(store, number) }
         await store.limitChain(3)
-        if foundBefore { try await site.flipBit(store, among: 2...2, of: "vda", seenFrom: 3) }
+        let first = try #require(await store.manifest.points[2].disks.first?.target)
+        if foundBefore { try await site.flipBit(store, among: 2...2, of: first, seenFrom: 3) }
         try await store.retire(Set([2, 4].map(Site.generation)), unless: { merged.withLock { $0 } > 0 })
         #expect(merged.withLock { $0 } == 1)
         #expect(await store.manifest.layers.map(\.number) == [2, 4])
@@ -95,7 +96,7 @@ struct StoreCheckTests {
         #expect(try await store.checkAll().unrecorded.isEmpty, "every block has its checksum")
         if !foundBefore {
             try await site.verify(store)
-            try await site.flipBit(store, among: 3...5, of: "vda")
+            try await site.flipBit(store, among: 3...5, of: first)
         }
         try await store.checkAndRecord()
         #expect(try await !store.damaged().isEmpty)
