@@ -67,7 +67,7 @@ extension ReferenceChecks {
         ReferenceCheck(
             "16", "VHD or VHDX, 16 disks, generation 2, excluded disks",
             checks: ["disk-count", "disks-are-files", "disks-track-changes", "firmware-state"],
-            here: "qcow2 instead; any number of disks; no UEFI variables and no TPM yet."),
+            here: "qcow2 instead; any number of disks; UEFI variables and a TPM's state go with each point."),
         ReferenceCheck(
             "17", "No shared, encrypted, NFS disks; none added or taken away while it runs",
             checks: [
