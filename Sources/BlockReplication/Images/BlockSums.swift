@@ -45,7 +45,7 @@ final class BlockSums: Sendable {
 
     /// The checksum of one block; never 0.
     static func sum(_ block: UnsafeRawBufferPointer) -> UInt32 {
-        let value = UInt32(truncatingIfNeeded: XXH3_64bits(block.baseAddress, block.count))
+        let value = UInt32(truncatingIfNeeded: xxh3_64bits(block.baseAddress, block.count))
         return value == 0 ? 1 : value
     }
 

@@ -56,7 +56,7 @@ enum ExtentMapFile {
     }
 
     private static func hash(_ data: Data) -> UInt64 {
-        data.withUnsafeBytes { XXH3_64bits($0.baseAddress, $0.count) }
+        data.withUnsafeBytes { xxh3_64bits($0.baseAddress, $0.count) }
     }
 
     private static func append(_ value: UInt64, to data: inout Data) {

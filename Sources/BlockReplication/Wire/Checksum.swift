@@ -6,9 +6,9 @@ import Glibc
 /// The header's own hash is the seed of the payload's, so one number covers offset, length and content. Source: XXH3's
 /// reference implementation, `XXH3_64bits_withSeed`.
 func frameChecksum(header: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) -> UInt64 {
-    let seed = XXH3_64bits(header.baseAddress, header.count)
+    let seed = xxh3_64bits(header.baseAddress, header.count)
     guard let base = payload.baseAddress, !payload.isEmpty else { return seed }
-    return XXH3_64bits_withSeed(base, payload.count, seed)
+    return xxh3_64bits_with_seed(base, payload.count, seed)
 }
 
 /// A hash of 128 bits; zero stands for a block of zeros.
@@ -42,7 +42,7 @@ final class RunningChecksum {
     deinit { XXH3_freeState(state) }
 
     func update(_ bytes: UnsafeRawBufferPointer) {
-        _ = XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+        _ = xxh3_128bits_update(state, bytes.baseAddress, bytes.count)
     }
 
     var value: Hash128 {
@@ -68,7 +68,7 @@ struct KeyedHasher: Sendable {
     func hash(_ block: UnsafeRawBufferPointer) -> Hash128 {
         if isZero(block) { return .zero }
         let digest = secret.withUnsafeBytes {
-            XXH3_128bits_withSecret(block.baseAddress, block.count, $0.baseAddress, $0.count)
+            xxh3_128bits_with_secret(block.baseAddress, block.count, $0.baseAddress, $0.count)
         }
         return Hash128(high: digest.high64, low: digest.low64)
     }
