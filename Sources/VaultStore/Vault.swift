@@ -64,6 +64,10 @@ package protocol VaultReader {
     func objects<Object: SiteObject>(_ type: Object.Type, changedAfter number: Int) throws -> [Stored<Object>]
     /// The lease by that name, live or run out; nil when nobody holds it.
     func lease(_ name: String) throws -> Lease?
+    /// Rows of a run's journal after one of that number, in order; 0 stands before the first.
+    func journal(of run: String, after number: Int, limit: Int) throws -> [JournalRow]
+    /// The newest row of a run's journal; nil while it is empty.
+    func lastJournalRow(of run: String) throws -> JournalRow?
 }
 
 /// A transaction under way.
@@ -95,6 +99,27 @@ package protocol VaultWriter: VaultReader {
     ///
     /// Refused (`leaseHeld`) while somebody holds it.
     func forgetLease(_ name: String, now: Timestamp) throws
+
+    /// Adds a row to a run's journal. Refused (`stale`) when its number is not the next one: somebody else writes it too.
+    func append(_ row: JournalRow, toJournalOf run: String) throws
+    /// Removes the rows of a run's journal after one of that number; 0 removes all.
+    func removeJournal(of run: String, after number: Int) throws
+}
+
+/// One commit of a run's journal.
+package struct JournalRow: Hashable, Sendable {
+    /// From 1, without gaps.
+    package var number: Int
+    /// What became durable together, as its writer reads it.
+    package var body: String
+    /// What ties the row to all before it: a digest over the row before and this one's body.
+    package var chain: String
+
+    package init(number: Int, body: String, chain: String) {
+        self.number = number
+        self.body = body
+        self.chain = chain
+    }
 }
 
 /// An event with its place in the order of all.

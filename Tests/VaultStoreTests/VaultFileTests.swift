@@ -173,7 +173,7 @@ struct VaultFileTests {
         let settings = try await vault.settings()
         #expect(
             settings == [
-                "journal_mode": "wal", "synchronous": "2", "application_id": "1347570766", "user_version": "2",
+                "journal_mode": "wal", "synchronous": "2", "application_id": "1347570766", "user_version": "3",
             ])
         #expect(VaultFile.applicationID == 1_347_570_766)
     }

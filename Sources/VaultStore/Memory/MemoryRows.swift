@@ -15,6 +15,7 @@ final class MemoryRows: RowWriter {
     private var events: [EventRow] = []
     private var lastEvent = 0
     private var leases: [String: LeaseRow] = [:]
+    private var journals: [String: [JournalRow]] = [:]
     private var undo: [Change] = []
     /// Counts changes; one that is undone leaves a gap.
     private var changes = 0
@@ -40,6 +41,8 @@ final class MemoryRows: RowWriter {
         case event
         case eventsRemoved([EventRow])
         case lease(String, LeaseRow?)
+        case journal(String, [JournalRow]?)
+        case journalRow(String)
     }
 
     init(keepsValues: Bool) {
@@ -57,6 +60,8 @@ final class MemoryRows: RowWriter {
                 lastEvent -= 1
             case .eventsRemoved(let removed): events = (events + removed).sorted { $0.number < $1.number }
             case .lease(let name, let row): leases[name] = row
+            case .journal(let run, let rows): journals[run] = rows
+            case .journalRow(let run): journals[run]?.removeLast()
             }
         }
         undo = []
@@ -119,6 +124,17 @@ extension MemoryRows {
         leases[name] = nil
     }
 
+    func append(_ row: JournalRow, toJournalOf run: String) {
+        undo.append(.journalRow(run))
+        journals[run, default: []].append(row)
+    }
+
+    func removeJournalRows(of run: String, after number: Int) {
+        undo.append(.journal(run, journals[run]))
+        journals[run]?.removeAll { $0.number > number }
+        if journals[run]?.isEmpty == true { journals[run] = nil }
+    }
+
     func put(_ lease: LeaseRow) {
         undo.append(.lease(lease.name, leases[lease.name]))
         leases[lease.name] = lease
@@ -178,6 +194,13 @@ extension MemoryRows {
     }
 
     func leaseRow(_ name: String) -> LeaseRow? { leases[name] }
+
+    /// Numbers have no gaps, so a row's place is its number.
+    func journalRows(of run: String, after number: Int, limit: Int) -> [JournalRow] {
+        Array((journals[run] ?? []).dropFirst(max(0, number)).prefix(limit))
+    }
+
+    func lastJournalRow(of run: String) -> JournalRow? { journals[run]?.last }
 
     private static func document(_ row: ObjectRow) -> Document {
         Document(id: row.id, revision: row.revision, body: row.body)

@@ -22,6 +22,9 @@ protocol RowReader {
     /// Documents of one kind that were inserted or replaced after that change.
     func documents(kind: String, changedAfter number: Int) throws -> [Document]
     func leaseRow(_ name: String) throws -> LeaseRow?
+    /// Rows of a run's journal after one of that number, in order.
+    func journalRows(of run: String, after number: Int, limit: Int) throws -> [JournalRow]
+    func lastJournalRow(of run: String) throws -> JournalRow?
 }
 
 /// The same inside a transaction that may write.
@@ -35,4 +38,6 @@ protocol RowWriter: RowReader {
     func removeEvents(_ numbers: [Int]) throws
     func put(_ lease: LeaseRow) throws
     func removeLease(_ name: String) throws
+    func append(_ row: JournalRow, toJournalOf run: String) throws
+    func removeJournalRows(of run: String, after number: Int) throws
 }

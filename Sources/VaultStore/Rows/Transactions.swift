@@ -110,6 +110,20 @@ extension WriteTransaction {
         try rows.removeLease(name)
     }
 
+    func append(_ row: JournalRow, toJournalOf run: String) throws {
+        let next = (try rows.lastJournalRow(of: run)?.number ?? 0) + 1
+        guard row.number == next else {
+            throw VaultError(
+                .stale, "The journal of run \(run) is at row \(next - 1), and row \(row.number) cannot follow it.",
+                hint: "Somebody else drives the run; see: perilune runs show \(run)")
+        }
+        try rows.append(row, toJournalOf: run)
+    }
+
+    func removeJournal(of run: String, after number: Int) throws {
+        try rows.removeJournalRows(of: run, after: number)
+    }
+
     private func put(_ lease: Lease) throws -> Lease {
         try rows.put(
             LeaseRow(name: lease.name, holder: lease.holder, epoch: lease.epoch, expiresAt: lease.expiresAt))
@@ -185,6 +199,12 @@ extension RowBackedReader {
     func objects<Object: SiteObject>(_ type: Object.Type, changedAfter number: Int) throws -> [Stored<Object>] {
         try rows.documents(kind: Object.kind, changedAfter: number).map { try Codec.object(type, from: $0) }
     }
+
+    func journal(of run: String, after number: Int, limit: Int) throws -> [JournalRow] {
+        try rows.journalRows(of: run, after: number, limit: max(0, limit))
+    }
+
+    func lastJournalRow(of run: String) throws -> JournalRow? { try rows.lastJournalRow(of: run) }
 
     func lease(_ name: String) throws -> Lease? {
         guard let row = try rows.leaseRow(name), let holder = row.holder else { return nil }

@@ -95,6 +95,21 @@ struct SQLiteRows: RowWriter {
         }
     }
 
+    func journalRows(of run: String, after number: Int, limit: Int) throws -> [JournalRow] {
+        try journalRows("run = ? AND number > ? ORDER BY number LIMIT ?", [run, number, limit])
+    }
+
+    func lastJournalRow(of run: String) throws -> JournalRow? {
+        try journalRows("run = ? ORDER BY number DESC LIMIT 1", [run]).first
+    }
+
+    private func journalRows(_ which: String, _ arguments: StatementArguments) throws -> [JournalRow] {
+        let statement = try database.cachedStatement(sql: "SELECT number, body, chain FROM journal WHERE \(which)")
+        return try Row.fetchAll(statement, arguments: arguments).map {
+            JournalRow(number: $0[0], body: $0[1], chain: $0[2])
+        }
+    }
+
     // MARK: Writing
 
     func insert(_ row: ObjectRow) throws {
@@ -134,6 +149,16 @@ struct SQLiteRows: RowWriter {
     }
 
     func removeLease(_ name: String) throws { try execute("DELETE FROM lease WHERE name = ?", [name]) }
+
+    func append(_ row: JournalRow, toJournalOf run: String) throws {
+        try execute(
+            "INSERT INTO journal (run, number, body, chain) VALUES (?, ?, ?, ?)",
+            [run, row.number, row.body, row.chain])
+    }
+
+    func removeJournalRows(of run: String, after number: Int) throws {
+        try execute("DELETE FROM journal WHERE run = ? AND number > ?", [run, number])
+    }
 
     func put(_ lease: LeaseRow) throws {
         try execute(

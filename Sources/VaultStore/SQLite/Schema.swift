@@ -8,7 +8,7 @@ struct Schema: Sendable {
     var version: Int { migrations.count }
 
     /// The names of the tables that a vault cannot be without.
-    static let tables: Set<String> = ["object", "event", "lease"]
+    static let tables: Set<String> = ["object", "event", "lease", "journal"]
 
     /// Brings a database to this version, each migration in one transaction.
     func migrate(_ database: any DatabaseWriter) throws {
@@ -60,6 +60,16 @@ struct Schema: Sendable {
         INSERT INTO change VALUES (0);
         ALTER TABLE object ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
         CREATE INDEX object_by_change ON object (kind, changed);
+        """,
+        // What runs did, in the order in which it became durable; a row is a commit, chained to the one before.
+        """
+        CREATE TABLE journal (
+            run TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            chain TEXT NOT NULL,
+            PRIMARY KEY (run, number)
+        ) WITHOUT ROWID;
         """,
     ])
 }
