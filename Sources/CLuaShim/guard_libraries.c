@@ -24,7 +24,7 @@ static int guard_randomseed(lua_State *L) {
 
 static double host_now(lua_State *L) {
     CLuaEngine *e = engine_of(L);
-    return e->host.now(e->host.context);
+    return e->host.time(e->host.context);
 }
 
 static int os_clock(lua_State *L) {

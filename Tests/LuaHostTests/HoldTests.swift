@@ -32,7 +32,7 @@ import Testing
 
     private func fixture(_ host: Host) throws -> Fixture {
         try Fixture {
-            $0.onUncaught = { host.answer($0) }
+            $0.onUncaught = { error, _ in host.answer(error) }
             $0.globals = [
                 HostFunction("now", .synchronous { _, a in try host.attempt(a) }),
                 HostFunction(
@@ -104,7 +104,7 @@ import Testing
     @Test func othersGoOnWhileACallIsHeld() async throws {
         let gate = AsyncStream.makeStream(of: Void.self)
         let fixture = try Fixture {
-            $0.onUncaught = { _ in
+            $0.onUncaught = { _, _ in
                 for await _ in gate.stream { break }
                 return .value("released")
             }
@@ -130,7 +130,7 @@ import Testing
     @Test func aRunWithAHeldCallCanBeCancelled() async throws {
         let reached = AsyncStream.makeStream(of: Void.self)
         let fixture = try Fixture {
-            $0.onUncaught = { _ in
+            $0.onUncaught = { _, _ in
                 reached.continuation.yield()
                 try? await VirtualClock().sleep(for: .seconds(1))
                 return .retry

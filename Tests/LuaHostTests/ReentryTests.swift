@@ -123,7 +123,7 @@ import Testing
     @Test func soIsOneWhoIsAskedAboutAnError() async throws {
         let target = Target()
         let fixture = try hosted {
-            $0.onUncaught = { _ in
+            $0.onUncaught = { _, _ in
                 guard let state = target.state else { return .fail }
                 if case .failed(let error) = await state.evaluate("1") { return .value(LuaValue(error.message)) }
                 return .fail

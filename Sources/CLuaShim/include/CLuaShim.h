@@ -119,6 +119,8 @@ typedef struct {
     CLuaReply (*_Nonnull module)(void *_Nullable context, const char *name, size_t length);
     void (*_Nonnull print)(void *_Nullable context, const char *bytes, size_t length);
     double (*_Nonnull now)(void *_Nullable context);  // seconds since 1970
+    // The same, as scripts read it: what a journal may keep.
+    double (*_Nonnull time)(void *_Nullable context);
 } CLuaHost;
 
 typedef struct {

@@ -323,6 +323,9 @@ final class HostBridge {
         return CLUA_REPLY_ERROR
     }
 
+    /// The time that scripts read.
+    private var time: Duration { configuration.time?() ?? configuration.clock.now }
+
     /// The table of C functions; `self` has to outlive the engine that is given it.
     func callbacks() -> CLuaHost {
         CLuaHost(
@@ -337,7 +340,8 @@ final class HostBridge {
                 let bytes = UnsafeRawBufferPointer(start: text, count: length)
                 bridge(context)?.configuration.print(String(decoding: bytes, as: UTF8.self))
             },
-            now: { context in bridge(context).map { $0.configuration.clock.now / .seconds(1) } ?? 0 })
+            now: { context in bridge(context).map { $0.configuration.clock.now / .seconds(1) } ?? 0 },
+            time: { context in bridge(context).map { $0.time / .seconds(1) } ?? 0 })
     }
 }
 

@@ -41,6 +41,11 @@ public struct LuaConfiguration: Sendable {
     public var limits = Limits()
     /// The clock; tests turn a ``VirtualClock`` by hand.
     public var clock: any LuaClock = SystemLuaClock()
+    /// What `os.time`, `os.date` and `os.clock` read, each time; nil for ``clock``.
+    ///
+    /// It is called on the Lua thread, and for one script in one order of deliveries always in the same places: a journal can
+    /// keep what it returned, and return it again.
+    public var time: (@Sendable () -> Duration)?
     /// The seed of `math.random`.
     public var seed: UInt64 = 0
     /// Finds the text of a module for `require`; nil means there are only host modules.
@@ -53,8 +58,9 @@ public struct LuaConfiguration: Sendable {
     public var deliveryOrder: (any DeliveryOrder)?
     /// Asked what to do about an error of a host function that nothing in the script would catch.
     ///
-    /// That is before anything unwinds: the call is still open, other tasks go on. Nil lets such errors fail the run.
-    public var onUncaught: (@Sendable (LuaError) async -> Resolution)?
+    /// That is before anything unwinds: the call is still open, other tasks go on. Nil lets such errors fail the run. It is
+    /// cancelled with the task that made the call.
+    public var onUncaught: (@Sendable (LuaError, CallContext) async -> Resolution)?
     /// Where Lua runs; nil for a thread of the state's own with a stack of 16 MiB.
     ///
     /// Its threads need a stack of 2 MiB at least, besides what host functions take; with less than 6 MiB coroutines can be

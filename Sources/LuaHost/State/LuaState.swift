@@ -89,7 +89,7 @@ public actor LuaState {
     /// Ends what is running with kind `cancelled`: waits are cancelled and awaited, Lua stops at its next instruction.
     public nonisolated func cancel() {
         cancelFlag.isSet = true
-        Task { await interrupt() }
+        Task(executorPreference: bodyExecutor) { await self.interrupt() }
     }
 
     /// What the state has used since the last run or evaluation began.

@@ -47,7 +47,7 @@ extension LuaState {
             error: error, context: context, isSynchronous: isSynchronous, retry: retry)
         if !isSynchronous { scheduler.deliveries.await(DeliveryID(context)) }
         let handle = Task.detached(executorPreference: vm.bridge.configuration.hostExecutor) {
-            let answer = await Serving.during(context) { await ask(question) }
+            let answer = await Serving.during(context) { await ask(question, context) }
             await self.resolve(answer, id)
         }
         task.wait = .host(handle, function: context.function)

@@ -22,7 +22,8 @@ extension LuaState {
         let id = scheduler.makeID()
         var timer = LuaTimer(id: id, deadline: clock.now + duration, path: path, ordinal: ordinal, action: action)
         timer.handle = Task.detached(executorPreference: vm.bridge.configuration.hostExecutor) {
-            let isOver = (try? await clock.sleep(for: duration)) != nil
+            [deadline = timer.deadline] in
+            let isOver = (try? await clock.sleep(until: deadline)) != nil
             await self.timerEnded(id, isOver: isOver)
         }
         scheduler.timers.insert(timer)

@@ -58,7 +58,7 @@ public struct LuaTable: Hashable, Sendable {
     public var names: [String] { fields.compactMap { $0.key.text } }
 
     /// Makes a table of parts that are known to be in order.
-    init(array: [LuaValue], fields: [Field]) {
+    package init(array: [LuaValue], fields: [Field]) {
         self.array = array
         self.fields = fields
     }
