@@ -67,7 +67,7 @@ let package = Package(
         .target(
             name: "RecoveryEngine",
             dependencies: [
-                "SiteModel", "VaultStore", "Hypervisors", "BlockReplication",
+                "SiteModel", "VaultStore", "Hypervisors", "BlockReplication", "COpenSSL",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -93,6 +93,12 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Scripts on simulated sites: nothing real is reached.
+        .target(
+            name: "Rehearsal",
+            dependencies: ["RecoveryScripting", "RecoveryEngine", "Simulation", "SiteModel", "VaultStore", "LuaHost"],
+            swiftSettings: strict),
+
         // The lab and the command line.
         .target(
             name: "Lab",
@@ -102,7 +108,7 @@ let package = Package(
             name: "perilune",
             dependencies: [
                 "RecoveryScripting", "RecoveryEngine", "BlockReplication", "Hypervisors", "VaultStore", "SiteModel",
-                "Simulation", "LuaHost", "Lab", "CEdit",
+                "Simulation", "Rehearsal", "LuaHost", "Lab", "CEdit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -143,6 +149,13 @@ let package = Package(
             dependencies: [
                 "RecoveryScripting", "RecoveryEngine", "LuaHost", "SiteModel", "VaultStore", "Hypervisors",
                 "BlockReplication", "TestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RehearsalTests",
+            dependencies: [
+                "Rehearsal", "RecoveryScripting", "RecoveryEngine", "Simulation", "LuaHost", "SiteModel", "VaultStore",
+                "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

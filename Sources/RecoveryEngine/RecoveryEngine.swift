@@ -43,16 +43,20 @@ package final class RecoveryEngine: Sendable {
     ///     `shutdown_limit` (seconds), `path` (where a carried first copy lies), `at` (the side that pauses: "source" or "target"); of a test `network` ("none", "create" or a name), `force` (a
     ///     reason), `within` (seconds), `scratch` (bytes), `keep` ("true"), `notes`, `host_address` and `dhcp` of the
     ///     network that is made.
-    ///   - run: id of the script's run that asks.
+    ///   - run: the step of a script that asks. What it has started before, by an engine that has died, is driven to its end
+    ///     and not started again.
     ///   - hold: a stage that is not to be begun yet: the job is driven up to it and returned open. Whoever asks for the
     ///     same operation without `hold` lets it go on.
     /// - Throws: `EngineError`; kind `refused` with the rule's id when a rule forbids it, and then nothing was changed.
     @discardableResult
     package func perform(
-        _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: String? = nil,
+        _ operation: Operation, on relationshipID: String, arguments: [String: String] = [:], run: RunStep? = nil,
         hold: StageName? = nil
     ) async throws -> Job {
         if let refusal = try await vault.identity()?.refusal(nil) { throw refusal }
+        if let id = run?.jobID, try await vault.read({ try $0.object(Job.self, id: id) != nil }) {
+            return try await drive(id, to: hold)
+        }
         let relationship = try await relationship(relationshipID)
         if operation == .pause, let at = arguments["at"], ReplicationSide(rawValue: at) == nil {
             throw EngineError(

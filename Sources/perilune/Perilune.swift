@@ -7,11 +7,13 @@ struct Perilune: AsyncParsableCommand {
         abstract: "Runs disaster recovery as code: failover scripts in Lua, on real disks of real VMs.",
         discussion: """
             Exit codes: 0 done; 1 an operation or script failed; 2 refused by a rule, nothing was changed; \
-            3 a host, agent or vault does not answer or cannot be opened, or a check of doctor fails; 4 interrupted; 64 the command line is wrong.
+            3 a host, agent or vault does not answer or cannot be opened, or a check of doctor fails; 4 interrupted; 5 a run stands still and waits for a person; 64 the command line is wrong.
             """,
         version: Version.text,
         groupedSubcommands: [
-            CommandGroup(name: "Scripts", subcommands: [RunCommand.self, ReplCommand.self, LuaCommand.self]),
+            CommandGroup(
+                name: "Scripts",
+                subcommands: [RunCommand.self, RunsCommand.self, ResumeCommand.self, ReplCommand.self, LuaCommand.self]),
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [
@@ -25,7 +27,7 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "Replication of one VM",
                 subcommands: [
-                    SyncCommand.self, PauseCommand.self, ResumeCommand.self, ResyncCommand.self,
+                    SyncCommand.self, PauseCommand.self, ResyncCommand.self,
                     VerifyCommand.self, DivergenceCommand.self, UnprotectCommand.self,
                 ]),
             CommandGroup(

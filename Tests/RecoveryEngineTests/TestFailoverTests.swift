@@ -176,7 +176,8 @@ struct TestFailoverTests {
                 try $0.insert(Run(id: run, script: "drill.lua", text: "", startedAt: now))
                 _ = try $0.acquireLease(RecoveryEngine.runLeaseName(run), holder: "first", now: now, lifetime: 15)
             }
-            try await rig.engine.perform(.testFailover, on: id, arguments: keep ? ["keep": "true"] : [:], run: run)
+            try await rig.engine.perform(
+                .testFailover, on: id, arguments: keep ? ["keep": "true"] : [:], run: RunStep(run: run))
         }
         try await begin("ends")
         #expect(try await rig.engine.dueTests().isEmpty)

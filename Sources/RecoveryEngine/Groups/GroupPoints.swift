@@ -63,7 +63,8 @@ extension RecoveryEngine {
                     var failure: String?
                     do {
                         try await self.perform(
-                            .sync, on: member.relationship, arguments: ["group": group.id], run: run)
+                            .sync, on: member.relationship, arguments: ["group": group.id],
+                            run: run.map { RunStep(run: $0) })
                     } catch {
                         failure = "\(member.vm): \(JobDriver.describe(error).message)"
                     }

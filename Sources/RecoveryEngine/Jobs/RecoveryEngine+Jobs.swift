@@ -12,10 +12,10 @@ extension RecoveryEngine {
 
     /// Records a job and marks the VM as its own, in one transaction.
     func open(
-        _ operation: Operation, on relationship: Relationship, arguments: [String: String], run: String?,
+        _ operation: Operation, on relationship: Relationship, arguments: [String: String], run: RunStep?,
         hold: StageName?
     ) async throws -> Job {
-        let (id, now) = (dependencies.identifiers.next(), dependencies.clock.now)
+        let (id, now) = (run?.jobID ?? dependencies.identifiers.next(), dependencies.clock.now)
         return try await vault.write { vault in
             guard var current = try vault.object(Relationship.self, id: relationship.id) else {
                 throw EngineError(
@@ -53,7 +53,8 @@ extension RecoveryEngine {
             let stages = StagePlan.stages(of: operation, from: current.value.state, firstCopy: firstCopy)
             var job = Job(
                 id: id, operation: operation, relationship: relationship.id, arguments: arguments,
-                origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now, run: run)
+                origin: current.value.state, stages: stages.map { Stage(name: $0.rawValue) }, startedAt: now,
+                run: run?.run)
             job.facts["leftover"] = leftover
             if let ended { job.noteEnded(ended, current.value) }
             // Kept with the job: the record of the first copy goes when that is whole.

@@ -20,6 +20,7 @@ struct PlanRunner: Sendable {
     let direction: PlanDirection
     let arguments: [String: String]
     let runID: String?
+    private var asker: RunStep? { runID.map { RunStep(run: $0) } }
 
     func run() async throws {
         try await noteMissing()
@@ -147,18 +148,18 @@ struct PlanRunner: Sendable {
             if let open = item.moving, open.operation != operation.engineOperation {
                 // A failover of the other kind is under way. It is driven on; if it gives up, this one is made.
                 if let job = try? await engine.perform(
-                    open.operation, on: item.relationship.id, arguments: open.arguments, run: runID, hold: stage)
+                    open.operation, on: item.relationship.id, arguments: open.arguments, run: asker, hold: stage)
                 {
                     return job
                 }
                 if let still = try await engine.item(vm, group: group.name)?.moving, still.id == open.id {
                     return try await engine.perform(
-                        open.operation, on: item.relationship.id, arguments: open.arguments, run: runID, hold: stage)
+                        open.operation, on: item.relationship.id, arguments: open.arguments, run: asker, hold: stage)
                 }
             }
             return try await engine.perform(
                 operation.engineOperation, on: item.relationship.id,
-                arguments: item.moving?.arguments ?? arguments, run: runID, hold: stage)
+                arguments: item.moving?.arguments ?? arguments, run: asker, hold: stage)
         }
     }
 
@@ -169,7 +170,7 @@ struct PlanRunner: Sendable {
         guard let job = item.moving else { return try await noteOver(vm, group) }
         try await perform(vm, group, ends: true) {
             try await engine.perform(
-                job.operation, on: item.relationship.id, arguments: job.arguments, run: runID)
+                job.operation, on: item.relationship.id, arguments: job.arguments, run: asker)
         }
     }
 
@@ -254,7 +255,7 @@ struct PlanRunner: Sendable {
         try await perform(vm, group, ends: true) {
             // A plan's test is ended by the plan's own clean-up, in a run of its own.
             let options = wanted == .testFailover ? arguments.merging(["keep": "true"]) { $1 } : arguments
-            return try await engine.perform(wanted, on: item.relationship.id, arguments: options, run: runID)
+            return try await engine.perform(wanted, on: item.relationship.id, arguments: options, run: asker)
         }
     }
 

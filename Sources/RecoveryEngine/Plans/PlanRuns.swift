@@ -12,16 +12,19 @@ package struct PlanRunOptions: Sendable {
     package var limit: Int
     /// The script's run that asks.
     package var run: String?
+    /// The step of that run that asks: what it has brought to an end before is not begun again.
+    package var step: String?
 
     package init(
         _ operation: PlanOperation, direction: PlanDirection? = nil, arguments: [String: String] = [:],
-        limit: Int = 16, run: String? = nil
+        limit: Int = 16, run: String? = nil, step: String? = nil
     ) {
         self.operation = operation
         self.direction = direction
         self.arguments = arguments
         self.limit = limit
         self.run = run
+        self.step = step
     }
 }
 
@@ -39,6 +42,7 @@ extension RecoveryEngine {
             throw EngineError(
                 .invalid, "the limit of VMs at once is \(options.limit)", hint: "from 1 to \(PlanLimits.vms)")
         }
+        if let ended = try await endedRun(of: plan, askedBy: options) { return try await report(of: ended, plan: plan) }
         let lease = try await planLease(plan)
         let record: PlanRunRecord
         do {
@@ -69,6 +73,15 @@ extension RecoveryEngine {
     }
 
     // MARK: Beginning
+
+    /// The run that the same step of a script has brought to its end before its process died.
+    private func endedRun(of plan: RecoveryPlan, askedBy options: PlanRunOptions) async throws -> PlanRun? {
+        guard let run = options.run, let step = options.step else { return nil }
+        return try await vault.read { vault in
+            try vault.objects(PlanRun.self, parent: plan.id).map(\.value)
+                .first { $0.run == run && $0.step == step && !$0.state.isOpen }
+        }
+    }
 
     /// The right to run a plan; one that a dead engine held is waited for until it has run out.
     private func planLease(_ plan: RecoveryPlan) async throws -> Lease {
@@ -121,6 +134,7 @@ extension RecoveryEngine {
                 present.value.endedAt = nil
                 present.value.arguments = options.arguments
                 present.value.run = options.run
+                present.value.step = options.step
                 let run = try vault.update(present).value
                 return (run, try vault.objects(PlanStep.self, parent: run.id).map(\.value))
             }
@@ -130,7 +144,7 @@ extension RecoveryEngine {
         try Self.checkBeginning(plan, options, items)
         let run = PlanRun(
             id: id, plan: plan.id, operation: options.operation, direction: direction, arguments: options.arguments,
-            startedAt: now, run: options.run)
+            startedAt: now, run: options.run, step: options.step)
         try await vault.write { vault in
             try vault.require(lease, now: now)
             for var other in try vault.objects(PlanRun.self, parent: plan.id) where other.value.state.isOpen {

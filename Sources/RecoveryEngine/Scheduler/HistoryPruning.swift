@@ -53,6 +53,7 @@ extension RecoveryEngine {
                     if let held = try vault.lease(lease(id)), now < held.expiresAt { continue }
                     try vault.delete(object)
                     try vault.forgetLease(lease(id), now: now)
+                    if Object.self == Run.self { try vault.removeJournal(of: id, after: 0) }
                     removed += 1
                 }
                 return removed
@@ -106,7 +107,7 @@ struct NamedHistory: Sendable {
             // A process that died wrote no end. One so old counts as dead, unless it is seen to live.
             let isOld = now.seconds(since: run.startedAt) > Double(limits.days) * 86_400
             let lives = try vault.lease(RecoveryEngine.runLeaseName(run.id)).map { now < $0.expiresAt } ?? false
-            if !isOld || lives { runs.insert(run.id) }
+            if !isOld || lives || run.pause != nil { runs.insert(run.id) }
         }
         for run in try vault.objects(PlanRun.self).map(\.value) where run.state.isOpen { runs.insert(run.id) }
         for rule in try vault.objects(AlertRule.self) {

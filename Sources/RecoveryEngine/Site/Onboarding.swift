@@ -6,7 +6,7 @@ extension RecoveryEngine {
     /// The item that a VM got which the hosts replicate already; nil when they do not.
     ///
     /// - Throws: `EngineError` of kind `refused` when its hosts or its policy are not those of the pair.
-    func onboard(_ name: String, in cloud: Cloud, _ pair: CloudPair, run: String?) async throws -> ProtectedItem? {
+    func onboard(_ name: String, in cloud: Cloud, _ pair: CloudPair, run: RunStep?) async throws -> ProtectedItem? {
         let (id, now) = (dependencies.identifiers.next(), dependencies.clock.now)
         let made = try await vault.write { vault -> (item: ProtectedItem, state: ReplicationState)? in
             guard var stored = try vault.object(Relationship.self, named: name, parent: nil), stored.value.item == nil

@@ -9,7 +9,7 @@ extension RecoveryEngine {
     /// where it is scheduled or carried.
     @discardableResult
     package func protect(
-        vm name: String, in cloud: Cloud, options: ProtectOptions = ProtectOptions(), run: String? = nil
+        vm name: String, in cloud: Cloud, options: ProtectOptions = ProtectOptions(), run: RunStep? = nil
     ) async throws -> ProtectedItem {
         do { return try await beginProtection(of: name, in: cloud, options, run) } catch {
             throw EngineError.translating(error, doing: "protect of \(name)", object: name) ?? error
@@ -17,7 +17,7 @@ extension RecoveryEngine {
     }
 
     private func beginProtection(
-        of name: String, in cloud: Cloud, _ options: ProtectOptions, _ run: String?
+        of name: String, in cloud: Cloud, _ options: ProtectOptions, _ run: RunStep?
     ) async throws -> ProtectedItem {
         let pair = try await vault.read { vault in
             try vault.objects(CloudPair.self).map(\.value).first { $0.primary == cloud.id }
@@ -114,7 +114,7 @@ extension RecoveryEngine {
     @discardableResult
     package func replicate(
         vm name: String, from source: Host, to target: Host, policy: Policy, networks: [String: String],
-        options: ProtectOptions = ProtectOptions(), run: String? = nil
+        options: ProtectOptions = ProtectOptions(), run: RunStep? = nil
     ) async throws -> Relationship {
         do {
             return try await beginReplication(of: name, from: source, to: target, policy, networks, options, run)
@@ -125,7 +125,7 @@ extension RecoveryEngine {
 
     private func beginReplication(
         of name: String, from source: Host, to target: Host, _ policy: Policy, _ networks: [String: String],
-        _ options: ProtectOptions, _ run: String?
+        _ options: ProtectOptions, _ run: RunStep?
     ) async throws -> Relationship {
         guard source.id != target.id else {
             throw EngineError(

@@ -78,5 +78,5 @@ struct KeyFile: Codable {
     }
 
     /// What the vault keeps of the secret.
-    static func hash(of secret: String) -> String { SHA256.hexadecimal(of: Array(secret.utf8)) }
+    static func hash(of secret: String) -> String { SHA256.hexadecimal(of: secret.utf8) }
 }

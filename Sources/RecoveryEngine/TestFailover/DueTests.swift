@@ -24,9 +24,10 @@ extension RecoveryEngine {
         }
     }
 
-    /// Whether a run has ended, or whoever drove it has died.
+    /// Whether a run has ended, or whoever drove it has died and nobody goes on with it.
     private static func isOver(_ run: String, now: Timestamp, _ vault: any VaultReader) throws -> Bool {
         guard let found = try vault.object(Run.self, id: run)?.value, found.endedAt == nil else { return true }
+        if found.isOpen { return false }
         return try vault.lease(runLeaseName(run)).map { $0.expiresAt <= now } ?? true
     }
 

@@ -92,6 +92,7 @@ enum AlertFunctions {
         "remove_alert", "Removes a rule of who is told.",
         positional: [.required("name", .text, "name of the alert")],
         errors: [ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")], effect: .changes,
+        ifCutOff: .removal,
         example: """
             vault:alert { name = "night", webhook = "https://hooks.example.org/night" }
             vault:remove_alert("night")

@@ -94,6 +94,7 @@ enum CloudObject {
         "unpair",
         "Takes this cloud's pair apart, with its network mappings. Needed before it is paired with another cloud.",
         errors: [ErrorDeclaration("refused", "rules unprotect-before-unpairing, pair-required")], effect: .changes,
+        ifCutOff: .removal,
         example: "gold:unpair()", in: .registered,
         .waiting { call in
             try await call.session.engine.unpair(call.session.cloud(call.receiver))
@@ -104,6 +105,7 @@ enum CloudObject {
         "unmap_network", "Removes a network mapping: replicas of that network are left unconnected.",
         positional: [.required("from", .text, "the network of this cloud")],
         errors: [ErrorDeclaration("unknown", "it is not mapped; the hint has the nearest")], effect: .changes,
+        ifCutOff: .removal,
         example: "gold:unmap_network(\"gold-net\")",
         .waiting { call in
             try await call.session.engine.removeNetworkMapping(
@@ -127,7 +129,7 @@ enum CloudObject {
 
     static let remove = FunctionDeclaration(
         "remove", "Removes this cloud from its server; its hosts and VMs stay as they are.",
-        errors: [ErrorDeclaration("refused", "rule still-in-use")], effect: .changes,
+        errors: [ErrorDeclaration("refused", "rule still-in-use")], effect: .changes, ifCutOff: .removal,
         example: "vmm:cloud { name = \"bronze\", hosts = {} }:remove()",
         .waiting { call in
             try await call.session.engine.removeCloud(call.session.cloud(call.receiver))

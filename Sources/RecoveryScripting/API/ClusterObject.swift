@@ -69,6 +69,7 @@ enum ClusterObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this cluster; its hosts stay.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a cloud has it")], effect: .changes,
+        ifCutOff: .removal,
         example: """
             vault:cluster { name = "west", hosts = { vault:host("b1") }, access_name = "west.example" }:remove()
             """,

@@ -32,7 +32,7 @@ enum GroupPointFunctions {
             ErrorDeclaration("busy", "another operation has one of the VMs; nothing was changed"),
             ErrorDeclaration("failed", "one VM's point failed; those that came to be are ordinary points"),
         ],
-        effect: .changes,
+        effect: .changes, ifCutOff: .unknown,
         example:
             "local group = vault:group_point { name = \"before-upgrade\", vms = { item }, consistency = \"application\" }",
         .waiting { call in

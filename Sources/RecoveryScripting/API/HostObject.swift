@@ -38,7 +38,7 @@ enum HostObject {
     static let remove = FunctionDeclaration(
         "remove", "Takes this host out of the vault; its VMs stay as they are.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: the message names what refers to it")],
-        effect: .changes,
+        effect: .changes, ifCutOff: .removal,
         example: """
             vault:host {
               name = "b2", site = "b", uri = "qemu:///system", agent = "/run/b2.sock", address = "10.99.0.3:7731",

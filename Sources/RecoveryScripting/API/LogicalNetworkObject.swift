@@ -81,6 +81,7 @@ enum LogicalNetworkObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this logical network.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: VM networks are linked to it")], effect: .changes,
+        ifCutOff: .removal,
         example: "vmm:logical_network { name = \"lan\" }:remove()",
         .waiting { call in
             try await call.session.engine.removeLogicalNetwork(call.session.logicalNetwork(call.receiver))

@@ -194,10 +194,10 @@ enum Operations {
     static func perform(
         _ operation: Operation, _ call: Call, _ arguments: [String: String] = [:]
     ) async throws -> [LuaValue] {
-        let session = call.session
+        let (session, asker) = (call.session, call.asker)
         let relationship = try await session.relationship(of: call.receiver)
         let job = try await session.operations.wait(for: "\(operation.rawValue) of \(relationship.name)") {
-            try await session.engine.perform(operation, on: relationship.id, arguments: arguments, run: session.run)
+            try await session.engine.perform(operation, on: relationship.id, arguments: arguments, run: asker)
         }
         session.note(try await session.engine.relationship(relationship.id).state, of: call.receiver)
         return [Records.value(job)]

@@ -127,7 +127,7 @@ enum PlanObject {
         let plan = try await plan(call)
         var options = PlanRunOptions(
             operation, direction: call.arguments.optionalText("direction").flatMap(PlanDirection.init(rawValue:)),
-            limit: call.arguments.integer("limit"), run: session.run)
+            limit: call.arguments.integer("limit"), run: call.asker.run, step: call.asker.step)
         for name in names {
             options.arguments[name] =
                 call.arguments.optionalText(name) ?? call.arguments.optionalNumber(name).map { "\($0)" }
@@ -203,7 +203,7 @@ enum PlanObject {
         errors: [
             ErrorDeclaration("invalid", "another plan waits for it"), ErrorDeclaration("busy", "it is being run"),
         ],
-        effect: .cannotBeUndone, example: "plan:remove()", in: .planKept,
+        effect: .cannotBeUndone, ifCutOff: .removal, example: "plan:remove()", in: .planKept,
         .waiting { call in
             try await call.session.engine.removePlan(plan(call))
             return []

@@ -71,6 +71,7 @@ enum PolicyObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this policy.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a pair or a VM has it")], effect: .changes,
+        ifCutOff: .removal,
         example: "vault:policy { name = \"slow\" }:remove()",
         .waiting { call in
             try await call.session.engine.removePolicy(call.session.policy(call.receiver))

@@ -30,7 +30,12 @@ enum RecoveryModule {
             let event = Event(
                 at: call.session.engine.dependencies.clock.now, severity: .info, object: call.session.run,
                 text: call.arguments.text("text"))
-            try await call.session.engine.vault.write { try $0.append(event) }
+            // With the step's result, so that a run that goes on after a crash writes no line twice.
+            if call.session.keeper != nil, let notes = StepNotes.current {
+                notes.write { try $0.append(event) }
+            } else {
+                try await call.session.engine.vault.write { try $0.append(event) }
+            }
             return []
         })
 }

@@ -41,7 +41,8 @@ enum ServerMembers {
         "Takes this server out of the vault with its clouds, networks and classes. Its VMs are unprotected, its mappings "
             + "removed and its clouds unpaired before.",
         errors: [ErrorDeclaration("refused", "rule unregister-in-order: the message names what is left, in order")],
-        effect: .cannotBeUndone, example: "vault:server { name = \"vmm02\", version = \"0.1.0\" }:unregister()",
+        effect: .cannotBeUndone, ifCutOff: .removal,
+        example: "vault:server { name = \"vmm02\", version = \"0.1.0\" }:unregister()",
         .waiting { call in
             try await call.session.engine.unregister(call.session.server(call.receiver))
             return []

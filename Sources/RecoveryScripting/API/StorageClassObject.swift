@@ -112,7 +112,7 @@ enum StorageClassObject {
 
     static let unmap = FunctionDeclaration(
         "unmap", "Removes the mapping of this class: replicas go to the hosts' own order.",
-        errors: [ErrorDeclaration("unknown", "it is not mapped")], effect: .changes,
+        errors: [ErrorDeclaration("unknown", "it is not mapped")], effect: .changes, ifCutOff: .removal,
         example: """
             local ssd = vmm:storage_class { name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } } }
             ssd:map(ssd)
@@ -126,6 +126,7 @@ enum StorageClassObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this storage class; the folders stay.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a mapping names it")], effect: .changes,
+        ifCutOff: .removal,
         example: """
             local ssd = vmm:storage_class { name = "ssd", locations = { { host = vault:host("b1"), path = "/srv/points" } } }
             ssd:remove()

@@ -76,6 +76,7 @@ enum VMNetworkObject {
     static let remove = FunctionDeclaration(
         "remove", "Removes this VM network from the vault; the hosts' networks stay.",
         errors: [ErrorDeclaration("refused", "rule still-in-use: a mapping names it")], effect: .changes,
+        ifCutOff: .removal,
         example: "vmm:logical_network { name = \"lan\" }:vm_network { name = \"spare-net\" }:remove()",
         .waiting { call in
             let server = try await call.session.server(owning: call.receiver)

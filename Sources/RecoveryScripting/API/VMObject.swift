@@ -51,11 +51,11 @@ enum VMObject {
         effect: .changes, example: "local item = gold:vm(\"orders\"):item() or gold:vm(\"orders\"):protect()",
         in: .registered,
         .waiting { call in
-            let (session, name) = (call.session, Handle.name(of: call.receiver))
+            let (session, name, asker) = (call.session, Handle.name(of: call.receiver), call.asker)
             let cloud = try await cloud(ofVM: call.receiver, session)
             let options = FirstCopyMethods.options(of: call)
             let item = try await session.operations.wait(for: "protect of \(name)") {
-                try await session.engine.protect(vm: name, in: cloud, options: options, run: session.run)
+                try await session.engine.protect(vm: name, in: cloud, options: options, run: asker)
             }
             let handle = Handle.item(item.name)
             _ = try await session.relationship(of: handle)
@@ -79,7 +79,7 @@ enum VMObject {
             "vm:replicate { to = vault:host(\"b1\"), policy = fast, networks = { [\"gold-net\"] = \"silver-net\" } }",
         in: .registered,
         .waiting { call in
-            let (session, name) = (call.session, Handle.name(of: call.receiver))
+            let (session, name, asker) = (call.session, Handle.name(of: call.receiver), call.asker)
             let source = try await session.engine.hosts.host(session.locate(call.receiver).host)
             let target = try await session.host(call.arguments.object("to"))
             let policy = try await session.policy(call.arguments.object("policy"))
@@ -88,7 +88,7 @@ enum VMObject {
             let made = try await session.operations.wait(for: "replication of \(name)") {
                 try await session.engine.replicate(
                     vm: name, from: source, to: target, policy: policy, networks: networks, options: options,
-                    run: session.run)
+                    run: asker)
             }
             return [.object(session.handle(of: made))]
         })

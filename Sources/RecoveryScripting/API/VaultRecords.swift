@@ -53,6 +53,7 @@ enum VaultRecords {
         named: [.required("file", .text, "absolute path of the file: it must not exist")],
         results: [ResultDeclaration("key", .record("registration_key"), "the key, without its secret")],
         errors: [ErrorDeclaration("invalid", "the file exists or cannot be written")], effect: .changes,
+        ifCutOff: .unknown,
         example: "local key = vault:registration_key { file = \"/tmp/perilune-vmm02.key\" }",
         .waiting { call in
             try call.require(.hosts)
@@ -74,7 +75,7 @@ enum VaultRecords {
     static let revokeKey = FunctionDeclaration(
         "revoke_key", "Revokes a registration key; servers that registered with it stay.",
         positional: [.required("id", .text, "the key's id")],
-        errors: [ErrorDeclaration("unknown", "there is no such key")], effect: .cannotBeUndone,
+        errors: [ErrorDeclaration("unknown", "there is no such key")], effect: .cannotBeUndone, ifCutOff: .removal,
         example: """
             local key = vault:registration_key { file = "/tmp/perilune-vmm03.key" }
             vault:revoke_key(key.id)

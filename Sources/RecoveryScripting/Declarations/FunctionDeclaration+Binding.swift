@@ -1,4 +1,5 @@
 import LuaHost
+import RecoveryEngine
 
 extension FunctionDeclaration {
     /// The function as the Lua host takes it; nil when the host has it already.
@@ -13,14 +14,18 @@ extension FunctionDeclaration {
                 name,
                 .synchronous { context, values in
                     let call = try call(context, values, isMethod: isMethod)
-                    return try ErrorConversion.converting(about: call.arguments.receiver) { try body(call) }
+                    return try call.reading(values, effect) {
+                        try ErrorConversion.converting(about: call.arguments.receiver) { try body(call) }
+                    }
                 })
         case .waiting(let body):
             HostFunction(
                 name,
                 .asynchronous { context, values in
                     let call = try call(context, values, isMethod: isMethod)
-                    return try await ErrorConversion.converting(about: call.arguments.receiver) { try await body(call) }
+                    return try await call.performing(values, effect, repetition) {
+                        try await ErrorConversion.converting(about: call.arguments.receiver) { try await body(call) }
+                    }
                 })
         }
     }
@@ -38,10 +43,39 @@ extension FunctionDeclaration {
     }
 }
 
+extension Call {
+    /// Makes the call, or gives back what it came to before, where the run keeps a journal.
+    fileprivate func performing(
+        _ values: [LuaValue], _ effect: Effect, _ repetition: Repetition, _ body: () async throws -> [LuaValue]
+    ) async throws -> [LuaValue] {
+        guard let keeper = session.keeper else { return try await body() }
+        let effect = arguments.isLookup ? Effect.reads : effect
+        return try await keeper.perform(StepCall(context, values, effect, repetition), body)
+    }
+
+    /// The same for one that does not wait; what changes nothing and depends on nothing outside is made each time.
+    fileprivate func reading(
+        _ values: [LuaValue], _ effect: Effect, _ body: () throws -> [LuaValue]
+    ) throws -> [LuaValue] {
+        guard effect == .reads, let keeper = session.keeper else { return try body() }
+        return try keeper.read(StepCall(context, values, effect, .same), body)
+    }
+
+    /// What asks: the run, and this step of it where it keeps a journal.
+    var asker: RunStep {
+        guard let keeper = session.keeper else { return RunStep(run: session.run) }
+        let step = DeliveryID(task: context.task, ordinal: context.ordinal).description
+        return RunStep(run: session.run, step: step, attempt: keeper.attempts(of: step))
+    }
+}
+
 extension FieldDeclaration {
+    /// A field that is known at once is part of the handle.
+    private var effect: Effect { if case .immediate = body { .none } else { .reads } }
+
     /// The field as the Lua host takes it: a function of the object alone.
     var hostFunction: HostFunction? {
-        FunctionDeclaration(name, doc, effect: .reads, example: "", body).hostFunction(isMethod: true)
+        FunctionDeclaration(name, doc, effect: effect, example: "", body).hostFunction(isMethod: true)
     }
 }
 

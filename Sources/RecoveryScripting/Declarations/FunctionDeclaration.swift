@@ -17,6 +17,8 @@ package struct FunctionDeclaration: Sendable {
     package let results: [ResultDeclaration]
     package let errors: [ErrorDeclaration]
     package let effect: Effect
+    /// What becomes of a call that was begun when its process died.
+    package let repetition: Repetition
     /// The version that brought it.
     package let since: String
     /// Lua that runs in ``situation``; the tests do it.
@@ -37,8 +39,9 @@ package struct FunctionDeclaration: Sendable {
 
     package init(
         _ name: String, _ doc: String, positional: [Parameter] = [], named: [Parameter] = [], lookup: Parameter? = nil,
-        results: [ResultDeclaration] = [], errors: [ErrorDeclaration] = [], effect: Effect, since: String = "0.1",
-        example: String, in situation: Situation = .protected, _ body: Body
+        results: [ResultDeclaration] = [], errors: [ErrorDeclaration] = [], effect: Effect,
+        ifCutOff repetition: Repetition = .same,
+        since: String = "0.1", example: String, in situation: Situation = .protected, _ body: Body
     ) {
         self.name = name
         self.doc = doc
@@ -48,6 +51,7 @@ package struct FunctionDeclaration: Sendable {
         self.results = results
         self.errors = errors
         self.effect = effect
+        self.repetition = repetition
         self.since = since
         self.example = example
         self.situation = situation

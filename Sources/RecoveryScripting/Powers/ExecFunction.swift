@@ -18,7 +18,7 @@ enum ExecFunction {
             ErrorDeclaration("timeout", "it took longer; it was ended, with what it had started"),
             ErrorDeclaration("failed", "with check, it ended with a status other than 0; e.value is the result"),
         ],
-        effect: .cannotBeUndone,
+        effect: .cannotBeUndone, ifCutOff: .unknown,
         example: "local kernel = exec { \"uname\", \"-r\", timeout = \"5min\", check = true }.stdout",
         in: .bare,
         .waiting { call in

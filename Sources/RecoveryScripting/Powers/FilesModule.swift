@@ -36,7 +36,7 @@ enum FilesModule {
 
     static let append = FunctionDeclaration(
         "append", "Adds to the end of a file, which it makes if there is none.", positional: [path, text],
-        errors: [notGranted, notFound, failed], effect: .cannotBeUndone,
+        errors: [notGranted, notFound, failed], effect: .cannotBeUndone, ifCutOff: .unknown,
         example: "files.append(\"notes.txt\", \"site b took over\\n\")", in: .bare,
         .waiting { call in
             let bytes = try bytes(call)
@@ -66,7 +66,7 @@ enum FilesModule {
 
     static let remove = FunctionDeclaration(
         "remove", "Removes a file, an empty folder or a link; never what a link names.", positional: [path],
-        errors: [notGranted, notFound, failed], effect: .cannotBeUndone,
+        errors: [notGranted, notFound, failed], effect: .cannotBeUndone, ifCutOff: .removal,
         example: "if files.exists(\"notes.txt\") then files.remove(\"notes.txt\") end", in: .bare,
         .waiting { call in
             try await work(call, writes: true) { try $0.remove() }

@@ -38,7 +38,7 @@ enum HTTPModule {
 
     static let post = FunctionDeclaration(
         "post", "Sends text to a URL.", named: [url, body] + common, results: results, errors: errors,
-        effect: .cannotBeUndone,
+        effect: .cannotBeUndone, ifCutOff: .unknown,
         example: """
             local told = pcall(http.post, {
               url = "http://127.0.0.1:8080/hook", headers = { ["content-type"] = "application/json" }, body = '{"vm":"orders"}',
@@ -49,7 +49,7 @@ enum HTTPModule {
     static let request = FunctionDeclaration(
         "request", "Sends a request with any method to a URL.",
         named: [.required("method", .text, "such as \"PUT\"; capital letters"), url, body] + common, results: results,
-        errors: errors, effect: .cannotBeUndone,
+        errors: errors, effect: .cannotBeUndone, ifCutOff: .unknown,
         example: "local gone = pcall(http.request, { method = \"DELETE\", url = \"http://127.0.0.1:8080/lock\" })",
         in: .bare,
         .waiting { call in

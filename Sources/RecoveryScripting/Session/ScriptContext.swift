@@ -21,31 +21,56 @@ package final class ScriptContext: Sendable {
     let lease: RunLease
     /// Functions of the script that a plan's run wants called.
     let planCalls = PlanCalls()
+    /// Keeps the run's journal; nil for a run that has none.
+    let keeper: StepKeeper?
 
-    package init(engine: RecoveryEngine, run: String, options: ScriptOptions) {
+    package convenience init(engine: RecoveryEngine, run: String, options: ScriptOptions) {
+        self.init(engine: engine, run: run, options: options, keeper: nil)
+    }
+
+    init(
+        engine: RecoveryEngine, run: String, options: ScriptOptions, keeper: StepKeeper?, lease kept: KeptLease? = nil
+    ) {
         self.engine = engine
+        self.keeper = keeper
         operations = RunningOperations(executor: engine.dependencies.executor)
         self.run = run
         self.options = options
         folders = options.folders
         labPower = options.labPower
-        lease = RunLease(engine: engine, run: run)
+        lease = RunLease(engine: engine, run: run, kept: kept)
     }
 
     /// Ends what lasts until the run's end: its test VMs.
     func end() async {
-        await engine.cleanUpTests(ofRun: run)
+        await cleanUp()
         await lease.release()
     }
 
+    /// Ends its test VMs.
+    func cleanUp() async { await engine.cleanUpTests(ofRun: run) }
+
     /// Keeps the state of an object as just read, for `tostring`.
     func note(_ state: ReplicationState, of object: LuaObject) {
-        states.withLock { $0[object] = state.rawValue }
+        note(StepNote(type: object.type, id: object.id, text: state.rawValue, isWhole: false))
     }
 
     /// Keeps a text that `tostring` shows as it is.
     func note(_ text: String, as object: LuaObject) {
-        texts.withLock { $0[object] = text }
+        note(StepNote(type: object.type, id: object.id, text: text, isWhole: true))
+    }
+
+    private func note(_ note: StepNote) {
+        if let notes = StepNotes.current { notes.add(note) } else { show(note) }
+    }
+
+    /// What `tostring` shows from now on.
+    func show(_ note: StepNote) {
+        if note.isWhole {
+            texts.withLock { $0[note.object] = note.text }
+        } else {
+            states.withLock { $0[note.object] = note.text }
+        }
     }
 
     /// What `tostring` shows: the name, and the state as the script last read it.

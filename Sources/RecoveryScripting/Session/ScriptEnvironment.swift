@@ -13,7 +13,14 @@ enum ScriptEnvironment {
         configuration.capabilities = Power.allCases.map(\.capability)
         configuration.granted = Set(options.grants.map(\.rawValue))
         configuration.limits = options.limits
-        configuration.clock = EngineLuaClock(clock: context.engine.dependencies.clock)
+        let clock = EngineLuaClock(clock: context.engine.dependencies.clock)
+        configuration.clock = clock
+        if let keeper = context.keeper {
+            configuration.clock = RunClock(clock: clock, keeper: keeper)
+            configuration.time = { keeper.readTime() }
+            configuration.deliveryOrder = keeper
+            configuration.onUncaught = { await keeper.resolution(of: $0, in: $1) }
+        }
         // An engine that is kept to one executor, as a simulated one is, keeps its scripts there too.
         // Not the thread of Lua: what the engine computes for one VM must not hold up what the script does for another.
         configuration.hostExecutor = context.engine.dependencies.executor ?? globalConcurrentExecutor

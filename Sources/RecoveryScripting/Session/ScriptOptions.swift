@@ -1,5 +1,6 @@
 package import LuaHost
 package import RecoveryEngine
+package import SiteModel
 
 /// How a run is set up: where modules are found, what is granted, how much it may use.
 package struct ScriptOptions: Sendable {
@@ -18,6 +19,8 @@ package struct ScriptOptions: Sendable {
     package var planPrompt: (any PlanPrompt)?
     /// Fuel, time and memory.
     package var limits: LuaConfiguration.Limits
+    /// Whether runs keep a journal, so that another process can go on with them.
+    package var keepsJournal = false
 
     package init(
         scriptFolder: String? = nil, libraryPaths: [String] = [], standardLibrary: String? = nil,
@@ -39,5 +42,28 @@ package struct ScriptOptions: Sendable {
     var moduleFolders: [FileModuleResolver.Folder] {
         [scriptFolder].compactMap { $0 }.map { .init($0) } + libraryPaths.map { .init($0, isForeign: true) }
             + [standardLibrary].compactMap { $0 }.map { .init($0) }
+    }
+}
+
+extension ScriptOptions {
+    /// What of these a run is to go on with in another process.
+    func setUp(_ arguments: [String]) -> RunSetUp {
+        RunSetUp(
+            arguments: arguments, scriptFolder: scriptFolder, libraries: libraryPaths,
+            grants: grants.map(\.rawValue).sorted(),
+            folders: folders.map { RunFolder(path: $0.path, isWritable: $0.isWritable) }, instructions: limits.fuel,
+            seconds: limits.luaTime.map { $0 / .seconds(1) }, memory: limits.memory)
+    }
+
+    /// The options that a run was started with.
+    package init(_ setUp: RunSetUp) {
+        self.init(
+            scriptFolder: setUp.scriptFolder, libraryPaths: setUp.libraries,
+            grants: Set(setUp.grants.compactMap(Power.init(rawValue:))),
+            folders: setUp.folders.map { GrantedFolder(path: $0.path, isWritable: $0.isWritable) })
+        limits.fuel = setUp.instructions
+        limits.luaTime = setUp.seconds.map { .seconds($0) }
+        limits.memory = setUp.memory
+        keepsJournal = true
     }
 }

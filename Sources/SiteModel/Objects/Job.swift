@@ -86,25 +86,3 @@ package struct TransferProgress: Codable, Hashable, Sendable {
         return Double(total - done) / bytesPerSecond
     }
 }
-
-/// One execution of a Lua script.
-package struct Run: SiteObject {
-    package static let kind = "run"
-    package var id: String
-    /// The script's name, as given.
-    package var script: String
-    package var name: String { id }
-    package var parent: String? { nil }
-    package var text: String
-    package var startedAt: Timestamp
-    package var endedAt: Timestamp?
-    /// Nil while it runs; then "succeeded" or the error's one line.
-    package var outcome: String?
-
-    package init(id: String, script: String, text: String, startedAt: Timestamp) {
-        self.id = id
-        self.script = script
-        self.text = text
-        self.startedAt = startedAt
-    }
-}

@@ -20,10 +20,12 @@ package struct PlanRun: SiteObject {
     package var endedAt: Timestamp?
     /// The script's run that asked for it, if a script did.
     package var run: String?
+    /// The step of that run; nil for one that keeps no journal.
+    package var step: String?
 
     package init(
         id: String, plan: String, operation: PlanOperation, direction: PlanDirection, arguments: [String: String],
-        startedAt: Timestamp, run: String?
+        startedAt: Timestamp, run: String?, step: String? = nil
     ) {
         self.id = id
         self.plan = plan
@@ -33,6 +35,7 @@ package struct PlanRun: SiteObject {
         self.state = .running
         self.startedAt = startedAt
         self.run = run
+        self.step = step
     }
 }
 

@@ -69,6 +69,7 @@ struct ReplicateCommand: AsyncParsableCommand {
         do {
             try await withThrowingDiscardingTaskGroup { group in
                 group.addTask { try await replicator.run() }
+                group.addTask { try await RunTakeUp(engine: engine).run() }
                 group.addTask { try await SiteWatch(engine: engine) { report.tell($0) }.run() }
             }
         } catch {

@@ -23,15 +23,6 @@ struct PauseCommand: AsyncParsableCommand {
     func run() async throws { try await operation.run("pause()", as: ["pause", operation.vm]) }
 }
 
-struct ResumeCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Lets paused or failed replication go on.")
-
-    @OptionGroup var operation: OperationOptions
-
-    func run() async throws { try await operation.run("resume()", as: ["resume", operation.vm]) }
-}
-
 struct ResyncCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resync",

@@ -39,6 +39,8 @@ struct RunCommand: AsyncParsableCommand {
             let engine = try simulated?.engine ?? options.engine(display: display)
             var scriptOptions = try settings.options(scriptFolder: folder, simulatedLab: simulated?.lab)
             scriptOptions.planPrompt = Terminal.prompt(display)
+            // A simulated site is gone with its process, and so is its vault.
+            scriptOptions.keepsJournal = simulated == nil
             try await Scripts.run(
                 text, name: script, arguments: arguments, engine: engine, display: display,
                 options: scriptOptions, json: options.json)

@@ -15,6 +15,7 @@ enum Failure {
     static let refused: Int32 = 2
     static let unavailable: Int32 = 3
     static let interrupted: Int32 = 4
+    static let paused: Int32 = 5
 
     /// Runs a command's body; prints what went wrong on standard error and ends with its exit code.
     static func reporting(_ body: () async throws -> Void) async throws {

@@ -3,6 +3,7 @@ import Foundation
 import Lab
 import LuaHost
 import RecoveryScripting
+import Rehearsal
 
 /// Where modules are found and what a script is granted.
 struct ScriptSettings: ParsableArguments {

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 import Foundation
+import Lab
 import LuaHost
 import RecoveryEngine
 import RecoveryScripting
@@ -15,16 +16,47 @@ enum Scripts {
         _ text: String, name: String, arguments: [String] = [], generated: Bool = false, engine: RecoveryEngine,
         display: JobDisplay, options: ScriptOptions, json: Bool
     ) async throws {
-        // What a dead engine left behind is driven to its end beside the script: an operation on the same VM waits for it.
-        let recovery = Task { try await engine.recoverOpenJobs() }
-        defer { recovery.cancel() }
         let runner = ScriptRunner(engine: engine, options: options)
-        var (outcome, interrupted) = try await Interruption.cancelling {
+        try await drive(engine, display, generated: generated, json: json) {
             try await runner.run(text: text, name: name, arguments: arguments) { line in
                 display.clear()
                 Terminal.say(line)
             }
         }
+    }
+
+    /// Lets a run go on, and reports how that ended.
+    static func resume(
+        _ run: Run, decision: RunDecision?, engine: RecoveryEngine, display: JobDisplay, options: ScriptOptions,
+        json: Bool
+    ) async throws {
+        let runner = ScriptRunner(engine: engine, options: options)
+        try await drive(engine, display, generated: false, json: json) {
+            try await runner.resume(run.id, decision: decision) { line in
+                display.clear()
+                Terminal.say(line)
+            }
+        }
+    }
+
+    /// What a run was started with.
+    static func options(of run: Run, labRoot: String?) throws -> ScriptOptions {
+        var options = run.setUp.map { ScriptOptions($0) } ?? ScriptOptions()
+        options.standardLibrary = StandardLibrary.locate(program: try OwnProgram.path())
+        if options.grants.contains(.lab) {
+            options.labPower = try LabControl(root: labRoot ?? LabConfiguration.defaultRoot)
+        }
+        return options
+    }
+
+    private static func drive(
+        _ engine: RecoveryEngine, _ display: JobDisplay, generated: Bool, json: Bool,
+        _ body: @escaping @Sendable () async throws -> RunOutcome
+    ) async throws {
+        // What a dead engine left behind is driven to its end beside the script: an operation on the same VM waits for it.
+        let recovery = Task { try await engine.recoverOpenJobs() }
+        defer { recovery.cancel() }
+        var (outcome, interrupted) = try await Interruption.cancelling(body)
         display.end()
         // A failover of another VM that was taken up is not left half-way again; Ctrl-C leaves it to the next engine.
         if !interrupted {
@@ -40,8 +72,13 @@ enum Scripts {
             Terminal.say(try JSON.text(RunReport(outcome, interrupted: interrupted, openJobs: open), pretty: false))
         } else if interrupted {
             Terminal.complain((["interrupted"] + open).joined(separator: "\n"))
-        } else if let error = outcome.error {
+        } else if outcome.pause == nil, let error = outcome.error {
             Failure.report(error)
+        }
+        if outcome.pause != nil {
+            let run = try await engine.run(outcome.id)
+            if !json { Terminal.complain(RunText.lines(RunStanding(run: run, state: .paused), [])) }
+            throw ExitCode(interrupted ? Failure.interrupted : Failure.paused)
         }
         if interrupted { throw ExitCode(Failure.interrupted) }
         if let error = outcome.error { throw ExitCode(Failure.exitCode(for: error)) }
@@ -71,15 +108,19 @@ private struct RunReport: Encodable {
     var rule: String?
     var hint: String?
     var openJobs: [String]
+    /// Why the run stands still.
+    var paused: RunPause?
 
     init(_ outcome: RunOutcome, interrupted: Bool, openJobs: [String]) {
         run = outcome.id
         succeeded = outcome.succeeded
         self.interrupted = interrupted
         seconds = outcome.seconds
-        error = interrupted ? "interrupted" : outcome.error?.message
-        rule = interrupted ? nil : outcome.error?.rule
-        hint = interrupted ? nil : outcome.error?.hint
+        paused = outcome.pause
+        let error = outcome.pause == nil && !interrupted ? outcome.error : nil
+        self.error = interrupted ? "interrupted" : outcome.pause?.message ?? error?.message
+        rule = outcome.pause?.rule ?? error?.rule
+        hint = outcome.pause?.hint ?? error?.hint
         self.openJobs = openJobs
     }
 }
