@@ -6,7 +6,7 @@ read_globals = {
    "apropos",
    "inspect",
    "exec",
-   recovery = { fields = { "vault", "now", "log" } },
+   recovery = { fields = { "vault", "now", "log", "ask" } },
    task = { fields = { "all", "map", "race", "sleep", "timeout", "scope", "spawn" } },
    files = { fields = { "read", "write", "append", "list", "remove", "exists" } },
    http = { fields = { "get", "post", "request" } },

@@ -405,6 +405,16 @@
 ---@field count integer how many ranges there are
 ---@field file string? what they were written to
 
+---What a script asks of a person.
+---@class perilune.question
+---@field id string identity of the question
+---@field run string the run that asks
+---@field text string what is asked
+---@field choices string[] what may be answered; empty for any text
+---@field role string? who is asked
+---@field asked number when it was asked, in seconds since 1970
+---@field deadline number? when the run goes on without an answer, in seconds since 1970
+
 ---The record of what exists and what was done. Methods that take a table make the vault say what it says.
 ---@class perilune.vault
 local vault = {}
@@ -837,6 +847,38 @@ function vault:alerts() end
 ---```
 ---@param name string name of the alert
 function vault:remove_alert(name) end
+
+---Lists what scripts ask and nobody has answered yet, the oldest first.
+---
+---Effect: reads. Since 0.1.
+---
+---```lua
+---for _, question in ipairs(vault:questions()) do print(question.id, question.text) end
+---```
+---@return perilune.question[] questions the questions
+function vault:questions() end
+
+---Answers what a script asks.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `unknown`: there is no such question
+---- `invalid`: it is answered already, or the answer is none of its choices
+---
+---```lua
+---task.all {
+---  function() return recovery.ask { question = "Go on?", choices = { "yes", "no" } } end,
+---  function()
+---    local question
+---    repeat task.sleep("100ms") question = vault:questions()[1] until question
+---    vault:answer(question.id, question.choices[1])
+---  end,
+---}
+---```
+---@param id string the question's id, or its beginning
+---@param answer string one of its choices
+function vault:answer(id, answer) end
 
 ---A management server: owns clouds. It may itself run in a VM, which the hosts replicate directly.
 ---@class perilune.server
@@ -3350,7 +3392,7 @@ function plan:next_call() end
 ---@param text? string its output, or what went wrong; if left out: empty
 function plan:answer_call(id, ok, text) end
 
----Where every script begins: the vault, the time, and the record of what was done.
+---Where every script begins: the vault, the time, the record of what was done, and what people are asked.
 recovery = {}
 
 ---Returns the vault that this run works on.
@@ -3385,6 +3427,32 @@ function recovery.now() end
 ---```
 ---@param text string the line
 function recovery.log(text) end
+
+---@class (exact) perilune.recovery.ask.options
+---@field question string what is asked
+---@field choices? string[] what may be answered; if left out: any text
+---@field role? string who is asked, in your own words: shown with the question; if left out: anybody
+---@field deadline? perilune.duration how long to wait; 1 to 31536000 seconds; if left out: until somebody answers
+---@field default? string what counts as the answer at the deadline; if left out: an error is raised
+
+---Asks a person and waits for the answer, however long, also beyond the end of this process. perilune answer gives it.
+---
+---Effect: changes. Since 0.1.
+---
+---Errors:
+---- `timeout`: the deadline came, and there is no default
+---- `cancelled`: the task was cancelled while it waited
+---
+---```lua
+---local answer = recovery.ask {
+---  question = "Is site a really lost?", choices = { "yes", "no" }, role = "duty officer",
+---  deadline = "1s", default = "no",
+---}
+---```
+---@param options perilune.recovery.ask.options
+---@return string answer what was answered
+---@return string? by who answered; nil where the deadline had come
+function recovery.ask(options) end
 
 ---Several things at once. A call that waits suspends its task; others go on. A scope ends when its tasks have.
 task = {}

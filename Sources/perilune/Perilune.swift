@@ -13,7 +13,10 @@ struct Perilune: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Scripts",
-                subcommands: [RunCommand.self, RunsCommand.self, ResumeCommand.self, ReplCommand.self, LuaCommand.self]),
+                subcommands: [
+                    RunCommand.self, RunsCommand.self, ResumeCommand.self, AnswerCommand.self, ReplCommand.self,
+                    LuaCommand.self,
+                ]),
             CommandGroup(
                 name: "At three in the morning",
                 subcommands: [

@@ -24,7 +24,8 @@ struct CompletionTests {
             ("rec", ["recovery"]), ("print(va", ["vault"]), ("pri", ["print"]), ("untl", []),
             ("x = function() retu", ["return"]),
             // Modules.
-            ("recovery.", ["vault", "now", "log"]), ("recovery.l", ["log"]), ("task.s", ["sleep", "scope", "spawn"]),
+            ("recovery.", ["vault", "now", "log", "ask"]), ("recovery.l", ["log"]),
+            ("task.s", ["sleep", "scope", "spawn"]),
             // Fields and methods.
             ("item.new", ["newest_point"]), ("item:failo", ["failover"]), ("vault:ho", ["host", "hosts"]),
             ("item:ne", ["next"]), ("vault:host", ["host", "hosts"]), ("vault:hosts", []), ("item . ep", ["epoch"]),

@@ -26,6 +26,6 @@ package enum LuaAPI {
             FirstCopyMethods.disk, VaultRecords.settingsRecord, VaultRecords.keyRecord,
         ],
         PlanRecords.all, HealthMethods.records, AlertFunctions.records, GroupPointFunctions.records,
-        VerifyMethods.records,
+        VerifyMethods.records, [AskFunction.record],
     ].flatMap { $0 }
 }

@@ -6,8 +6,9 @@ import VaultStore
 /// `recovery`: where every script begins.
 enum RecoveryModule {
     static let module = ModuleDeclaration(
-        "recovery", "Where every script begins: the vault, the time, and the record of what was done.",
-        functions: [vault, now, log])
+        "recovery",
+        "Where every script begins: the vault, the time, the record of what was done, and what people are asked.",
+        functions: [vault, now, log, AskFunction.ask])
 
     static let vault = FunctionDeclaration(
         "vault", "Returns the vault that this run works on.",

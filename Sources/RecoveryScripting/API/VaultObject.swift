@@ -14,7 +14,7 @@ enum VaultObject {
             relationships, replicated, events, VaultRecords.jobs, VaultRecords.settings,
             VaultRecords.registrationKey, VaultRecords.registrationKeys, VaultRecords.revokeKey,
             VaultPlans.plan, VaultPlans.plans, VaultPlans.importPlan, HealthMethods.ofVault,
-        ] + GroupPointFunctions.methods + AlertFunctions.methods)
+        ] + GroupPointFunctions.methods + AlertFunctions.methods + [AskFunction.questions, AskFunction.answer])
 
     private static let unknown = ErrorDeclaration("unknown", "there is none of that name; the hint has the nearest")
 

@@ -18,7 +18,7 @@ struct StepCall: Sendable {
         step = DeliveryID(task: context.task, ordinal: context.ordinal).description
         function = context.function
         arguments = try Self.digest(of: values)
-        isEffect = effect == .changes || effect == .cannotBeUndone
+        isEffect = (effect == .changes || effect == .cannotBeUndone) && repetition != .wait
         self.repetition = repetition
         position = context.where
     }
@@ -57,6 +57,8 @@ package enum Repetition: Sendable, Hashable {
     case same
     /// Made again; that there is nothing to remove any more means that it was done.
     case removal
+    /// Made again, and never waited for: it only waits, for as long as it takes, and can be cut short at any time.
+    case wait
     /// A person is asked: it may have been done, and doing it twice is not the same as once.
     case unknown
 }

@@ -30,6 +30,8 @@ final class StepKeeper: DeliveryOrder {
         /// Whether a turn was taken that the journal did not have.
         var hasGoneOn = false
         var hasEffects: Bool
+        /// Whether a person was asked something, who should not be asked again.
+        var hasAsked = false
         /// Notes of steps whose tasks have not gone on yet.
         var notes: [String: [StepNote]] = [:]
         var failure: (any Error)?
@@ -62,6 +64,8 @@ final class StepKeeper: DeliveryOrder {
 
     /// Why the run stands still; nil while it does not.
     var pause: RunPause? { state.withLock { $0.pause } }
+    /// Whether what comes now is no part of the run any more.
+    var isSealed: Bool { state.withLock { $0.isSealed } }
     /// Why nothing can be written any more.
     var failure: (any Error)? { state.withLock { $0.failure } }
     var hasEffects: Bool { state.withLock { $0.hasEffects } }
@@ -92,10 +96,9 @@ final class StepKeeper: DeliveryOrder {
             if state.pause != nil { return .standsStill }
             let wasBegun = state.recording.begun[call.step] != nil
             if wasBegun, call.repetition == .unknown { return .unknown(state.recording.decisions[call.step]) }
-            if call.isEffect {
-                state.underWay += 1
-                state.hasEffects = true
-            }
+            if call.isEffect { state.underWay += 1 }
+            if call.isEffect { state.hasEffects = true }
+            if call.repetition == .wait { state.hasAsked = true }
             return wasBegun ? .again : .new
         }
     }
@@ -303,7 +306,8 @@ final class StepKeeper: DeliveryOrder {
     /// Has the run stop where it is, without waiting for what is under way: the engine drives that on.
     func interrupt() {
         state.withLock { state in
-            guard state.pause == nil, state.hasEffects || state.turn < state.recording.turns.count else { return }
+            guard state.pause == nil, state.hasEffects || state.hasAsked || state.turn < state.recording.turns.count
+            else { return }
             state.pause = RunPause(.interrupted, message: "interrupted", at: clock.now)
         }
         if pause != nil { seal() }

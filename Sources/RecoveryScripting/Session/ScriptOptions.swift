@@ -21,6 +21,8 @@ package struct ScriptOptions: Sendable {
     package var limits: LuaConfiguration.Limits
     /// Whether runs keep a journal, so that another process can go on with them.
     package var keepsJournal = false
+    /// Takes lines for whoever watches that are none of the script's own.
+    package var tell: @Sendable (String) -> Void = { _ in }
 
     package init(
         scriptFolder: String? = nil, libraryPaths: [String] = [], standardLibrary: String? = nil,

@@ -60,6 +60,10 @@ struct ResumeCommand: AsyncParsableCommand {
             }
             var scriptOptions = try Scripts.options(of: run, labRoot: labRoot)
             scriptOptions.planPrompt = Terminal.prompt(display)
+            scriptOptions.tell = { line in
+                display.clear()
+                Terminal.complain(line)
+            }
             let decision = try await decision()
             try await Scripts.resume(
                 run, decision: decision, engine: engine, display: display, options: scriptOptions,
@@ -87,7 +91,7 @@ struct ResumeCommand: AsyncParsableCommand {
     }
 
     private func decision() async throws -> RunDecision? {
-        let by = ProcessInfo.processInfo.environment["SUDO_USER"] ?? NSUserName()
+        let by = Person.name
         if retry { return RunDecision(.retry, reason: reason, by: by) }
         if fail { return RunDecision(.fail, reason: reason, by: by) }
         guard skip else { return nil }

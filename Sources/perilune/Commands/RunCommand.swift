@@ -39,6 +39,10 @@ struct RunCommand: AsyncParsableCommand {
             let engine = try simulated?.engine ?? options.engine(display: display)
             var scriptOptions = try settings.options(scriptFolder: folder, simulatedLab: simulated?.lab)
             scriptOptions.planPrompt = Terminal.prompt(display)
+            scriptOptions.tell = { line in
+                display.clear()
+                Terminal.complain(line)
+            }
             // A simulated site is gone with its process, and so is its vault.
             scriptOptions.keepsJournal = simulated == nil
             try await Scripts.run(

@@ -30,7 +30,9 @@ struct RunTakeUp: Sendable {
         let name = "run \(run.id.prefix(8)) of \(run.script)"
         Terminal.say("\(name): its process has died; it goes on here")
         do {
-            let runner = ScriptRunner(engine: engine, options: try Scripts.options(of: run, labRoot: nil))
+            var options = try Scripts.options(of: run, labRoot: nil)
+            options.tell = { Terminal.say("\(name): \($0)") }
+            let runner = ScriptRunner(engine: engine, options: options)
             let outcome = try await runner.resume(run.id) { Terminal.say("\(name): \($0)") }
             Terminal.say("\(name): " + (outcome.error.map { Failure.words(for: $0).message } ?? "succeeded"))
         } catch is CancellationError {
