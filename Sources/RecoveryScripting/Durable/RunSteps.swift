@@ -14,6 +14,9 @@ package enum RunSteps {
         package var isOver: Bool
         /// One line; nil when it went well, and while it is under way.
         package var error: String?
+        /// The rule that refused it, and where the script called it; of a step with an error.
+        package var rule: String?
+        package var position: String?
 
         /// In a word or a line.
         package var outcome: String { error ?? (isOver ? "done" : "begun") }
@@ -37,7 +40,9 @@ package enum RunSteps {
                 case .finished(let result):
                     let place = place(result.step, result.function, isEffect: false)
                     steps[place].isOver = true
-                    steps[place].error = result.error?.error.message
+                    let error = result.error?.error
+                    steps[place].error = error?.message
+                    (steps[place].rule, steps[place].position) = (error?.rule, error?.where.map { "\($0)" })
                 case .decided(let decision):
                     guard let place = places[decision.step] else { continue }
                     steps[place].error =

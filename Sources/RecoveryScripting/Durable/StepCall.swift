@@ -32,7 +32,10 @@ struct StepCall: Sendable {
         var result = JournalEntry.StepResult(step: step, function: function, arguments: arguments)
         switch outcome {
         case .success(let values): result.values = values.map(JournalValue.init)
-        case .failure(let error): result.error = JournalError(ErrorConversion.luaError(error, about: nil))
+        case .failure(let error):
+            var error = ErrorConversion.luaError(error, about: nil)
+            error.where = error.where ?? position
+            result.error = JournalError(error)
         }
         result.notes = notes.isEmpty ? nil : notes
         return result
