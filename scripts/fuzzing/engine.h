@@ -23,7 +23,7 @@ static CLuaEngine *engine(void) {
     if (!current) {
         CLuaLimits limits = {
             .fuel = 200000, .memory = 32 << 20, .argument_bytes = 1 << 20, .source_bytes = 1 << 20, .depth = 64};
-        CLuaHost host = {.now = now};
+        CLuaHost host = {.now = now, .time = now};
         current = clua_open(&limits, &host);
         if (!current || clua_install_type(current, "vm", 0) != CLUA_OK) abort();
     }
