@@ -10,7 +10,9 @@ import VaultStore
 /// Scripts whose processes are killed, with real guests: a few in every run of the tests, more by `scripts/soak runs`.
 @Suite("Runs that are killed, with real guests", .serialized, .enabled(if: mayMakeLabs, "the lab needs root"))
 struct RunKillTests {
-    @Test("Killed at random moments and resumed, the single-server scenario goes through, and every guest vouches for its data")
+    @Test(
+        "Killed at random moments and resumed, the single-server scenario goes through, and every guest vouches for its data"
+    )
     func killed() async throws {
         let (kills, seed) = Self.wanted
         print("kills of runs: \(kills) from seed \(seed): scripts/soak runs \(kills) \(seed)")
@@ -52,7 +54,9 @@ struct RunKillTests {
             let running = program
             try await until("the run has written \(goal) rows", within: .seconds(300)) {
                 if run.isEmpty {
-                    run = try await vault.read { try $0.objects(Run.self) }.map(\.value.id).first { !before.contains($0) } ?? ""
+                    run =
+                        try await vault.read { try $0.objects(Run.self) }.map(\.value.id).first { !before.contains($0) }
+                        ?? ""
                 }
                 let id = run
                 rows = try await vault.read { try $0.lastJournalRow(of: id)?.number ?? 0 }

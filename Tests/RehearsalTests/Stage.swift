@@ -50,10 +50,10 @@ struct Stage: Sendable {
     }
 
     func resume(
-        _ id: String, by engine: RecoveryEngine, _ decision: RunDecision? = nil
+        _ id: String, by engine: RecoveryEngine, _ decision: RunDecision? = nil, from rewind: Rewind? = nil
     ) async throws -> RunOutcome {
         let printed = printed
-        return try await ScriptRunner(engine: engine, options: options).resume(id, decision: decision) {
+        return try await ScriptRunner(engine: engine, options: options).resume(id, decision: decision, from: rewind) {
             printed.add($0)
         }
     }

@@ -18,7 +18,7 @@ struct VerifyTests {
     func careless() async throws {
         let scenario = try scenario(
             Stage.text("careless.lua"), setUp: Stage.text("careless-site.lua"), name: "careless.lua")
-        let report = try await Explorer(scenario, budget: 20, lanes: 2).explore()
+        let report = try await Explorer(scenario, budget: 3600, most: 80, lanes: 2).explore()
         let refused = report.findings.filter { $0.kind == .refused }.map(\.sentence)
         #expect(refused.contains { $0.contains("source-must-be-down") }, "forgets the fence: \(refused)")
         #expect(refused.contains { $0.contains("commit-before-reverse") }, "reverses before commit: \(refused)")
@@ -37,10 +37,10 @@ struct VerifyTests {
             web:commit()
             """
         let report = try await Explorer(
-            scenario(careful, setUp: Stage.text("careless-site.lua")), budget: 8, lanes: 2
+            scenario(careful, setUp: Stage.text("careless-site.lua")), budget: 3600, most: 60, lanes: 2
         ).explore()
         #expect(report.findings == [], "\(report.findings.map { ($0.sentence, $0.sequence, $0.details) })")
-        #expect(report.executions > 20)
+        #expect(report.executions == 61)
         #expect(Set(report.tried.keys).isSuperset(of: ["crashes", "calls that fail", "answers that are lost"]))
     }
 

@@ -5,6 +5,8 @@ package struct Call: Sendable {
     package let session: ScriptContext
     package let arguments: Arguments
     package let context: CallContext
+    /// The call as the run's journal knows it; nil where the run keeps none.
+    var step: StepCall?
 
     /// What messages begin with: the function's name as the script writes it.
     var name: String { ArgumentDecoder.shortName(of: context.function) }

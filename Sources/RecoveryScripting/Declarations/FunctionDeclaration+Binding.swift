@@ -14,7 +14,7 @@ extension FunctionDeclaration {
                 name,
                 .synchronous { context, values in
                     let call = try call(context, values, isMethod: isMethod)
-                    return try call.reading(values, effect) {
+                    return try call.reading(effect) {
                         try ErrorConversion.converting(about: call.arguments.receiver) { try body(call) }
                     }
                 })
@@ -23,7 +23,7 @@ extension FunctionDeclaration {
                 name,
                 .asynchronous { context, values in
                     let call = try call(context, values, isMethod: isMethod)
-                    return try await call.performing(values, effect, repetition) {
+                    return try await call.performing {
                         try await ErrorConversion.converting(about: call.arguments.receiver) { try await body(call) }
                     }
                 })
@@ -39,33 +39,38 @@ extension FunctionDeclaration {
         let receiver = isMethod ? values.first?.object : nil
         let arguments = try ArgumentDecoder(function: context.function, declaration: self)
             .decode(Array(isMethod ? values.dropFirst() : values[...]), receiver: receiver)
-        return Call(session: session, arguments: arguments, context: context)
+        var call = Call(session: session, arguments: arguments, context: context)
+        if session.keeper != nil {
+            call.step = try ErrorConversion.converting(about: receiver) {
+                try StepCall(context, values, arguments.isLookup ? .reads : effect, repetition)
+            }
+        }
+        return call
     }
 }
 
 extension Call {
     /// Makes the call, or gives back what it came to before, where the run keeps a journal.
-    fileprivate func performing(
-        _ values: [LuaValue], _ effect: Effect, _ repetition: Repetition, _ body: () async throws -> [LuaValue]
-    ) async throws -> [LuaValue] {
-        guard let keeper = session.keeper else { return try await body() }
-        let effect = arguments.isLookup ? Effect.reads : effect
-        return try await keeper.perform(StepCall(context, values, effect, repetition), body)
+    fileprivate func performing(_ body: () async throws -> [LuaValue]) async throws -> [LuaValue] {
+        guard let keeper = session.keeper, let step else { return try await body() }
+        return try await keeper.perform(step, body)
     }
 
     /// The same for one that does not wait; what changes nothing and depends on nothing outside is made each time.
-    fileprivate func reading(
-        _ values: [LuaValue], _ effect: Effect, _ body: () throws -> [LuaValue]
-    ) throws -> [LuaValue] {
-        guard effect == .reads, let keeper = session.keeper else { return try body() }
-        return try keeper.read(StepCall(context, values, effect, .same), body)
+    fileprivate func reading(_ effect: Effect, _ body: () throws -> [LuaValue]) throws -> [LuaValue] {
+        guard effect == .reads, let keeper = session.keeper, let step else { return try body() }
+        return try keeper.read(step, body)
     }
 
     /// What asks: the run, and this step of it where it keeps a journal.
+    ///
+    /// Function and arguments belong to the step's name: a run that is repeated from an earlier step may come by other ways to
+    /// the same place, and asks for something else there.
     var asker: RunStep {
-        guard let keeper = session.keeper else { return RunStep(run: session.run) }
-        let step = DeliveryID(task: context.task, ordinal: context.ordinal).description
-        return RunStep(run: session.run, step: step, attempt: keeper.attempts(of: step))
+        guard let keeper = session.keeper, let step else { return RunStep(run: session.run) }
+        return RunStep(
+            run: session.run, step: "\(step.step) \(step.function) \(step.arguments)",
+            attempt: keeper.attempts(of: step.step))
     }
 }
 

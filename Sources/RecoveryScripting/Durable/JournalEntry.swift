@@ -20,6 +20,9 @@ enum JournalEntry: Codable, Sendable, Hashable {
     case line(String)
     /// What a person has said of the step that the run stood at.
     case decided(Decision)
+    /// A person has the run repeated from a step on: what was written since that step counts no more, but for the texts of modules.
+    /// The steps named in `again` are made anew, those of them too whose jobs are there.
+    case rewound(to: String, again: [String], by: String, at: Int64)
     /// Another process goes on with the run.
     case resumed(by: String, at: Int64)
 
@@ -49,6 +52,15 @@ enum JournalEntry: Codable, Sendable, Hashable {
         var reason: String?
         var by: String
         var at: Int64
+    }
+
+    /// The step that the entry is of, when it is the beginning or the end of one.
+    var step: String? {
+        switch self {
+        case .began(let step, _, _): step
+        case .finished(let result): result.step
+        default: nil
+        }
     }
 
     /// One line of JSON.

@@ -25,7 +25,7 @@ struct Recording: Sendable {
     ///
     /// - Throws: `LuaError` of kind `journal` when a row does not follow from the one before, or cannot be read.
     init(_ rows: [JournalRow]) throws {
-        var last: JournalRow?
+        var (last, entries): (JournalRow?, [JournalEntry]) = (nil, [])
         for row in rows {
             guard row.follows(last) else {
                 throw LuaError(
@@ -33,8 +33,27 @@ struct Recording: Sendable {
                     hint: "the vault's file was changed or damaged; see: perilune vault check")
             }
             last = row
-            for line in row.entries { try add(JournalEntry(line)) }
+            for line in row.entries {
+                let entry = try JournalEntry(line)
+                if case .rewound(let step, _, _, _) = entry { entries = Self.cut(entries, from: step) }
+                entries.append(entry)
+            }
         }
+        for entry in entries { try add(entry) }
+    }
+
+    /// What counts when a run is repeated from a step on: all before it, and of the rest the texts of modules and how often steps
+    /// were made.
+    private static func cut(_ entries: [JournalEntry], from step: String) -> [JournalEntry] {
+        guard let place = entries.firstIndex(where: { $0.step == step }) else { return entries }
+        return entries[..<place]
+            + entries[place...].filter { entry in
+                switch entry {
+                case .module, .noModule, .rewound: true
+                case .decided(let decision): decision.choice == .retry
+                default: false
+                }
+            }
     }
 
     mutating func add(_ entry: JournalEntry) throws {
@@ -65,6 +84,7 @@ struct Recording: Sendable {
             } else {
                 decisions[decision.step] = decision
             }
+        case .rewound(_, let again, _, _): for step in again { attempts[step, default: 0] += 1 }
         case .resumed: break
         }
     }

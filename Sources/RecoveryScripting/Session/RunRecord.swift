@@ -37,9 +37,13 @@ struct RunRecord: Sendable {
         startedAt = run.startedAt
     }
 
-    /// The newest row of its journal.
-    func lastRow() async throws -> JournalRow? {
-        try await engine.vault.read { [id] in try $0.lastJournalRow(of: id) }
+    /// Records that the run no longer stands still.
+    func goesOn() async throws {
+        try await engine.vault.write { [id] vault in
+            guard var run = try vault.object(Run.self, id: id), run.value.pause != nil else { return }
+            run.value.pause = nil
+            try vault.update(run)
+        }
     }
 
     /// Records why the run stands still.

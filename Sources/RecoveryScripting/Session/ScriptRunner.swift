@@ -1,6 +1,7 @@
 package import LuaHost
 package import RecoveryEngine
 package import SiteModel
+import VaultStore
 
 /// Runs scripts over an engine, each as a run that the vault records.
 package struct ScriptRunner: Sendable {
@@ -33,19 +34,22 @@ package struct ScriptRunner: Sendable {
             let context = ScriptContext(engine: engine, run: record.id, options: options)
             return try await drive(record, context, text, arguments, output: output)
         }
-        return try await go(on: record, Recording(), text, arguments, decided: [], output: output)
+        let lease = try await RunLease.take(for: record.id, by: engine)
+        return try await go(
+            on: record, Recording(), after: nil, lease, text, arguments, first: [], output: output)
     }
 
     /// Runs what is left of a run: the journal says what was done, and the script goes on from there.
     ///
-    /// - Parameter entries: what is written before it goes on.
+    /// - Parameters:
+    ///   - last: the newest row of the journal.
+    ///   - lease: the right to drive the run; it is given up when this returns or throws.
+    ///   - entries: what is written before the script goes on.
     func go(
-        on record: RunRecord, _ recording: Recording, _ text: String, _ arguments: [String],
-        decided entries: [JournalEntry],
-        output: @escaping @Sendable (String) -> Void
+        on record: RunRecord, _ recording: Recording, after last: JournalRow?, _ lease: KeptLease, _ text: String,
+        _ arguments: [String], first entries: [JournalEntry], output: @escaping @Sendable (String) -> Void
     ) async throws -> RunOutcome {
-        let (dependencies, last) = (engine.dependencies, try await record.lastRow())
-        let lease = try await RunLease.take(for: record.id, by: engine)
+        let dependencies = engine.dependencies
         let journal = RunJournal(
             run: record.id, last: last, lease: lease, vault: engine.vault, clock: dependencies.clock)
         let keeper = StepKeeper(
@@ -53,8 +57,8 @@ package struct ScriptRunner: Sendable {
             executor: dependencies.executor, output: output)
         for entry in entries { keeper.note(entry) }
         let modules = PinnedModules(
-            recording.modules, files: FileModuleResolver(searching: options.moduleFolders), onFirst: { keeper.note($0) }
-        )
+            recording.modules, files: FileModuleResolver(searching: options.moduleFolders),
+            onFirst: { keeper.note($0) })
         modules.pin(requiredBy: text)
         let context = ScriptContext(
             engine: engine, run: record.id, options: options, keeper: keeper, lease: lease)
@@ -64,7 +68,8 @@ package struct ScriptRunner: Sendable {
             await lease.drop()
             throw error
         }
-        return try await drive(record, context, text, arguments, modules: modules, output: { keeper.print($0) })
+        return try await drive(
+            record, context, text, arguments, modules: modules, output: { keeper.print($0) })
     }
 
     private func drive(

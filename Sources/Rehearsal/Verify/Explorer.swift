@@ -6,14 +6,18 @@ package struct Explorer: Sendable {
     let scenario: Scenario
     /// Seconds after which nothing new is begun.
     let budget: Double
+    /// So many disturbances are tried, whatever the budget.
+    let most: Int
     /// Executions at once.
     let lanes: Int
 
     package init(
-        _ scenario: Scenario, budget seconds: Double, lanes: Int = ProcessInfo.processInfo.activeProcessorCount
+        _ scenario: Scenario, budget seconds: Double, most: Int = .max,
+        lanes: Int = ProcessInfo.processInfo.activeProcessorCount
     ) {
         self.scenario = scenario
         self.budget = seconds
+        self.most = most
         self.lanes = max(1, lanes)
     }
 
@@ -32,7 +36,7 @@ package struct Explorer: Sendable {
         try await withThrowingTaskGroup(of: (Disturbance, Ending).self) { group in
             var next = 0
             func begin() {
-                guard next < all.count, began.duration(to: .now) < .seconds(budget) else { return }
+                guard next < min(all.count, most), began.duration(to: .now) < .seconds(budget) else { return }
                 let disturbance = all[next]
                 next += 1
                 group.addTask { (disturbance, try await Execution(scenario, [disturbance]).run()) }

@@ -37,6 +37,16 @@ struct ResumeCommand: AsyncParsableCommand {
     @Option(help: "Why, for the record; --skip wants it.")
     var reason: String?
 
+    @Option(help: ArgumentHelp("Repeat the run from this step on, as runs show --all names it.", valueName: "step"))
+    var from: String?
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            "With --from: a step that is made anew, though it may have changed something. Repeatable.",
+            valueName: "step"))
+    var again: [String] = []
+
     @Option(name: .customLong("lab-root"), help: "The lab's directory, for a run that was granted lab.")
     var labRoot: String?
 
@@ -44,6 +54,10 @@ struct ResumeCommand: AsyncParsableCommand {
         guard [retry, skip, fail].count(where: { $0 }) <= 1 else {
             throw ValidationError("give one of --retry, --skip and --fail")
         }
+        if from != nil, retry || skip || fail {
+            throw ValidationError("--from goes without --retry, --skip and --fail")
+        }
+        if from == nil, !again.isEmpty { throw ValidationError("--again goes with --from") }
         if value != nil, !skip { throw ValidationError("--value goes with --skip") }
         if skip, reason == nil { throw ValidationError("--skip wants --reason \"...\": it is recorded with the run") }
     }
@@ -53,7 +67,7 @@ struct ResumeCommand: AsyncParsableCommand {
             let display = JobDisplay(quiet: options.json)
             let engine = try options.engine(display: display)
             guard let run = try await runNamed(name, engine) else {
-                guard !retry, !skip, !fail else { throw Self.noRun(name) }
+                guard !retry, !skip, !fail, from == nil else { throw Self.noRun(name) }
                 var operation = OperationOptions()
                 (operation.options, operation.vm) = (options, name)
                 return try await operation.run("resume()", as: ["resume", name])
@@ -66,7 +80,8 @@ struct ResumeCommand: AsyncParsableCommand {
             }
             let decision = try await decision()
             try await Scripts.resume(
-                run, decision: decision, engine: engine, display: display, options: scriptOptions,
+                run, decision: decision, from: from.map { Rewind(to: $0, again: Set(again), by: Person.name) },
+                engine: engine, display: display, options: scriptOptions,
                 json: options.json)
         }
     }
@@ -79,7 +94,7 @@ struct ResumeCommand: AsyncParsableCommand {
         if isVM { return nil }
         do {
             return try await engine.run(name)
-        } catch let error as EngineError where error.kind == .unknown && !retry && !skip && !fail {
+        } catch let error as EngineError where error.kind == .unknown && !retry && !skip && !fail && from == nil {
             return nil
         }
     }

@@ -27,12 +27,13 @@ enum Scripts {
 
     /// Lets a run go on, and reports how that ended.
     static func resume(
-        _ run: Run, decision: RunDecision?, engine: RecoveryEngine, display: JobDisplay, options: ScriptOptions,
+        _ run: Run, decision: RunDecision?, from rewind: Rewind?, engine: RecoveryEngine, display: JobDisplay,
+        options: ScriptOptions,
         json: Bool
     ) async throws {
         let runner = ScriptRunner(engine: engine, options: options)
         try await drive(engine, display, generated: false, json: json) {
-            try await runner.resume(run.id, decision: decision) { line in
+            try await runner.resume(run.id, decision: decision, from: rewind) { line in
                 display.clear()
                 Terminal.say(line)
             }
