@@ -25,6 +25,8 @@ package struct HostFailover: Sendable {
         package var networks: [String: String?]
         /// Whether it runs on.
         package var runs: Bool
+        /// What the VM does not have of what it had: disks, media, UEFI variables, the state of its TPM.
+        package var findings: [String]
     }
 
     let hypervisor: any Hypervisor
@@ -71,34 +73,37 @@ package struct HostFailover: Sendable {
                 .refused, "this host owns \(vm) already, since epoch \(present?.epoch ?? 0)",
                 hint: "start it: virsh start \(vm); after a boot: perilune agent start-owned --alone", object: vm)
         }
-        let chosen = try await choose(wanted, of: manifest, after: present?.claim)
+        let isActive = try await hypervisor.domain(uuid: manifest.vmUUID)?.power.isActive == true
+        let chosen = try await choose(wanted, of: manifest, after: present?.claim, isActive: isActive)
         let xml = try await agent.domainXML(relationship: manifest.relationship, generation: chosen.generation)
         var definition = try DomainDefinition(xml: xml)
-        // Before anything is changed: a VM that cannot be connected is not claimed.
+        // Before anything is changed: a VM that cannot be connected, or has no firmware to start with, is not claimed.
         let networks = try await networks(of: definition, site, host: host, given)
+        if !isActive {
+            try await agent.checkFirmware(
+                of: definition, at: chosen.generation, relationship: manifest.relationship, vmUUID: manifest.vmUUID)
+        }
         var record: OwnershipRecord
-        if let present, present.owner == host, present.claim != nil {
+        if let present, present.owner == host, let claim = present.claim, claim.generation == chosen.generation {
             // Once more: the host may have been down since, and its VM may have been started at the source meanwhile.
             record = present
-            if try await hypervisor.domain(uuid: manifest.vmUUID)?.power.isActive != true {
-                record.claim?.verdict = try await verdict(source, vm, manifest.vmUUID, site, host: host)
-            }
-            try await agent.recordOwnership(record)
+            if !isActive { record.claim?.verdict = try await verdict(source, vm, manifest.vmUUID, site, host: host) }
         } else {
             let verdict = try await verdict(source, vm, manifest.vmUUID, site, host: host)
+            if let present, present.claim != nil { try await withdraw(present) }
             let epoch = max(present?.epoch ?? 0, manifest.epoch) + 1
             record = OwnershipRecord(
                 relationship: manifest.relationship, vmUUID: manifest.vmUUID, owner: host, epoch: epoch, host: host,
                 claim: HostClaim(
                     generation: chosen.generation, number: chosen.number, verdict: verdict, at: clock.now))
-            try await agent.recordOwnership(record)
         }
-        try await define(&definition, record, chosen, networks)
+        try await agent.recordOwnership(record)
+        let findings = try await define(&definition, record, chosen, networks, site)
         try await start(&record, manifest.point(chosen.generation)?.disks.map(\.target) ?? [])
         let power = try await hypervisor.domain(uuid: record.vmUUID)?.power
         return Outcome(
             host: host, epoch: record.epoch, point: chosen, verdict: record.claim?.verdict ?? .unknown,
-            networks: networks, runs: power == .running)
+            networks: networks, runs: power == .running, findings: findings)
     }
 
     // MARK: What there is
@@ -137,24 +142,32 @@ package struct HostFailover: Sendable {
         return try await hypervisor.information().hostUUID
     }
 
-    private func choose(_ wanted: String, of manifest: Manifest, after claim: HostClaim?) async throws -> PointSummary {
+    private func choose(
+        _ wanted: String, of manifest: Manifest, after claim: HostClaim?, isActive: Bool
+    ) async throws -> PointSummary {
         let points = try await agent.points(relationship: manifest.relationship)
-        let chosen: PointSummary? =
-            if let claim {
-                points.first { $0.generation == claim.generation }
-            } else if wanted == "latest" {
-                points.last
-            } else {
-                points.first { String($0.number) == wanted || $0.generation == wanted }
-            }
-        guard let chosen else {
+        // Given again, "latest" is nobody's new choice: the point that was claimed stays.
+        let sought = wanted == "latest" ? claim?.generation ?? points.last?.generation ?? wanted : wanted
+        guard let chosen = points.first(where: { String($0.number) == sought || $0.generation == sought }) else {
             throw EngineError(
-                .unknown, "\(manifest.vmName) has no recovery point \(claim?.generation ?? wanted) here",
+                .unknown, "\(manifest.vmName) has no recovery point \(sought) here",
                 hint: "it has: \(points.map { String($0.number) }.joined(separator: ", "))",
                 rule: "recovery-point-unknown", object: manifest.vmName)
         }
+        if let claim, isActive || claim.mayHaveRunHere {
+            guard claim.generation != chosen.generation else { return chosen }
+            throw EngineError(
+                .refused,
+                "\(manifest.vmName) \(claim.mayHaveRunHere ? "may have run" : "is started") here from point "
+                    + "\(claim.number) already: it cannot start from point \(chosen.number) now",
+                hint: claim.mayHaveRunHere
+                    ? "go on from point \(claim.number): repeat without --point; what the VM wrote since is kept"
+                    : "go on from point \(claim.number): repeat without --point; or end the VM, which has not run yet "
+                        + "(virsh destroy \(manifest.vmName)), and repeat",
+                object: manifest.vmName)
+        }
         // A point that is named is taken at the operator's word; nobody names the newest one by chance.
-        if claim == nil, wanted == "latest", let damage = chosen.damage {
+        if wanted == "latest", let damage = chosen.damage {
             let whole = points.last { $0.damage == nil }.map {
                 "point \($0.number) is the newest of which nothing bad is known"
             }
@@ -229,13 +242,34 @@ package struct HostFailover: Sendable {
 
     // MARK: The VM here
 
+    /// Takes away what an attempt has left that never ran, before another point is claimed in its place.
+    ///
+    /// Its claim stands until the next is recorded: broken off here, the failover makes all of it anew.
+    private func withdraw(_ record: OwnershipRecord) async throws {
+        try await hypervisor.undefine(uuid: record.vmUUID)
+        try await agent.discardBootImages(relationship: record.relationship, epoch: record.epoch)
+    }
+
+    /// Returns what the VM does not have of what it had.
     private func define(
         _ definition: inout DomainDefinition, _ record: OwnershipRecord, _ point: PointSummary,
-        _ networks: [String: String?]
-    ) async throws {
+        _ networks: [String: String?], _ site: SiteRecord?
+    ) async throws -> [String] {
         let images = try await agent.createBootImages(
             relationship: record.relationship, generation: point.generation, epoch: record.epoch)
         let mark = Ownership(relationship: record.relationship, owner: record.owner, epoch: record.epoch)
+        definition.removeHostState()
+        for image in images {
+            try definition.setDisk(
+                image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
+        }
+        // Nobody writes our own CD drive here, and its addresses are those of another host's network.
+        definition.removeSeed()
+        let covered = Set(images.map(\.target))
+        let gone = definition.settleOtherDisks(
+            besides: covered, present: await agent.present(of: definition.readableFiles(besides: covered)),
+            isHome: record.owner == site?.relationship.home, excluded: site?.relationship.excludedDisks ?? [])
+        var findings = [OtherDisks.words(for: gone, of: definition.name)].compactMap { $0 }
         let there = try await hypervisor.domain(uuid: record.vmUUID)
         let found = there == nil ? nil : try await hypervisor.ownership(uuid: record.vmUUID)
         let isDefined = found == mark
@@ -245,21 +279,7 @@ package struct HostFailover: Sendable {
                     .failed, "\(there.name) runs here before this failover has defined it",
                     hint: "shut it down, keep its disks, and repeat", object: there.name)
             }
-            return
-        }
-        definition.removeHostState()
-        for image in images {
-            try definition.setDisk(
-                image.target, chain: image.chain.map { DomainDefinition.Layer(path: $0.path, format: $0.format) })
-        }
-        // What no point holds is not at this host: a drive stays without its medium, a disk goes.
-        let covered = Set(images.map(\.target))
-        for disk in definition.disks where !covered.contains(disk.target) && disk.source != "network" {
-            if disk.device == "cdrom" || disk.device == "floppy" {
-                definition.ejectMedium(disk.target)
-            } else {
-                definition.removeDisks([disk.target])
-            }
+            return findings
         }
         try definition.setNetworks(networks)
         try definition.setOwnership(mark)
@@ -270,9 +290,11 @@ package struct HostFailover: Sendable {
                 FirmwarePlacement(
                     relationship: record.relationship, generation: point.generation, vmUUID: record.vmUUID))
             try definition.setNVRAM(placed.nvram)
+            if let fresh = definition.freshFirmware(with: placed, vm: definition.name) { findings.append(fresh) }
         }
         try await hypervisor.define(xml: definition.xml)
         try await hypervisor.setAutostart(uuid: record.vmUUID, false)
+        return findings
     }
 
     /// Paused first, so that not one write goes unseen by the reversal to come.
@@ -291,8 +313,7 @@ package struct HostFailover: Sendable {
     private func track(_ record: inout OwnershipRecord, _ disks: [String]) async throws {
         guard var claim = record.claim else { return }
         let present = try await hypervisor.checkpoints(uuid: record.vmUUID)
-        // A claim of an older version names its checkpoint from the first.
-        if claim.mayHaveRun ?? (claim.checkpoint != nil) {
+        if claim.mayHaveRunHere {
             claim.checkpoint = claim.checkpoint.flatMap { present.contains($0) ? $0 : nil }
         } else {
             claim.checkpoint = try await hypervisor.track(
@@ -303,6 +324,11 @@ package struct HostFailover: Sendable {
         record.claim = claim
         try await agent.recordOwnership(record)
     }
+}
+
+extension HostClaim {
+    /// Whether the VM may have written here; a claim of an older version names its checkpoint from the first.
+    fileprivate var mayHaveRunHere: Bool { mayHaveRun ?? (checkpoint != nil) }
 }
 
 extension Hypervisor {

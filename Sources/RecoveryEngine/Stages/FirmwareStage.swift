@@ -22,10 +22,9 @@ extension JobDriver {
     func checkFirmware(at generation: String) async throws {
         let agent = try await hosts.agent(relationship.target)
         let xml = try await agent.domainXML(relationship: relationship.id, generation: generation)
-        guard try !DomainDefinition(xml: xml).firmwareState.isEmpty else { return }
-        _ = try await agent.placeFirmware(
-            FirmwarePlacement(
-                relationship: relationship.id, generation: generation, vmUUID: relationship.vmUUID, onlyChecks: true))
+        try await agent.checkFirmware(
+            of: try DomainDefinition(xml: xml), at: generation, relationship: relationship.id,
+            vmUUID: relationship.vmUUID)
     }
 
     /// Lays down what the VM kept outside its disks at a point, for the VM of this UUID, and names it in the definition.
@@ -38,13 +37,31 @@ extension JobDriver {
         let placed = try await hosts.agent(relationship.target).placeFirmware(
             FirmwarePlacement(relationship: relationship.id, generation: generation, vmUUID: uuid))
         try definition.setNVRAM(placed.nvram)
-        var lost: [String] = []
-        if placed.nvram == nil, definition.firmwareState.contains("UEFI variables") { lost.append("UEFI variables") }
-        if !placed.hasTPM, definition.hasEmulatedTPM { lost.append("the TPM's state") }
-        guard !lost.isEmpty else { return }
-        let what =
-            "the chosen point of \(relationship.name) does not have \(lost.joined(separator: " and ")): "
-            + "the VM starts with fresh ones"
+        guard let what = definition.freshFirmware(with: placed, vm: relationship.name) else { return }
         try await record { job, _, _ in Self.add([what], to: &job) }
+    }
+}
+
+extension Agent {
+    /// Refuses a point whose firmware state cannot be read; nothing is laid down.
+    func checkFirmware(
+        of definition: DomainDefinition, at generation: String, relationship: String, vmUUID: String
+    ) async throws {
+        guard !definition.firmwareState.isEmpty else { return }
+        _ = try await placeFirmware(
+            FirmwarePlacement(
+                relationship: relationship, generation: generation, vmUUID: vmUUID, onlyChecks: true))
+    }
+}
+
+extension DomainDefinition {
+    /// What is said of a VM that does not get all that it kept outside its disks; nil when it does.
+    func freshFirmware(with placed: PlacedFirmware, vm: String) -> String? {
+        var lost: [String] = []
+        if placed.nvram == nil, firmwareState.contains("UEFI variables") { lost.append("UEFI variables") }
+        if !placed.hasTPM, hasEmulatedTPM { lost.append("the TPM's state") }
+        guard !lost.isEmpty else { return nil }
+        return
+            "the chosen point of \(vm) does not have \(lost.joined(separator: " and ")): the VM starts with fresh ones"
     }
 }

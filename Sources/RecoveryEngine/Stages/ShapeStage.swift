@@ -201,40 +201,15 @@ extension JobDriver {
         }
     }
 
-    /// Deals with the disks that no point holds, so that the VM starts and none of them is taken for another host's file.
-    ///
-    /// A medium or a read-only file that is at this host under the same path stays, as does what comes over a network; a drive
-    /// without its medium is left empty. Everything else is taken out, and said.
+    /// Deals with the disks that no point holds, and says what is gone.
     func settleOtherDisks(in definition: inout DomainDefinition, _ images: [BootImage]) async throws {
         let covered = Set(images.map(\.target))
-        let others = definition.disks.filter { !covered.contains($0.target) && $0.source != "network" }
-        let readable = others.filter(\.isReadOnly).flatMap { $0.chain.map(\.path) }
-        var present: Set<String> = []
-        if !readable.isEmpty {
-            let answer = try? await hosts.agent(relationship.target).check(AgentCheck(files: readable))
-            present = Set(answer?.files ?? [])
-        }
-        var gone: [String] = []
-        // Our own CD drive is written anew for each start.
-        for disk in others where disk.path != definition.seed || disk.path == nil {
-            if disk.isReadOnly, disk.path.map(present.contains) ?? (disk.source == "file") { continue }
-            if disk.isReadOnly, relationship.target == relationship.home { continue }
-            // At home a disk that was left out is there as it was.
-            if relationship.target == relationship.home, relationship.excludedDisks?.contains(disk.target) == true {
-                continue
-            }
-            if disk.device == "cdrom" || disk.device == "floppy" {
-                definition.ejectMedium(disk.target)
-                gone.append("the medium of drive \(disk.target)")
-            } else {
-                definition.removeDisks([disk.target])
-                gone.append("disk \(disk.target)")
-            }
-        }
-        guard !gone.isEmpty else { return }
-        try await warn(
-            "\(gone.joined(separator: ", ")) of \(relationship.name) is in no point and not at this host: "
-                + "the VM starts without it")
+        let files = definition.readableFiles(besides: covered)
+        let present = await (try? hosts.agent(relationship.target))?.present(of: files) ?? []
+        let gone = definition.settleOtherDisks(
+            besides: covered, present: present, isHome: relationship.target == relationship.home,
+            excluded: relationship.excludedDisks ?? [])
+        if let what = OtherDisks.words(for: gone, of: relationship.name) { try await warn(what) }
     }
 
     /// Says what the operator should know of an operation that goes on all the same, once.

@@ -96,6 +96,7 @@ struct HostFailoverCommand: AsyncParsableCommand {
         for (source, target) in outcome.networks.sorted(by: { $0.key < $1.key }) {
             Terminal.say("  network \(source) -> \(target ?? "none")")
         }
+        for finding in outcome.findings { Terminal.say("  \(finding)") }
         Terminal.say("  the vault, when it is back, takes this over: perilune replicate")
     }
 }

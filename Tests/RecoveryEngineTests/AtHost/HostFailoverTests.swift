@@ -1,5 +1,7 @@
+import Foundation
 import Hypervisors
 import SiteModel
+import Synchronization
 import Testing
 import VaultStore
 
@@ -178,6 +180,100 @@ struct HostFailoverTests {
             step += 1
         }
         #expect(step > 5)
+    }
+
+    @Test("Wherever it broke off, another point may be taken as long as the VM has not been started from the first")
+    func otherPoint() async throws {
+        var (step, taken, refused) = (1, 0, 0)
+        while true {
+            let rig = try await lost()
+            let fuse = Fuse(.dieAfterEffect(step))
+            _ = try? await run(rig, fuse: fuse)
+            guard fuse.wentOff else { break }
+            let comment: Comment = "died after \(fuse.effects.last ?? "")"
+            let isActive = rig.world.power("orders", at: "b") != nil && rig.world.power("orders", at: "b") != .off
+            if isActive {
+                let error = try await engineError { try await run(rig, point: "2") }
+                #expect(error.kind == .refused && error.message.contains("point 3"), comment)
+                #expect(try await run(rig).point.number == 3, comment)
+                refused += 1
+            } else {
+                let outcome = try await run(rig, point: "2")
+                #expect(outcome.point.number == 2 && outcome.runs, comment)
+                #expect(try await claim(rig)?.number == 2, comment)
+                #expect(try await run(rig).point.number == 2, "given again, it is the one that was claimed")
+                taken += 1
+            }
+            #expect(rig.world.violations == [], comment)
+            rig.world.write("orders", at: "b", [7: 700])
+            try await reverse(rig)
+            step += 1
+        }
+        #expect(taken > 1 && refused > 1)
+    }
+
+    @Test("A VM that has run from a point is not started from another, also when it is off")
+    func hasRun() async throws {
+        let rig = try await lost()
+        try await run(rig)
+        rig.world.write("orders", at: "b", [7: 700])
+        rig.world.shutDownInside("orders", at: "b")
+        let error = try await engineError { try await run(rig, point: "2") }
+        #expect(error.kind == .refused && error.message.contains("may have run"))
+        #expect(try await run(rig).point.number == 3)
+        try await reverse(rig)
+        #expect(try await rig.newestPoint(at: "a")?["vda"]?[7] == 700)
+    }
+
+    @Test(
+        "A point whose firmware state is damaged is refused before anything is claimed, and an older one may be taken")
+    func damagedFirmware() async throws {
+        let rig = try await Rig(vms: [])
+        try rig.world.addVM(
+            "orders", at: "a", disks: ["vda": [0: 1]], network: "prod-a",
+            os: "<os><type>hvm</type><loader type='pflash'>/f/CODE.fd</loader>"
+                + "<nvram template='/f/VARS.fd'>/var/lib/libvirt/qemu/nvram/orders_VARS.fd</nvram></os>")
+        let uuid = rig.world.uuid("orders")
+        let good = FirmwareState(
+            files: [FirmwareFile(name: "nvram", size: 1, checksum: "1", packed: [Data([1])])])
+        rig.world.change { $0.hosts["a"]?.firmware[uuid] = good }
+        try await rig.protect()
+        for _ in 1...2 {
+            rig.clock.advance(seconds: 4000)
+            try await rig.cycle()
+        }
+        let id = try await rig.relationship().id
+        let numbers = try await rig.points().map(\.number)
+        rig.world.change { state in
+            guard var store = state.hosts["b"]?.stores[id], !store.points.isEmpty else { return }
+            store.points[store.points.count - 1].firmware = FirmwareState(files: [])
+            state.hosts["b"]?.stores[id] = store
+        }
+        rig.world.lose("a")
+        await #expect { try await run(rig) } throws: { ($0 as? ReplicationError)?.code == .damaged }
+        #expect(rig.world.power("orders", at: "b") == nil)
+        #expect(rig.world.store(id, at: "b").ownership?.owner == "a", "something was claimed")
+        let outcome = try await run(rig, point: "\(numbers[numbers.count - 2])")
+        #expect(outcome.runs && outcome.findings == [])
+        #expect(rig.world.state.withLock { $0.hosts["b"]?.firmware[uuid] } == good)
+    }
+
+    @Test("What the VM does not have of what it had is said, also when it is given again")
+    func findings() async throws {
+        let rig = try await Rig(vms: [])
+        try rig.world.addVM(
+            "orders", at: "a", disks: ["vda": [0: 1]], network: "prod-a",
+            extraDevices: "<disk type='file' device='cdrom'><source file='/iso/setup.iso'/>"
+                + "<target dev='sda' bus='sata'/><readonly/></disk>")
+        try await rig.protect()
+        rig.world.lose("a")
+        for _ in 1...2 {
+            let outcome = try await run(rig)
+            #expect(outcome.findings.count == 1)
+            #expect(outcome.findings.first?.contains("the medium of drive sda") == true, "\(outcome.findings)")
+        }
+        let domain = try #require(rig.world.domain("orders", at: "b"))
+        #expect(domain.definition.disks.map(\.target) == ["vda", "sda"])
     }
 
     /// How the VM came to be off, and its definition gone, after it had run.
