@@ -50,6 +50,8 @@ package struct FirmwareFile: Codable, Hashable, Sendable, CustomStringConvertibl
 package struct FirmwareState: Codable, Hashable, Sendable {
     /// The largest file that is taken: aarch64 keeps its UEFI variables in one of 64 MiB.
     package static let largestFile = 64 << 20
+    /// The most that all files may come to: they are unpacked in memory.
+    package static let largestTotal = 96 << 20
     /// The most that it may come to packed; it travels in one message with the point's definition.
     package static let largestPacked = 1 << 20
     package static let mostFiles = 32

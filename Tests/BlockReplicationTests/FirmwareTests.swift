@@ -110,6 +110,11 @@ struct FirmwareTests {
             let bad = FirmwareState(files: [FirmwareFile(name: name, size: 0, checksum: "", packed: [])])
             #expect(throws: ReplicationError.self) { try files.place(bad, vmUUID: uuid) }
         }
+        // A few bytes that unpack to more than a host has memory for.
+        let large = ["tpm/tpm2/a", "tpm/tpm2/b"].map {
+            FirmwareFile(name: $0, size: FirmwareState.largestFile, checksum: "", packed: [])
+        }
+        #expect(throws: ReplicationError.self) { try files.place(FirmwareState(files: large), vmUUID: uuid) }
         #expect(throws: ReplicationError.self) { try files.place(FirmwareState(files: []), vmUUID: "../../etc") }
         #expect(!FileManager.default.fileExists(atPath: scratch("none")))
     }

@@ -32,6 +32,22 @@ struct TLSIdentityTests {
         #expect(identity.facts?.validUntil == until)
     }
 
+    @Test("an authority that was cut off between its key and its certificate is made whole with the same key")
+    func cutOff() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let authority = CertificateAuthority(folder: scratch("authority"))
+        _ = try authority.create(from: TestAuthorities.now)
+        let key = try Data(contentsOf: URL(filePath: authority.keyPath))
+        unlink(authority.certificatePath)
+        chmod(authority.keyPath, 0o644)
+        #expect(throws: ReplicationError.self) { try authority.create(from: TestAuthorities.now) }
+        chmod(authority.keyPath, 0o600)
+        _ = try authority.create(from: TestAuthorities.now)
+        #expect(try Data(contentsOf: URL(filePath: authority.keyPath)) == key)
+        _ = try authority.issue(for: ["b1"], to: scratch("b1.pem"), from: TestAuthorities.now)
+    }
+
     @Test(
         "what can be no host gets no certificate",
         arguments: ["", "b1,DNS:b2", "b 1", "b1\nIP:10.0.0.1", "*.example.org", "b1:7731/x"])

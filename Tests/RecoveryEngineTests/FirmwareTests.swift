@@ -108,11 +108,28 @@ struct FirmwareTests {
             store.points[store.points.count - 1].firmware = FirmwareState(files: [])
             state.hosts["b"]?.stores[id] = store
         }
-        _ = try await engineError { try await rig.run(.unplannedFailover) }
-        #expect(try await rig.relationship().owner == "a")
+        for point in ["latest", "2"] {
+            _ = try await engineError { try await rig.run(.unplannedFailover, "orders", ["point": point]) }
+            #expect(try await rig.relationship().owner == "a")
+            #expect(rig.world.domain("orders", at: "a")?.power == .running, "it is refused before the source is ended")
+        }
         let others = rig.world.store(id, at: "b").points
         if others.count > 1 { try await rig.run(.unplannedFailover, "orders", ["point": "1"]) }
         #expect(others.count < 2 || firmware(rig, at: "b") == state(1))
+    }
+
+    @Test("A VM that has got what no point can take is not shut down for its last point")
+    func unreadable() async throws {
+        let rig = try await rig()
+        let uuid = rig.world.uuid("orders")
+        let xml = try #require(rig.world.domain("orders", at: "a")).definition.xml
+        let other = "<tpm model='tpm-tis'><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm>"
+        let tpm = try Regex("<tpm.*</tpm>").dotMatchesNewlines()
+        let definition = try DomainDefinition(xml: xml.replacing(tpm, with: other))
+        rig.world.change { $0.hosts["a"]?.domains[uuid]?.definition = definition }
+        let error = try await engineError { try await rig.run(.plannedFailover) }
+        #expect(error.message.contains("passthrough"))
+        #expect(rig.world.domain("orders", at: "a")?.power == .running)
     }
 
     @Test(

@@ -148,6 +148,37 @@ struct GroupPointTests {
         if place == .afterWrite { #expect(whole >= 1, "a death after all is there leaves a group point") }
     }
 
+    @Test("An engine that stood still while guests were paused leaves them to the next, which looks who owns them")
+    func engineThatStandsStill() async throws {
+        let rig = try await rig()
+        let clock = rig.clock
+        let engine = rig.engine("slow", fuse: Fuse(.runAfterEffect("a.begin-backup")) { clock.advance(seconds: 60) })
+        _ = try? await make(rig, by: engine)
+        #expect(Self.vms.contains { rig.world.domain($0, at: "a")?.power == .paused })
+        let next = rig.engine("next")
+        clock.advance(seconds: 60)
+        _ = try await next.recoverOpenJobs()
+        try await next.settleGroupPoints()
+        try await next.releaseHeldGuests()
+        try await expectNoneHeld(rig)
+    }
+
+    @Test("A point that is named as a group's is taken for named: it may lack a disk")
+    func namedByItsGroup() async throws {
+        let rig = try await rig()
+        _ = try await make(rig, "before")
+        try await rig.vault.write { vault in
+            var stored = try #require(try vault.object(Relationship.self, named: "web", parent: nil))
+            stored.value.unreplicated = ["vdc": "it was added, and no point with it is whole yet"]
+            try vault.update(stored)
+        }
+        let refused = try await engineError { try await rig.run(.unplannedFailover, "web") }
+        #expect(refused.message.contains("does not have its disk vdc"))
+        #expect(rig.world.domain("web", at: "a")?.power == .running)
+        try await rig.run(.unplannedFailover, "web", ["point": "group:before"])
+        #expect(try await rig.relationship("web").owner == "b")
+    }
+
     @Test func pointsOfTheNewestGroupsStayAndAnOlderOneGoesAsAWhole() async throws {
         let rig = try await rig(points: 0)
         for number in 1...5 {

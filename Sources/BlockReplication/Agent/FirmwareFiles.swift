@@ -88,6 +88,7 @@ struct FirmwareFiles {
         ReplicationError(
             .unsupported, "the VM keeps more outside its disks than a point takes",
             hint: "at most \(FirmwareState.mostFiles) files of \(FirmwareState.largestFile >> 20) MiB, "
+                + "together \(FirmwareState.largestTotal >> 20) MiB, "
                 + "\(FirmwareState.largestPacked >> 10) KiB compressed")
     }
 
@@ -190,6 +191,7 @@ extension FirmwareState {
     /// The same, refused when it is more than a point takes or names a file that is none of firmware state's.
     func checked() throws -> FirmwareState {
         guard files.count <= Self.mostFiles, files.allSatisfy({ (0...Self.largestFile).contains($0.size) }),
+            files.reduce(0, { $0 + $1.size }) <= Self.largestTotal,
             files.reduce(0, { $0 + $1.packed.reduce(0) { $0 + $1.count } }) <= Self.largestPacked
         else { throw FirmwareFiles.tooMuch }
         for file in files {

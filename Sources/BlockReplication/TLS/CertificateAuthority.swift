@@ -22,23 +22,27 @@ package struct CertificateAuthority: Sendable {
 
     /// Makes the authority: a key that only this user can read, and its certificate.
     ///
-    /// Returns when the certificate ends. Errors: `busy` when there is one already.
+    /// Returns when the certificate ends. A key without a certificate, as one that was cut off leaves it, gets its certificate.
+    /// Errors: `busy` when there is one already.
     package func create(named name: String = "Perilune agents", from: Timestamp, days: Int = days) throws -> Timestamp {
-        if access(certificatePath, F_OK) == 0 || access(keyPath, F_OK) == 0 {
+        if access(certificatePath, F_OK) == 0 {
             throw ReplicationError(
                 .busy, "there is an authority in \(folder) already",
                 hint: "issue certificates with it; name another folder for another authority, whose agents trust no"
                     + " other's", context: ["path": folder])
         }
         if access(folder, F_OK) != 0 { try makeFolder(folder) }
-        let key = try Key.new()
+        let isLeft = access(keyPath, F_OK) == 0
+        if isLeft { try checkKeyIsPrivate() }
+        let key = try isLeft ? Key(reading: keyPath) : Key.new()
         let draft = try CertificateDraft(
             name: name, from: from, until: from.adding(days: days), key: key, issuer: nil, issuerKey: key)
         try draft.extend(NID_basic_constraints, "critical,CA:TRUE,pathlen:0")
         try draft.extend(NID_key_usage, "critical,keyCertSign,cRLSign")
         try draft.extend(NID_subject_key_identifier, "hash")
         let certificate = try draft.signed()
-        try writeSecret(key.text(), to: keyPath)
+        if !isLeft { try writeSecret(key.text(), to: keyPath) }
+        // Last: what has a certificate is whole.
         try writeSecret(certificate, to: certificatePath)
         return from.adding(days: days)
     }
@@ -97,13 +101,18 @@ package struct CertificateAuthority: Sendable {
                 hint: "make one: perilune authority create --authority \(folder)",
                 context: ["path": folder])
         }
-        guard status.st_mode & 0o077 == 0 else {
+        try checkKeyIsPrivate()
+        return try Authority(certificate: certificatePath, key: keyPath)
+    }
+
+    private func checkKeyIsPrivate() throws {
+        var status = stat()
+        guard stat(keyPath, &status) == 0, status.st_mode & 0o077 == 0 else {
             throw ReplicationError(
                 .notAuthorized, "the authority's key \(keyPath) could be read by others",
                 hint: "chmod 600 \(keyPath); if others may have read it, make a new authority",
                 context: ["path": keyPath])
         }
-        return try Authority(certificate: certificatePath, key: keyPath)
     }
 }
 
@@ -116,18 +125,13 @@ private final class Authority {
 
     init(certificate path: String, key keyPath: String) throws {
         text = [UInt8](try Data(contentsOf: URL(filePath: path)))
-        let keyText = [UInt8](try Data(contentsOf: URL(filePath: keyPath)))
         guard
             let certificate = text.withUnsafeBytes({ bytes in
                 let memory = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count))
                 defer { BIO_free(memory) }
                 return PEM_read_bio_X509(memory, nil, nil, nil)
             }),
-            let key = keyText.withUnsafeBytes({ bytes in
-                let memory = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count))
-                defer { BIO_free(memory) }
-                return PEM_read_bio_PrivateKey(memory, nil, { _, _, _, _ in -1 }, nil)
-            }), X509_check_private_key(certificate, key) == 1,
+            let key = try? Key(reading: keyPath), X509_check_private_key(certificate, key.pointer) == 1,
             let facts = CertificateWords.facts(certificate, protocolVersion: "")
         else {
             ERR_clear_error()
@@ -136,7 +140,7 @@ private final class Authority {
                 hint: "take them back from a copy, or make another authority in another folder")
         }
         self.certificate = certificate
-        self.key = Key(key)
+        self.key = key
         until = facts.validUntil
     }
 
@@ -148,6 +152,22 @@ private final class Key {
     let pointer: OpaquePointer
 
     init(_ pointer: OpaquePointer) { self.pointer = pointer }
+
+    init(reading path: String) throws {
+        let text = [UInt8](try Data(contentsOf: URL(filePath: path)))
+        let key = text.withUnsafeBytes { bytes in
+            let memory = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count))
+            defer { BIO_free(memory) }
+            return PEM_read_bio_PrivateKey(memory, nil, { _, _, _, _ in -1 }, nil)
+        }
+        guard let key else {
+            ERR_clear_error()
+            throw ReplicationError(
+                .damaged, "\(path) is no private key",
+                hint: "take it back from a copy, or move it away and make the authority anew")
+        }
+        pointer = key
+    }
 
     static func new() throws -> Key {
         guard let key = copenssl_new_key() else { throw TLSFailure.making("a key") }

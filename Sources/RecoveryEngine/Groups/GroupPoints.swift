@@ -44,7 +44,12 @@ extension RecoveryEngine {
         gatherings.withLock { $0[wanted.id] = nil }
         let broken = await gathering.failure
         let why = failures.first ?? broken ?? "a point is missing"
-        let made = try await conclude(wanted.id, why: why)
+        let made: GroupPoint?
+        do { made = try await conclude(wanted.id, why: why) } catch {
+            // Another engine settles it, and must not wait for this one's lease.
+            await kept.drop()
+            throw error
+        }
         await kept.drop()
         guard let made else {
             throw EngineError(

@@ -6,14 +6,6 @@ import VaultStore
 /// Seconds that a guest has to shut down when its power button is pressed.
 private let defaultShutdownLimit = 120.0
 
-/// Words for a point other than its number.
-enum PointChoice {
-    /// The newest one that the guest's applications agreed to.
-    static let applicationConsistent = "application-consistent"
-    /// Every point; a verification takes it.
-    static let all = "all"
-}
-
 /// Moving a VM to its replica.
 extension JobDriver {
     /// Makes sure that the source no longer runs the VM, and remembers how that is known.
@@ -104,6 +96,7 @@ extension JobDriver {
         if let domain = try await source.domain(uuid: relationship.vmUUID) {
             try await checkReplicableShape(of: domain)
         }
+        try await checkFirmwareCanBeRead(at: source)
         let limit = argument("shutdown_limit").flatMap(Double.init) ?? defaultShutdownLimit
         try await noteWhetherRunning(source)
         try await source.endBackup(uuid: relationship.vmUUID)
@@ -135,36 +128,8 @@ extension JobDriver {
         }
         try await adoptUnrecordedPoints(at: agent)
         let points = try await agent.points(relationship: relationship.id)
-        guard let newest = points.last else {
-            throw EngineError(.failed, "the target holds no point of \(relationship.name)", object: relationship.name)
-        }
-        let (wanted, id) = (argument("point") ?? "latest", relationship.id)
-        let member = try await dependencies.vault.read { try PointChoice.generation(wanted, of: id, in: $0) }
-        let chosen =
-            switch wanted {
-            case "latest": newest
-            case PointChoice.applicationConsistent: points.last { $0.cause == .applicationConsistent }
-            default: points.first { String($0.number) == wanted || $0.generation == member ?? wanted }
-            }
-        guard let chosen else {
-            throw EngineError(
-                .unknown, "\(relationship.name) has no recovery point \(wanted)",
-                hint: "it has: \(points.map { String($0.number) }.joined(separator: ", "))",
-                rule: "recovery-point-unknown", object: relationship.name)
-        }
-        try await checkDisksInPoint(
-            String(chosen.number), isNamed: wanted == String(chosen.number) || wanted == chosen.generation)
-        try await checkNameAtTarget()
-        try await checkFirmware(at: chosen.generation)
-        try await noteChecks(points)
-        if let damage = chosen.damage, argument("accept_damage") == nil {
-            let whole = points.last { $0.damage == nil }?.number
-            let rule = SiteFacts.DamageFacts(number: chosen.number, text: damage.text, whole: whole)
-                .rule(against: job.operation)
-            throw EngineError(
-                .refused, "\(job.operation.rawValue) of \(relationship.name): \(rule.sentence)", hint: rule.hint,
-                rule: rule.id, object: relationship.name)
-        }
+        let chosen = try await chosenPoint(among: points)
+        try await checkStart(from: chosen, among: points)
         // What a newest point held that is gone from the target is in no map that a reversal could join: it must compare.
         let hasDiverged =
             Lineage.contradiction(points: points, newest: relationship.newestGeneration, number: nil) != nil

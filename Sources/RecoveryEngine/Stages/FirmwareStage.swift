@@ -18,6 +18,13 @@ extension JobDriver {
                 isRunning: isRunning))
     }
 
+    /// Refuses a VM whose firmware state no point could hold, while it still runs.
+    func checkFirmwareCanBeRead(at source: any Hypervisor) async throws {
+        guard let domain = try await source.domain(uuid: relationship.vmUUID) else { return }
+        let definition = try DomainDefinition(xml: try await source.inactiveXML(uuid: relationship.vmUUID))
+        _ = try await firmwareState(definition, isRunning: domain.power.isActive)
+    }
+
     /// Refuses a point whose firmware state cannot be read, before anything is claimed: another point can be chosen.
     func checkFirmware(at generation: String) async throws {
         let agent = try await hosts.agent(relationship.target)

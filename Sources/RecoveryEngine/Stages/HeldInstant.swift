@@ -51,6 +51,11 @@ package struct InstantTaker: Sendable {
     package static let limit = 10.0
     /// How often a guest is told to go on before it is left to whoever comes next.
     private static let tries = 3
+    /// Seconds from the first hold until a paused guest is left to whoever comes next.
+    ///
+    /// An engine that stood still for so long has lost its job: the VM may have been failed over, and this copy have come back
+    /// and been suspended. Whoever comes next looks first who owns it.
+    private static let grip = 15.0
 
     let clock: any EngineClock
     let executor: (any TaskExecutor)?
@@ -62,8 +67,9 @@ package struct InstantTaker: Sendable {
 
     package func take(_ guests: [InstantGuest], as hold: GuestHold) async -> HeldInstant {
         let began = clock.now
-        let deadline = Task(executorPreference: executor) { [clock] in
+        let deadline = Task(executorPreference: executor) { [self] in
             try await clock.sleep(seconds: Self.limit)
+            guard mayLetGo(hold, since: began) else { return }
             await Self.each(guests) { _ = try? await $0.rescue.letGo(uuid: $0.uuid, from: hold) }
         }
         var result = HeldInstant(at: began)
@@ -83,7 +89,7 @@ package struct InstantTaker: Sendable {
         let released = await Self.each(Array(zip(guests, held))) { guest, held in
             // It says for certain that it is not held: no agent is there that could be asked to thaw.
             if case .failure(let error as HypervisorError) = held, error.code == .unsupported { return Optional(false) }
-            return await Self.letGo(guest, hold)
+            return await letGo(guest, hold, since: began)
         }
         deadline.cancel()
         result.wasHeld = released.map { $0 ?? false }
@@ -98,11 +104,18 @@ package struct InstantTaker: Sendable {
     }
 
     /// Whether the guest was held until now; nil when it cannot be told to go on.
-    private static func letGo(_ guest: InstantGuest, _ hold: GuestHold) async -> Bool? {
-        for _ in 0..<tries {
+    private func letGo(_ guest: InstantGuest, _ hold: GuestHold, since began: Timestamp) async -> Bool? {
+        for _ in 0..<Self.tries {
+            guard mayLetGo(hold, since: began) else { return nil }
             if let held = try? await guest.rescue.letGo(uuid: guest.uuid, from: hold) { return held }
         }
+        guard mayLetGo(hold, since: began) else { return nil }
         return try? await guest.own.letGo(uuid: guest.uuid, from: hold)
+    }
+
+    /// A guest that is thawed too late is one that runs anyway; one that is resumed too late may be no longer ours.
+    private func mayLetGo(_ hold: GuestHold, since began: Timestamp) -> Bool {
+        hold == .frozen || clock.now.seconds(since: began) < Self.grip
     }
 
     private static func result(_ body: () async throws -> Void) async -> Result<Void, any Error> {

@@ -127,18 +127,6 @@ extension JobDriver {
         }
     }
 
-    /// Refuses, while the VM still runs at its source, what would be refused of the failover once it does not.
-    func checkBeforeEnding() async throws {
-        let wanted = argument("point") ?? "latest"
-        if !["latest", PointChoice.applicationConsistent].contains(wanted) { return try await checkNameAtTarget() }
-        let newest = relationship.newestGeneration
-        let number = try await dependencies.vault.read { vault in
-            try newest.flatMap { try vault.object(RecoveryPoint.self, id: $0)?.value.number }
-        }
-        try await checkDisksInPoint(number.map(String.init) ?? wanted, isNamed: false)
-        try await checkNameAtTarget()
-    }
-
     /// Refuses to take the newest point for all of the VM while a disk of it is known to be in none.
     ///
     /// A point that was named by its number is taken: whoever names it knows what time it is of.

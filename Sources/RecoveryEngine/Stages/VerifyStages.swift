@@ -191,7 +191,10 @@ extension JobDriver {
         let read = Set(chosen.map(\.generation))
         let wrong = checked.points.filter { read.contains($0.generation) && $0.damage != nil }
         var findings = wrong.map { "point \($0.number) is damaged: \($0.damage?.text ?? "")" }
-        if wrong.isEmpty { findings.append("\(chosen.count) of \(chosen.count) points hold what was written to them") }
+        let partly = chosen.filter { checked.unrecorded[$0.generation, default: 0] > 0 }
+        if wrong.isEmpty {
+            findings.append("\(chosen.count - partly.count) of \(chosen.count) points hold what was written to them")
+        }
         if let most = checked.unrecorded.values.max(), most > 0 {
             findings.append(
                 "of \(most) bytes nothing tells what was written (an adopted disk, or a point of an older version): "
@@ -203,7 +206,7 @@ extension JobDriver {
             job.facts["compared"] = String(checked.bytes)
             job.facts["point"] = String(last.number)
             job.facts["at"] = String(last.at.milliseconds)
-            if wrong.isEmpty { job.facts["verifiedAt"] = String(now.milliseconds) }
+            if wrong.isEmpty, partly.isEmpty { job.facts["verifiedAt"] = String(now.milliseconds) }
             if !wrong.isEmpty { job.facts["warning"] = first }
         }
     }
