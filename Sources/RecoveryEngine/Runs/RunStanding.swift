@@ -15,13 +15,15 @@ package struct RunStanding: Sendable {
 
     package var run: Run
     package var state: State
-    /// Who drives it, in words.
-    package var driver: String?
+    package var driver: LeaseHolder?
+    /// Seconds until another process may go on with it, should its driver be gone.
+    package var freeIn: Double?
 
-    package init(run: Run, state: State, driver: String? = nil) {
+    package init(run: Run, state: State, driver: LeaseHolder? = nil, freeIn: Double? = nil) {
         self.run = run
         self.state = state
         self.driver = driver
+        self.freeIn = freeIn
     }
 }
 
@@ -40,7 +42,9 @@ extension RecoveryEngine {
         let now = dependencies.clock.now
         let lease = try await vault.read { try $0.lease(Self.runLeaseName(run.id)) }
         if let lease, now < lease.expiresAt {
-            return RunStanding(run: run, state: .driven, driver: LeaseHolder(lease.holder).words)
+            return RunStanding(
+                run: run, state: .driven, driver: LeaseHolder(lease.holder), freeIn: lease.expiresAt.seconds(since: now)
+            )
         }
         return RunStanding(run: run, state: run.pause == nil ? .orphaned : .paused)
     }

@@ -53,6 +53,9 @@ struct StatusCommand: AsyncParsableCommand {
                     "plan \(plan.name): \(run.operation.rawValue) is \(run.state.rawValue)"
                         + (run.phase.map { ", at \($0)" } ?? "") + (run.failure.map { ": \($0.message)" } ?? ""))
             }
+            for run in try await engine.runStandings(open: true) where run.run.isOpen {
+                Terminal.say(RunText.line(run))
+            }
             if let details {
                 Terminal.say("\n" + StatusText.details(of: details, points, now: now, why: why, width: width))
             }

@@ -16,10 +16,26 @@ enum RunText {
         let run = standing.run
         switch standing.state {
         case .over: return run.outcome ?? "over"
-        case .driven: return "under way, driven by \(standing.driver ?? "")"
+        case .driven: return "under way, driven by \(driver(standing))"
         case .paused: return "stands still: \(run.pause?.message ?? "")"
         case .orphaned: return run.setUp == nil ? "its process has died" : "its process has died; it can be resumed"
         }
+    }
+
+    /// Who drives the run; a process of this machine that has died still holds its lease for a while.
+    private static func driver(_ standing: RunStanding) -> String {
+        guard let driver = standing.driver else { return "another process" }
+        guard driver.host == ProcessInfo.processInfo.hostName, let id = driver.processID, kill(pid_t(id), 0) != 0,
+            errno == ESRCH
+        else { return driver.words }
+        let seconds = Int((standing.freeIn ?? 0).rounded(.up))
+        return "\(driver.words), which has died: it can be resumed in \(seconds) s"
+    }
+
+    /// One line for `status`.
+    static func line(_ standing: RunStanding) -> String {
+        "run \(standing.run.id.prefix(8)) of \(standing.run.script): \(state(standing))"
+            + (standing.state == .driven ? "" : "; see: perilune runs show \(standing.run.id.prefix(8))")
     }
 
     static func lines(_ standing: RunStanding, _ steps: [RunSteps.Step]) -> String {
@@ -69,7 +85,7 @@ enum RunText {
             begun = standing.run.startedAt
             ended = standing.run.endedAt
             outcome = standing.run.outcome
-            driver = standing.driver
+            driver = standing.driver?.words
             pause = standing.run.pause
         }
     }
