@@ -28,6 +28,9 @@ package struct Arguments: Sendable, Equatable {
     var isLookup = false
     private var values: [String: LuaValue] = [:]
 
+    /// All arguments that were given or have a default, by name.
+    var given: [String: LuaValue] { values }
+
     init(function: String, receiver: LuaObject? = nil) {
         self.function = function
         self.receiver = receiver

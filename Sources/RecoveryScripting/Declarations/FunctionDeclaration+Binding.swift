@@ -24,7 +24,11 @@ extension FunctionDeclaration {
                 .asynchronous { context, values in
                     let call = try call(context, values, isMethod: isMethod)
                     return try await call.performing {
-                        try await ErrorConversion.converting(about: call.arguments.receiver) { try await body(call) }
+                        try await call.rehearsing(effect) {
+                            try await ErrorConversion.converting(about: call.arguments.receiver) {
+                                try await body(call)
+                            }
+                        }
                     }
                 })
         }

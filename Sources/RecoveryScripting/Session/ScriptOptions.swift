@@ -23,6 +23,8 @@ package struct ScriptOptions: Sendable {
     package var keepsJournal = false
     /// Takes lines for whoever watches that are none of the script's own.
     package var tell: @Sendable (String) -> Void = { _ in }
+    /// Watches a run that is only rehearsed; nil for one in earnest.
+    package var rehearsing: (any Rehearsing)?
 
     package init(
         scriptFolder: String? = nil, libraryPaths: [String] = [], standardLibrary: String? = nil,
