@@ -14,7 +14,7 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "Scripts",
                 subcommands: [
-                    RunCommand.self, RunsCommand.self, ResumeCommand.self, AnswerCommand.self, VerifyScriptCommand.self,
+                    RunCommand.self, RunsCommand.self, ResumeCommand.self, AnswerCommand.self, PlanScriptCommand.self, VerifyScriptCommand.self,
                     ReplCommand.self,
                     LuaCommand.self,
                 ]),

@@ -1,6 +1,6 @@
 import BlockReplication
 import Foundation
-import LuaHost
+package import LuaHost
 import RecoveryEngine
 import SiteModel
 
@@ -42,9 +42,7 @@ enum ProbeMethod {
                 "no-answer", "\(request.host):\(request.port) did not answer: \(error.message)",
                 hint: "it may still be starting: health.http waits for it", object: call.receiver, retryable: true)
         }
-        var table = LuaTable(["status": LuaValue(reply.status), "body": LuaValue(reply.body)])
-        if let json = JSONText.decode(reply.body) { table["json"] = json }
-        return .table(table)
+        return ProbeReply.value(status: reply.status, body: reply.body)
     }
 
     private static func request(_ call: Call) throws(LuaError) -> HTTPProbe {
@@ -105,5 +103,14 @@ enum JSONText {
         var intValue: Int? { nil }
         init(stringValue: String) { self.stringValue = stringValue }
         init?(intValue: Int) { return nil }
+    }
+}
+
+/// What `probe` returns.
+package enum ProbeReply {
+    package static func value(status: Int, body: String) -> LuaValue {
+        var table = LuaTable(["status": LuaValue(status), "body": LuaValue(body)])
+        if let json = JSONText.decode(body) { table["json"] = json }
+        return .table(table)
     }
 }

@@ -5,6 +5,8 @@ import SiteModel
 package protocol Rehearsing: Sendable {
     /// What the call comes to without being made; nil to have it made.
     func answer(_ call: RehearsedCall) async throws -> [LuaValue]?
+    /// What the call comes to though it has failed; nil where it has failed.
+    func answer(_ call: RehearsedCall, insteadOf error: LuaError) async -> [LuaValue]?
     /// The call is over.
     func ended(_ call: RehearsedCall, _ outcome: Result<[LuaValue], any Error>) async
 }
@@ -41,7 +43,12 @@ extension Call {
             await stage.ended(call, .success(values))
             return values
         } catch {
-            await stage.ended(call, .failure(ErrorConversion.luaError(error, about: arguments.receiver)))
+            let failure = ErrorConversion.luaError(error, about: arguments.receiver)
+            if let values = await stage.answer(call, insteadOf: failure) {
+                await stage.ended(call, .success(values))
+                return values
+            }
+            await stage.ended(call, .failure(failure))
             throw error
         }
     }

@@ -1,5 +1,5 @@
 import RecoveryEngine
-package import SiteModel
+import SiteModel
 package import VaultStore
 
 /// What of a vault a plan is made on: all that is recorded, but nothing that is under way.

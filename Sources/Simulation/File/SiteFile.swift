@@ -1,5 +1,5 @@
 import Hypervisors
-import SiteModel
+package import SiteModel
 
 /// A description of sites, written by hand or recorded, of which worlds are made.
 ///
@@ -37,7 +37,13 @@ package struct SiteFile: Sendable {
     }
 
     /// A world of this description; its incidents wait for their time.
-    package func makeWorld(order: SimulationExecutor.Order = .arrival) -> World {
+    ///
+    /// - Parameter start: what its clock shows at first; a day long ago unless it is said.
+    package func makeWorld(
+        order: SimulationExecutor.Order = .arrival, startingAt start: Timestamp? = nil
+    ) -> World {
+        var state = state
+        if let start { state.begin(at: start) }
         let world = World(state, order: order)
         for incident in incidents { world.after(incident.after, incident.body) }
         return world

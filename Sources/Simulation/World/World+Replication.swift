@@ -1,4 +1,4 @@
-package import BlockReplication
+import BlockReplication
 import Hypervisors
 package import SiteModel
 
@@ -95,13 +95,15 @@ extension WorldState {
             for disk in relationship.disks {
                 let below = store.top(of: disk.target)
                 let name = below == nil ? "base-\(disk.target).raw" : "\(point.id)-\(disk.target).qcow2"
-                let path = place(relationship.id, name, at: target)
-                let origin = domain?.path(of: disk.target).flatMap { hosts[replication.sourceName]?.files[$0] }
+                let place = place(relationship.id, name, at: target)
+                let path = domain?.path(of: disk.target) ?? ""
+                let origin = hosts[replication.sourceName]?.files[path]
+                let content = hosts[replication.sourceName]?.content(path)?.flattened
                 var file = SimulatedFile(size: disk.size, format: below == nil ? "raw" : "qcow2", backing: below)
-                if below == nil { file.extents = origin?.extents ?? file.extents }
+                if below == nil, let content { file.extents = content }
                 file.mark = origin?.mark ?? WriteMark()
-                hosts[target]?.put(file, at: path)
-                layer.files[disk.target] = path
+                hosts[target]?.put(file, at: place)
+                layer.files[disk.target] = place
                 layer.extents[disk.target] = []
             }
             store.layers.append(layer)

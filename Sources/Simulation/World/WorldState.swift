@@ -41,6 +41,19 @@ package struct WorldState: Sendable {
         chance = SplitMix(seed: seed)
     }
 
+    /// Moves the world's beginning: what has run for a while has done so at that time.
+    mutating func begin(at start: Timestamp) {
+        let shift = start.seconds(since: self.start)
+        self.start = start
+        for host in hosts.keys {
+            for uuid in (hosts[host]?.domains ?? [:]).keys {
+                guard let domain = hosts[host]?.domains[uuid] else { continue }
+                hosts[host]?.domains[uuid]?.bootedAt = domain.bootedAt.advanced(bySeconds: shift)
+                if domain.power == .running { hosts[host]?.domains[uuid]?.nextWrite += shift * 1_000_000 }
+            }
+        }
+    }
+
     mutating func violate(_ sentence: String) {
         if !violations.contains(sentence) { violations.append(sentence) }
     }
