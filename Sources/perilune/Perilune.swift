@@ -14,7 +14,8 @@ struct Perilune: AsyncParsableCommand {
             CommandGroup(
                 name: "Scripts",
                 subcommands: [
-                    RunCommand.self, RunsCommand.self, ResumeCommand.self, AnswerCommand.self, PlanScriptCommand.self, VerifyScriptCommand.self,
+                    RunCommand.self, RunsCommand.self, ResumeCommand.self, AnswerCommand.self, PlanScriptCommand.self,
+                    VerifyScriptCommand.self,
                     ReplCommand.self,
                     LuaCommand.self,
                 ]),

@@ -85,7 +85,8 @@ struct PlanTests {
             let outcome = try await ScriptRunner(
                 engine: engine,
                 options: ScriptOptions(
-                    standardLibrary: "\(Stage.root)/stdlib", grants: [.lab, .hosts], labPower: SimulatedLab(world: world))
+                    standardLibrary: "\(Stage.root)/stdlib", grants: [.lab, .hosts],
+                    labPower: SimulatedLab(world: world))
             ).run(text: Self.setUp + "\n\(Self.vm)\nfor _ = 1, 3 do vm:sync() end", name: "before.lua") { _ in }
             #expect(outcome.succeeded, "\(String(describing: outcome.error))")
         }

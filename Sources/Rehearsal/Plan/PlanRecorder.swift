@@ -106,7 +106,9 @@ final class PlanRecorder: Rehearsing {
         let fallback = call.arguments["default"]?.text
         let given = answers[text]
         let answer = given ?? fallback ?? choices.first ?? "yes"
-        let why = given != nil ? "as told" : fallback != nil ? "its default" : choices.isEmpty ? "any text" : "its first choice"
+        let why =
+            given != nil
+            ? "as told" : fallback != nil ? "its default" : choices.isEmpty ? "any text" : "its first choice"
         state.withLock {
             $0.questions.append(
                 PlanQuestion(
@@ -136,19 +138,25 @@ final class PlanRecorder: Rehearsing {
         {
             (step.expectedSeconds, step.expectation) = (seconds, from)
         }
-        if changes, let now = try? await VMStanding.all(world, vault) {
-            step.effects = state.withLock { state in
-                // Of other VMs, other steps tell that are under way at the same time.
-                if let name = call.name, let own = now[name] {
-                    defer { state.standing[name] = own }
-                    return VMStanding.changes(from: [name: state.standing[name]].compactMapValues { $0 }, to: [name: own])
-                }
-                defer { state.standing = now }
-                return VMStanding.changes(from: state.standing, to: now)
-            }
-        }
+        if changes { step.effects = (try? await effects(of: call)) ?? [] }
         let made = step
         state.withLock { $0.steps.append(made) }
+    }
+
+    /// What has changed with the call: of its own VM, where it is one's, and else of all.
+    ///
+    /// Of other VMs, other steps tell that are under way at the same time.
+    private func effects(of call: RehearsedCall) async throws -> [String] {
+        if let name = call.name, let before = state.withLock({ $0.standing[name] }) {
+            guard let now = try await VMStanding.of(name, world, vault) else { return [] }
+            state.withLock { $0.standing[name] = now }
+            return VMStanding.changes(from: [name: before], to: [name: now])
+        }
+        let now = try await VMStanding.all(world, vault)
+        return state.withLock { state in
+            defer { state.standing = now }
+            return VMStanding.changes(from: state.standing, to: now)
+        }
     }
 
     /// The job that the call has made; nil where it made none.
@@ -184,8 +192,10 @@ final class PlanRecorder: Rehearsing {
         case .object(let object): return "\(object.type) \(object.id.split(separator: "/").last ?? "")"
         case .table(let table):
             guard depth < 2 else { return "{...}" }
-            let list = table.array.prefix(6).map { Self.text($0, depth: depth + 1) } + (table.array.count > 6 ? ["..."] : [])
-            return "{" + list.joined(separator: ", ") + (table.fields.isEmpty ? "" : list.isEmpty ? "..." : ", ...") + "}"
+            let list =
+                table.array.prefix(6).map { Self.text($0, depth: depth + 1) } + (table.array.count > 6 ? ["..."] : [])
+            return "{" + list.joined(separator: ", ") + (table.fields.isEmpty ? "" : list.isEmpty ? "..." : ", ...")
+                + "}"
         }
     }
 }

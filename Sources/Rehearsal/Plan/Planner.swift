@@ -62,7 +62,11 @@ package struct Planner: Sendable {
         options.keepsJournal = true
         options.rehearsing = recorder
         // What a power would do is answered by the recorder, so that a script is planned with the powers that it will have.
-        if recorder == nil { options.grants.subtract([.exec, .http]) } else { options.grants.formUnion([.exec, .http, .hosts]) }
+        if recorder == nil {
+            options.grants.subtract([.exec, .http])
+        } else {
+            options.grants.formUnion([.exec, .http, .hosts])
+        }
         return options
     }
 
@@ -105,7 +109,9 @@ package struct Planner: Sendable {
 
     /// Fills the copy and the world from the vault; returns what is taken for given by that.
     private func standUp() async throws -> [String] {
-        var assumptions = task.silent.map { "host \($0) does not answer: it is planned with what the vault knows of it" }
+        var assumptions = task.silent.map {
+            "host \($0) does not answer: it is planned with what the vault knows of it"
+        }
         assumptions += task.lost.map { "site \($0) is lost" }
         guard task.vault != nil else {
             for host in world.hosts { try await engine.ensureHost(host) }
@@ -115,7 +121,8 @@ package struct Planner: Sendable {
             (
                 try vault.objects(Relationship.self).map(\.value),
                 Dictionary(
-                    try vault.objects(SiteModel.Host.self).map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
+                    try vault.objects(SiteModel.Host.self).map { ($0.id, $0.name) },
+                    uniquingKeysWith: { first, _ in first })
             )
         }
         for relationship in relationships {

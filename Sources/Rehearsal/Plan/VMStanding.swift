@@ -21,7 +21,8 @@ struct VMStanding: Sendable, Equatable {
             (
                 try vault.objects(Relationship.self).map(\.value),
                 Dictionary(
-                    try vault.objects(SiteModel.Host.self).map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
+                    try vault.objects(SiteModel.Host.self).map { ($0.id, $0.name) },
+                    uniquingKeysWith: { first, _ in first })
             )
         }
         var standing: [String: VMStanding] = world.look { state in
@@ -39,6 +40,19 @@ struct VMStanding: Sendable, Equatable {
             standing[relationship.name]?.owner = hosts[relationship.owner]
         }
         return standing
+    }
+
+    /// Of one VM; nil when it is nowhere.
+    static func of(_ name: String, _ world: World, _ vault: any Vault) async throws -> VMStanding? {
+        let places = world.look { state in
+            state.hosts.values.filter { $0.domains.values.contains { $0.name == name && $0.power == .running } }
+                .map(\.name).sorted()
+        }
+        return try await vault.read { vault in
+            let relationship = try vault.object(Relationship.self, named: name, parent: nil)?.value
+            let owner = try relationship.flatMap { try vault.object(SiteModel.Host.self, id: $0.owner)?.value.name }
+            return VMStanding(places: places, state: relationship?.state.rawValue, owner: owner)
+        }
     }
 
     /// What is other than before, a sentence a VM.

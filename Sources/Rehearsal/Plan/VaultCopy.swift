@@ -18,7 +18,8 @@ package enum VaultCopy {
 
     private static var all: [@Sendable (any VaultReader) throws -> Insertion] {
         [
-            of(SiteModel.Host.self), of(HostCluster.self), of(Server.self), of(Cloud.self), of(Policy.self), of(CloudPair.self),
+            of(SiteModel.Host.self), of(HostCluster.self), of(Server.self), of(Cloud.self), of(Policy.self),
+            of(CloudPair.self),
             of(LogicalNetwork.self), of(VMNetwork.self), of(NetworkMapping.self), of(StorageClass.self),
             of(StorageMapping.self), of(ProtectedItem.self), of(RecoveryPoint.self), of(GroupPoint.self),
             of(RecoveryPlan.self),

@@ -38,6 +38,9 @@ struct PlanScriptCommand: AsyncParsableCommand {
             valueName: "answer"))
     var answer: [String] = []
 
+    @Option(help: "Write the plan to this file as well, as a page for a browser.")
+    var html: String?
+
     @Argument(help: "The script.")
     var script: String
 
@@ -58,6 +61,7 @@ struct PlanScriptCommand: AsyncParsableCommand {
                 throw EngineError(
                     .invalid, "\(failed.script), which sets the scene, failed: \(failed.error)", hint: "mend it first")
             }
+            if let html { try PlanPage.html(report).write(toFile: html, atomically: true, encoding: .utf8) }
             Terminal.say(options.json ? try JSON.text(report) : PlanText.lines(report, width: Terminal.width()))
             if !report.succeeded { throw ExitCode(Failure.failed) }
         }

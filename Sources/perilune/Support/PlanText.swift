@@ -6,7 +6,7 @@ enum PlanText {
         var lines = ["plan of \(report.script), as of \(Text.time(report.at)); nothing was done"]
         lines += losses(report)
         lines += ["", "what it does, in the order in which it is expected to begin (~ simulated, no history yet):"]
-        let shown = report.steps.filter { $0.changes || $0.assumed != nil || $0.failure?.rule != nil || !$0.effects.isEmpty }
+        let shown = self.shown(report)
         if shown.isEmpty { lines.append("  nothing: it only reads") }
         for step in shown { lines += self.lines(step) }
         let reads = report.steps.count - shown.count
@@ -32,6 +32,11 @@ enum PlanText {
             lines.append("it would end well, in about \(seconds(report.expectedSeconds))")
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// Steps that do more than read.
+    static func shown(_ report: ScriptPlan) -> [PlanStep] {
+        report.steps.filter { $0.changes || $0.assumed != nil || $0.failure?.rule != nil || !$0.effects.isEmpty }
     }
 
     private static func losses(_ report: ScriptPlan) -> [String] {
@@ -65,7 +70,7 @@ enum PlanText {
         return lines
     }
 
-    private static func seconds(_ seconds: Double) -> String {
+    static func seconds(_ seconds: Double) -> String {
         switch seconds {
         case ..<10: "\((seconds * 10).rounded() / 10) s"
         case ..<120: "\(Int(seconds.rounded())) s"
