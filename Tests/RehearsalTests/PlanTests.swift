@@ -103,6 +103,24 @@ struct PlanTests {
         #expect(try await vault.read { try $0.changeNumber() } == before)
     }
 
+    @Test("A network that is mapped nowhere is named before anything is begun")
+    func missing() async throws {
+        let unmapped = Self.setUp.replacing("gold:map_network { from = \"gold-net\", to = \"silver-net\" }", with: "")
+        #expect(unmapped != Self.setUp)
+        let plan = try await plan("\(Self.vm)\nvm:sync()", setUp: unmapped)
+        #expect(plan.missing.contains { $0.object == "web" && $0.check == "vm-network-mapped" && $0.fix != nil })
+        #expect(try await self.plan("\(Self.vm)\nvm:sync()").missing == [])
+    }
+
+    @Test("After a reversal the plan goes the other way, with the points that are there")
+    func afterReversal() async throws {
+        let plan = try await plan(
+            "\(Self.vm)\nvm:sync()\nvm:failover { kind = 'planned' }",
+            setUp: Self.setUp + "\n\(Self.vm)\nvm:failover { kind = 'planned' }\nvm:commit()\nvm:reverse()")
+        #expect(plan.failure == nil && plan.violations == [])
+        #expect(plan.steps.contains { $0.effects.contains { $0.contains("-> runs at host-a") } })
+    }
+
     @Test("A site that is taken for lost: the planned failover is refused, the unplanned one goes through")
     func lost() async throws {
         var request = request("\(Self.vm)\nvm:failover { kind = 'planned' }", setUp: Self.setUp)

@@ -79,8 +79,9 @@ package struct Planner: Sendable {
             ) { _ in }
             if let error = outcome.error { throw SetUpFailed(script: script.name, error: error) }
         }
-        for site in task.lost { world.lose(site: site) }
         let losses = try await losses()
+        let missing = try await PlanSurvey.missing(engine)
+        for site in task.lost { world.lose(site: site) }
         let recorder = PlanRecorder(
             world: world, vault: copy, history: history, answers: task.answers,
             standing: try await VMStanding.all(world, copy))
@@ -103,7 +104,7 @@ package struct Planner: Sendable {
         for sentence in assumed where !assumptions.contains(sentence) { assumptions.append(sentence) }
         return ScriptPlan(
             script: task.script.name, at: task.now, steps: steps, output: lines.all, questions: recorder.questions,
-            losses: losses, assumptions: assumptions, failure: failure, violations: world.violations,
+            losses: losses, missing: missing, assumptions: assumptions, failure: failure, violations: world.violations,
             expectedSeconds: steps.map { $0.expectedAtSeconds + $0.expectedSeconds }.max() ?? 0)
     }
 

@@ -12,6 +12,8 @@ package struct ScriptPlan: Sendable, Encodable {
     package var questions: [PlanQuestion]
     /// How much each replicated VM would lose if its source were lost now.
     package var losses: [Loss]
+    /// What is missing at the sites for replicated VMs to come up at the other side, as `doctor` would say.
+    package var missing: [Missing]
     /// What the plan takes for given.
     package var assumptions: [String]
     /// What the script fails with; nil when it ends well.
@@ -28,6 +30,15 @@ package struct ScriptPlan: Sendable, Encodable {
         package var seconds: Double?
         /// Seconds that the policy allows between two points.
         package var allowedSeconds: Double?
+    }
+
+    /// Something that a VM or pair lacks.
+    package struct Missing: Sendable, Encodable, Equatable {
+        /// Id of the check.
+        package var check: String
+        package var object: String
+        package var what: String
+        package var fix: String?
     }
 
     package var succeeded: Bool { failure == nil && violations.isEmpty }

@@ -27,6 +27,9 @@ enum PlanPage {
                     loss.allowedSeconds.map { "a point every \(PlanText.seconds($0))" } ?? "",
                 ]
             })
+        page += table(
+            "Missing at the sites", ["of", "what", "fix"],
+            plan.missing.map { [$0.object, "\($0.what) (\($0.check))", $0.fix ?? ""] })
         page += timeLine(steps, until: plan.expectedSeconds)
         page += table(
             "Steps", ["begins", "takes", "call", "changes", "where"],

@@ -5,6 +5,13 @@ enum PlanText {
     static func lines(_ report: ScriptPlan, width: Int) -> String {
         var lines = ["plan of \(report.script), as of \(Text.time(report.at)); nothing was done"]
         lines += losses(report)
+        if !report.missing.isEmpty {
+            lines += ["", "missing at the sites:"]
+            for missing in report.missing {
+                lines.append("  \(missing.object): \(missing.what) [\(missing.check)]")
+                if let fix = missing.fix { lines.append("    fix: \(fix)") }
+            }
+        }
         lines += ["", "what it does, in the order in which it is expected to begin (~ simulated, no history yet):"]
         let shown = self.shown(report)
         if shown.isEmpty { lines.append("  nothing: it only reads") }
