@@ -43,9 +43,14 @@ final class StepKeeper: DeliveryOrder {
     private let executor: (any TaskExecutor)?
     private let output: @Sendable (String) -> Void
     private let state: Mutex<State>
-    private let show = Mutex<(@Sendable (StepNote) -> Void)?>(nil)
-    /// Ends Lua; called once, when the journal is sealed.
-    private let onSeal = Mutex<(@Sendable () -> Void)?>(nil)
+    /// What is told of notes and of the end.
+    ///
+    /// In a struct, for each look at a function that a lock keeps by itself wraps it once more.
+    private struct Hooks {
+        var show: @Sendable (StepNote) -> Void = { _ in }
+        var onSeal: @Sendable () -> Void = {}
+    }
+    private let hooks = Mutex(Hooks())
 
     init(
         journal: RunJournal, recording: Recording, startedAt: Timestamp, clock: any EngineClock,
@@ -59,8 +64,9 @@ final class StepKeeper: DeliveryOrder {
         state = Mutex(State(recording: recording, hasEffects: recording.hasEffects))
     }
 
-    func whenNoted(_ body: @escaping @Sendable (StepNote) -> Void) { show.withLock { $0 = body } }
-    func whenSealed(_ body: @escaping @Sendable () -> Void) { onSeal.withLock { $0 = body } }
+    func whenNoted(_ body: @escaping @Sendable (StepNote) -> Void) { hooks.withLock { $0.show = body } }
+    /// Takes what ends Lua; it is called once, when the journal is sealed.
+    func whenSealed(_ body: @escaping @Sendable () -> Void) { hooks.withLock { $0.onSeal = body } }
 
     /// Why the run stands still; nil while it does not.
     var pause: RunPause? { state.withLock { $0.pause } }
@@ -286,7 +292,9 @@ final class StepKeeper: DeliveryOrder {
                     hint: Self.divergenceHint, at: clock.now))
             seal()
         }
-        if !notes.isEmpty, let show = show.withLock({ $0 }) { for note in notes { show(note) } }
+        guard !notes.isEmpty else { return }
+        let show = hooks.withLock { $0.show }
+        for note in notes { show(note) }
     }
 
     static let divergenceHint =
@@ -326,7 +334,7 @@ final class StepKeeper: DeliveryOrder {
             defer { state.isSealed = true }
             return !state.isSealed
         }
-        if isFirst, let end = onSeal.withLock({ $0 }) { end() }
+        if isFirst { hooks.withLock { $0.onSeal }() }
     }
 
     /// Waits until it is cancelled.
